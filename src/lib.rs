@@ -1,0 +1,5 @@
+//! floatup
+
+pub mod frame;
+pub mod reaction;
+pub mod scatter;

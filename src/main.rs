@@ -1,0 +1,2 @@
+//! The `floatup` command.
+fn main() {}

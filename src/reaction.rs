@@ -1,0 +1,453 @@
+//! A topic payload, decoded: which emoji, and how many of each.
+//!
+//! The palette is an allow-list. A payload that names nothing in it is *unknown* and draws
+//! nothing, so no viewer can put a picture on screen that the operator did not choose.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// At most this many sprites are asked for by one payload, whatever counts it carries.
+pub const SPRITES_PER_PAYLOAD_MAX: u32 = 1_000;
+
+/// At most this many emoji are read from one payload that is written in emoji.
+const EMOJI_PER_PAYLOAD_MAX: usize = 8;
+
+/// Reactions of the default palette: the name on the wire, and the emoji that it floats.
+///
+/// Every emoji here is pinned: its glyph is in the font that ships with floatup.
+/// The first four are those of the tutorial's buttons.
+pub const DEFAULT_PALETTE: &[(&str, &str)] = &[
+    ("heart", "❤️"),
+    ("100", "💯"),
+    ("thumbsup", "👍"),
+    ("mindblown", "🤯"),
+    ("fire", "🔥"),
+    ("clap", "👏"),
+    ("joy", "😂"),
+    ("rofl", "🤣"),
+    ("wow", "😮"),
+    ("sad", "😢"),
+    ("sob", "😭"),
+    ("angry", "😡"),
+    ("scream", "😱"),
+    ("thinking", "🤔"),
+    ("cool", "😎"),
+    ("hearteyes", "😍"),
+    ("smilinghearts", "🥰"),
+    ("starstruck", "🤩"),
+    ("partyface", "🥳"),
+    ("sweatsmile", "😅"),
+    ("skull", "💀"),
+    ("eyes", "👀"),
+    ("pray", "🙏"),
+    ("muscle", "💪"),
+    ("raisedhands", "🙌"),
+    ("wave", "👋"),
+    ("ok", "👌"),
+    ("thumbsdown", "👎"),
+    ("party", "🎉"),
+    ("confetti", "🎊"),
+    ("rocket", "🚀"),
+    ("star", "⭐"),
+    ("sparkles", "✨"),
+    ("zap", "⚡"),
+    ("rainbow", "🌈"),
+    ("unicorn", "🦄"),
+    ("trophy", "🏆"),
+    ("crown", "👑"),
+    ("gem", "💎"),
+    ("money", "💰"),
+    ("goal", "⚽"),
+    ("basketball", "🏀"),
+    ("popcorn", "🍿"),
+    ("notes", "🎶"),
+    ("guitar", "🎸"),
+    ("orangeheart", "🧡"),
+    ("yellowheart", "💛"),
+    ("greenheart", "💚"),
+    ("blueheart", "💙"),
+    ("purpleheart", "💜"),
+    ("blackheart", "🖤"),
+    ("brokenheart", "💔"),
+    ("yes", "✅"),
+    ("no", "❌"),
+    ("question", "❓"),
+    ("exclamation", "❗"),
+];
+
+/// An emoji's text, as shaped: one grapheme cluster. Cheap to clone.
+///
+/// Equality ignores the emoji presentation selector: `❤` and `❤️` are one emoji.
+#[derive(Clone, Debug)]
+pub struct Emoji(Arc<str>);
+
+impl Emoji {
+    /// Takes any text; whether a font has a glyph for it is `emoji`'s business.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn significant(&self) -> impl Iterator<Item = char> + '_ {
+        self.0.chars().filter(|&c| c != PRESENTATION_SELECTOR)
+    }
+}
+
+const PRESENTATION_SELECTOR: char = '\u{fe0f}';
+
+impl PartialEq for Emoji {
+    fn eq(&self, other: &Self) -> bool {
+        self.significant().eq(other.significant())
+    }
+}
+
+impl Eq for Emoji {}
+
+impl std::hash::Hash for Emoji {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        for c in self.significant() {
+            c.hash(state);
+        }
+    }
+}
+
+impl fmt::Display for Emoji {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One kind of reaction in a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    /// What floats up.
+    pub emoji: Emoji,
+    /// How many of it: `1..=SPRITES_PER_PAYLOAD_MAX`.
+    pub count: u32,
+}
+
+/// Why a payload is no reaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAReaction {
+    /// Well formed, but of another kind: a comment, a heartbeat.
+    #[error("a message of another type")]
+    OtherType,
+    /// It names nothing in the palette.
+    #[error("no reaction of the palette")]
+    Unknown,
+}
+
+/// The reactions that are allowed, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Palette {
+    by_name: BTreeMap<String, Emoji>,
+    /// In the order given.
+    entries: Vec<(String, Emoji)>,
+}
+
+/// A palette entry that can't be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PaletteError {
+    /// No letter, digit or emoji is left of the name once it is folded.
+    #[error("palette name {0:?} has no letter or digit")]
+    Name(String),
+    /// Not exactly one grapheme cluster.
+    #[error("palette entry {name:?}: {emoji:?} is not one emoji")]
+    Emoji {
+        /// The entry's name.
+        name: String,
+        /// What was given for it.
+        emoji: String,
+    },
+    /// Two names that fold to the same.
+    #[error("palette name {0:?} is given twice (case and punctuation don't count)")]
+    Twice(String),
+}
+
+impl Default for Palette {
+    fn default() -> Self {
+        Self::new(DEFAULT_PALETTE.iter().copied())
+            .expect("invariant: the default palette is valid, as its test shows")
+    }
+}
+
+impl Palette {
+    /// A palette of `(name, emoji)` pairs, in the order in which buttons would show them.
+    ///
+    /// # Errors
+    /// A name without a letter or digit, a name given twice, an emoji that isn't one cluster.
+    pub fn new<N: AsRef<str>, E: AsRef<str>>(
+        entries: impl IntoIterator<Item = (N, E)>,
+    ) -> Result<Self, PaletteError> {
+        let mut palette = Self {
+            by_name: BTreeMap::new(),
+            entries: Vec::new(),
+        };
+        for (name, emoji) in entries {
+            let (name, emoji) = (name.as_ref(), emoji.as_ref());
+            let key = fold(name);
+            if key.is_empty() {
+                return Err(PaletteError::Name(name.into()));
+            }
+            if emoji.graphemes(true).count() != 1
+                || emoji.chars().any(|c| c.is_control() || c.is_whitespace())
+            {
+                return Err(PaletteError::Emoji {
+                    name: name.into(),
+                    emoji: emoji.into(),
+                });
+            }
+            let emoji = Emoji::new(emoji);
+            if palette.by_name.insert(key, emoji.clone()).is_some() {
+                return Err(PaletteError::Twice(name.into()));
+            }
+            palette.entries.push((name.into(), emoji));
+        }
+        Ok(palette)
+    }
+
+    /// Names and emoji, in the order given.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Emoji)> {
+        self.entries
+            .iter()
+            .map(|(name, emoji)| (name.as_str(), emoji))
+    }
+
+    /// The reaction that a single name or emoji stands for: `heart`, `Thumbs Up`, `:fire:`, `❤`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Emoji> {
+        let name = name.trim();
+        let emoji = Emoji::new(name);
+        if let Some((_, found)) = self.entries.iter().find(|(_, e)| *e == emoji) {
+            return Some(found.clone());
+        }
+        self.by_name.get(&fold(name)).cloned()
+    }
+
+    /// Decodes a topic payload. The forms that samples in the field send:
+    ///
+    /// - a name as bare text: `heart`, `:fire:`, `Thumbs Up`;
+    /// - one to eight emoji as text: `❤️`, `🔥🔥`;
+    /// - a JSON object that names one in `emoji`, `reaction`, `name`, `value` or `text`, with an
+    ///   optional `count`; a `type` other than `reaction` makes it something else;
+    /// - a JSON object of counts by name or emoji, bare or under `r`: `{"heart":12,"🔥":3}`.
+    ///
+    /// # Errors
+    /// [`NotAReaction`]: such a payload draws nothing, and is counted.
+    pub fn decode(&self, payload: &str) -> Result<Vec<Reaction>, NotAReaction> {
+        let payload = payload.trim();
+        if payload.starts_with('{') {
+            return match serde_json::from_str(payload) {
+                Ok(Value::Object(object)) => self.decode_object(&object),
+                _ => Err(NotAReaction::Unknown),
+            };
+        }
+        if let Some(emoji) = self.find(payload) {
+            return Ok(vec![Reaction { emoji, count: 1 }]);
+        }
+        let mut reactions: Vec<Reaction> = Vec::new();
+        for (n, cluster) in payload.graphemes(true).enumerate() {
+            let found = self.entries.iter().find(|(_, e)| *e == Emoji::new(cluster));
+            let Some((_, emoji)) = found.filter(|_| n < EMOJI_PER_PAYLOAD_MAX) else {
+                return Err(NotAReaction::Unknown);
+            };
+            match reactions.iter_mut().find(|r| r.emoji == *emoji) {
+                Some(r) => r.count += 1,
+                None => reactions.push(Reaction {
+                    emoji: emoji.clone(),
+                    count: 1,
+                }),
+            }
+        }
+        if reactions.is_empty() {
+            Err(NotAReaction::Unknown)
+        } else {
+            Ok(reactions)
+        }
+    }
+
+    fn decode_object(
+        &self,
+        object: &serde_json::Map<String, Value>,
+    ) -> Result<Vec<Reaction>, NotAReaction> {
+        if let Some(kind) = object
+            .get("type")
+            .or_else(|| object.get("event"))
+            .and_then(Value::as_str)
+            && !kind.eq_ignore_ascii_case("reaction")
+        {
+            return Err(NotAReaction::OtherType);
+        }
+        let named = ["emoji", "reaction", "name", "value", "text"]
+            .iter()
+            .find_map(|key| object.get(*key)?.as_str());
+        if let Some(name) = named {
+            let emoji = self.find(name).ok_or(NotAReaction::Unknown)?;
+            let count = match object.get("count") {
+                None | Some(Value::Null) => 1,
+                Some(count) => count
+                    .as_u64()
+                    .filter(|&n| n > 0)
+                    .ok_or(NotAReaction::Unknown)?,
+            };
+            return Ok(vec![Reaction {
+                emoji,
+                count: clamp(count, SPRITES_PER_PAYLOAD_MAX),
+            }]);
+        }
+        let counts = object.get("r").and_then(Value::as_object).unwrap_or(object);
+        let mut left = SPRITES_PER_PAYLOAD_MAX;
+        let mut reactions = Vec::new();
+        for (name, count) in counts {
+            let (Some(emoji), Some(count)) = (self.find(name), count.as_u64()) else {
+                continue;
+            };
+            let count = clamp(count, left);
+            left -= count;
+            if count > 0 {
+                reactions.push(Reaction { emoji, count });
+            }
+        }
+        if reactions.is_empty() {
+            Err(NotAReaction::Unknown)
+        } else {
+            Ok(reactions)
+        }
+    }
+}
+
+/// A TOML or JSON table of names to emoji.
+impl<'de> Deserialize<'de> for Palette {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(BTreeMap::<String, String>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Case and punctuation don't count in names, so `Thumbs Up` and `:thumbs_up:` are `thumbsup`.
+fn fold(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn clamp(count: u64, max: u32) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX).min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(payload: &str, expected: &[(&str, u32)]) {
+        let got = Palette::default()
+            .decode(payload)
+            .unwrap_or_else(|e| panic!("{payload:?}: {e}"));
+        let got: Vec<_> = got.iter().map(|r| (r.emoji.as_str(), r.count)).collect();
+        assert_eq!(got, expected, "{payload:?}");
+    }
+
+    #[test]
+    fn accepts_what_samples_send() {
+        check("heart", &[("❤️", 1)]);
+        check(" HEART\n", &[("❤️", 1)]);
+        check("100", &[("💯", 1)]);
+        check(":thumbs_up:", &[("👍", 1)]);
+        check("❤", &[("❤️", 1)]);
+        check("🔥🔥👍", &[("🔥", 2), ("👍", 1)]);
+        check(
+            r#"{"type":"reaction","username":"A","reaction":"Thumbs Up"}"#,
+            &[("👍", 1)],
+        );
+        check(r#"{"emoji":"🤯","count":7}"#, &[("🤯", 7)]);
+        check(r#"{"heart":37,"🔥":3}"#, &[("❤️", 37), ("🔥", 3)]);
+        check(r#"{"r":{"heart":12}}"#, &[("❤️", 12)]);
+    }
+
+    #[test]
+    fn bounds_what_one_payload_asks_for() {
+        check(
+            r#"{"emoji":"🔥","count":18446744073709551615}"#,
+            &[("🔥", SPRITES_PER_PAYLOAD_MAX)],
+        );
+        let total: u32 = Palette::default()
+            .decode(r#"{"heart":900,"fire":900}"#)
+            .unwrap()
+            .iter()
+            .map(|r| r.count)
+            .sum();
+        assert_eq!(total, SPRITES_PER_PAYLOAD_MAX);
+    }
+
+    #[test]
+    fn ignores_everything_else() {
+        let palette = Palette::default();
+        for payload in [
+            "",
+            "  ",
+            "nope",
+            "💩",
+            "heart heart",
+            "{",
+            "{}",
+            "[1]",
+            r#"{"reaction":"x"}"#,
+            r#"{"heart":0}"#,
+            r#"{"heart":-1}"#,
+            r#"{"emoji":"🔥","count":0}"#,
+            r#"{"emoji":"🔥","count":"9"}"#,
+            "<b>heart</b>",
+            "🔥🔥🔥🔥🔥🔥🔥🔥🔥",
+        ] {
+            assert_eq!(
+                palette.decode(payload),
+                Err(NotAReaction::Unknown),
+                "{payload:?}"
+            );
+        }
+        assert_eq!(
+            palette.decode(r#"{"type":"comment","message":"heart"}"#),
+            Err(NotAReaction::OtherType)
+        );
+    }
+
+    #[test]
+    fn every_default_entry_is_found_by_name_and_by_emoji() {
+        let palette = Palette::default();
+        for (name, emoji) in DEFAULT_PALETTE {
+            assert_eq!(palette.find(name), Some(Emoji::new(emoji)));
+            assert_eq!(palette.find(emoji), Some(Emoji::new(emoji)));
+        }
+    }
+
+    #[test]
+    fn refuses_entries_that_could_not_be_drawn_or_told_apart() {
+        assert_eq!(
+            Palette::new([("!", "❤️")]),
+            Err(PaletteError::Name("!".into()))
+        );
+        assert_eq!(
+            Palette::new([("a", "❤️"), ("A", "🔥")]),
+            Err(PaletteError::Twice("A".into()))
+        );
+        assert!(matches!(
+            Palette::new([("a", "❤️🔥")]),
+            Err(PaletteError::Emoji { .. })
+        ));
+        assert!(matches!(
+            Palette::new([("a", "")]),
+            Err(PaletteError::Emoji { .. })
+        ));
+    }
+}
