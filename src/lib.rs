@@ -1,5 +1,6 @@
 //! floatup
 
 pub mod frame;
+pub mod motion;
 pub mod reaction;
 pub mod scatter;
