@@ -4,3 +4,7 @@ pub mod frame;
 pub mod motion;
 pub mod reaction;
 pub mod scatter;
+pub mod emoji;
+pub mod sprite;
+pub mod stage;
+pub mod paint;
