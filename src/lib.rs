@@ -8,3 +8,5 @@ pub mod emoji;
 pub mod sprite;
 pub mod stage;
 pub mod paint;
+pub mod scene;
+pub mod log;

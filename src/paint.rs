@@ -7,8 +7,6 @@
 
 mod blend;
 
-use std::ops::Range;
-
 use crate::frame::{Frame, Size};
 use crate::motion::Pose;
 use crate::sprite::{BoxSize, Layer, SpriteSheet};
@@ -20,53 +18,28 @@ use crate::stage::Placement;
 pub struct Painter {
     sheet: SpriteSheet,
     frame: Frame,
-    /// Rows that may not be clear.
-    touched: Range<usize>,
 }
 
 impl Painter {
     /// A clear frame, to be drawn on with the pictures of `sheet`.
     #[must_use]
     pub fn new(sheet: SpriteSheet, size: Size) -> Self {
-        Self { sheet, frame: Frame::clear(size), touched: 0..0 }
+        Self { sheet, frame: Frame::new(size) }
     }
 
     /// Draws `placements` on an otherwise clear frame, later ones on top.
     ///
     /// A placement whose emoji isn't in the sheet draws nothing.
     pub fn paint(&mut self, placements: impl IntoIterator<Item = Placement>) -> &Frame {
-        let size = self.frame.size();
-        let width = size.width() as usize;
-        let rows = self.touched.start * width..self.touched.end * width;
-        self.frame.pixels_mut()[rows].fill([0; 4]);
-        self.touched = 0..0;
+        self.frame.clear();
         for placement in placements {
             let Some(layer) = self.sheet.layer(&placement.emoji) else {
                 continue;
             };
-            let matrix = device_matrix(&placement, self.sheet.box_size(), layer, size);
-            let rows = blend::composite(&mut self.frame, layer, matrix, placement.pose.opacity);
-            if !rows.is_empty() {
-                self.touched = if self.touched.is_empty() {
-                    rows
-                } else {
-                    self.touched.start.min(rows.start)..self.touched.end.max(rows.end)
-                };
-            }
+            let matrix = device_matrix(&placement, self.sheet.box_size(), layer, self.frame.size());
+            blend::composite(&mut self.frame, layer, matrix, placement.pose.opacity);
         }
         &self.frame
-    }
-
-    /// The frame as it was last drawn.
-    #[must_use]
-    pub fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    /// Rows of the frame that may not be clear.
-    #[must_use]
-    pub fn touched_rows(&self) -> Range<usize> {
-        self.touched.clone()
     }
 }
 

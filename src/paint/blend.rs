@@ -7,26 +7,21 @@ use std::ops::Range;
 use crate::frame::{Frame, Size};
 use crate::sprite::Layer;
 
-/// Draws `layer` through `matrix` (layer point to frame point) over the frame, and returns the
-/// rows that it may have touched.
-pub(super) fn composite(
-    frame: &mut Frame,
-    layer: &Layer,
-    matrix: [f64; 6],
-    opacity: f64,
-) -> Range<usize> {
+/// Draws `layer` through `matrix` (layer point to frame point) over the frame.
+pub(super) fn composite(frame: &mut Frame, layer: &Layer, matrix: [f64; 6], opacity: f64) {
     let opacity = (opacity * 255.0 + 1e-9).floor();
     let Some(inverse) = Inverse::new(matrix).filter(|_| opacity >= 1.0) else {
-        return 0..0;
+        return;
     };
     let (columns, rows) = bounds(matrix, layer, frame.size());
     if columns.is_empty() {
-        return 0..0;
+        return;
     }
     let width = frame.size().width() as usize;
     let texels = Texels::new(layer);
-    for y in rows.clone() {
-        let row = &mut frame.pixels_mut()[y * width..][columns.clone()];
+    let lines = frame.ink(rows.clone()).chunks_exact_mut(width);
+    for (y, line) in rows.zip(lines) {
+        let row = &mut line[columns.clone()];
         for (x, pixel) in columns.clone().zip(row) {
             let (u, v) = inverse.layer_point(x, y);
             let share = nearest(opacity * texels.coverage(u, v));
@@ -35,7 +30,6 @@ pub(super) fn composite(
             }
         }
     }
-    rows
 }
 
 /// The pixels under the layer's four corners: columns and rows, both empty if it is off the frame.
@@ -186,8 +180,9 @@ mod tests {
             width in 1..20_u32, height in 1..20_u32,
         ) {
             let layer = Layer { width: 3, height: 2, top: 0, pixels: vec![[100, 50, 25, 200]; 6] };
-            let mut frame = Frame::clear(Size::new(width, height).unwrap());
-            let rows = composite(&mut frame, &layer, matrix, opacity);
+            let mut frame = Frame::new(Size::new(width, height).unwrap());
+            composite(&mut frame, &layer, matrix, opacity);
+            let rows = frame.inked_rows();
             for (y, row) in frame.pixels().chunks(width as usize).enumerate() {
                 for pixel in row {
                     prop_assert!(rows.contains(&y) || *pixel == [0; 4]);
