@@ -10,3 +10,4 @@ pub mod stage;
 pub mod paint;
 pub mod scene;
 pub mod log;
+pub mod output;

@@ -507,6 +507,10 @@ fn value(
             keyword(input, "position", &[("absolute", ())])?;
             Declaration::NoEffect
         }
+        ("line-height", Place::Rule) => {
+            keyword(input, "line-height", &[("normal", ())])?;
+            Declaration::NoEffect
+        }
         ("animation", Place::Rule) => Declaration::Animation(animation(input)?),
         ("animation-name", Place::Rule) => {
             let at = next_location(input);
