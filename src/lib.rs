@@ -3,3 +3,6 @@
 pub mod frame;
 pub mod reaction;
 pub mod scatter;
+pub mod stage;
+
+pub mod config;
