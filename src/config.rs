@@ -4,6 +4,7 @@
 //! flags. Nothing is read again later, and nothing that was refused here reaches the service.
 
 mod args;
+mod distance;
 pub mod file;
 mod keys;
 mod resolve;

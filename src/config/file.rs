@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::distance::distance;
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys, names};
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, cache_exists, key_names};
 use crate::reaction::{Palette, PaletteError};
@@ -296,9 +297,14 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, prefix: &str, name: &str, span: &Range<usize>, known: &[String]) {
-        let nearest = known.iter().min_by_key(|key| distance(name, key));
+        // No key is this long, and distances of long texts take long.
+        let short = name.len() <= 64;
+        let nearest = known
+            .iter()
+            .filter(|_| short)
+            .min_by_key(|key| distance(name, key));
         let message = match nearest {
-            Some(key) if distance(name, key) <= name.chars().count().div_ceil(2) => {
+            Some(key) if distance(name, key) <= name.chars().count().div_ceil(3) => {
                 format!("is no key: did you mean {key}?")
             }
             _ => {
@@ -368,41 +374,4 @@ fn unread(text: &str, mut broken: HashSet<usize>) -> HashSet<usize> {
 fn line_of(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
     1 + before.iter().filter(|&&byte| byte == b'\n').count()
-}
-
-/// The edit distance of Levenshtein: insertions, deletions and replacements, one each.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("", "fps", 3),
-            ("fps", "fps", 0),
-            ("fsp", "fps", 2),
-            ("siez", "size", 2),
-            ("lissten", "listen", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-            assert_eq!(distance(b, a), expected, "{b} {a}");
-        }
-    }
 }
