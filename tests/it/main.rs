@@ -1,3 +1,7 @@
 //! The one integration-test binary.
-#[test]
-fn placeholder() {}
+
+mod fuzz_corpus;
+mod layers;
+mod settings;
+mod setup;
+mod support;

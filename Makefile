@@ -1,0 +1,38 @@
+# The commands of a person who works with floatup; `make help` lists them.
+# rustup and cargo put programs into ~/.cargo/bin, which an open shell may not know yet.
+
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# Arguments of floatup, such as: make run ARGS="--listen 127.0.0.1:9000"
+ARGS ?=
+
+.PHONY: run test lint bench help
+
+run: ## Install what is missing, build, and start floatup; ARGS are its arguments
+	@.ci/setup run
+	@cargo build --release
+	@exec target/release/floatup $(ARGS)
+
+test: ## Install what is missing and run every test, with and without the libav libraries
+	@.ci/setup test
+	cargo nextest run --profile ci
+	cargo test --doc
+	cargo nextest run --profile ci --no-default-features
+	cargo test --doc --no-default-features
+
+lint: ## Format, lints, documentation, and that benches and fuzz targets compile
+	@.ci/setup lint
+	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	cargo build --benches
+	cargo build --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target
+
+bench: ## Measure; needs a machine that does nothing else
+	@.ci/setup build
+	cargo bench
+
+help: ## List these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile

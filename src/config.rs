@@ -1,0 +1,291 @@
+//! Settings: arguments, environment and file to checked values, once, at the start.
+//!
+//! Precedence, rising: the settings file's own keys, its `[[channel]]` tables, environment,
+//! flags. Nothing is read again later, and nothing that was refused here reaches the service.
+
+mod args;
+mod distance;
+pub mod file;
+mod keys;
+mod resolve;
+pub mod value;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::args::Sub;
+use crate::config::file::Mistake;
+use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
+use crate::config::value::{Name, PixelFormat, Secret, Text};
+use crate::frame::{Alpha, FrameRate, Size};
+use crate::reaction::Palette;
+use crate::stage::Overflow;
+
+/// Channels of one process; a file with more is refused.
+pub const CHANNELS_MAX: usize = 64;
+
+/// The cache of a channel that names none: the tutorial's.
+pub const DEFAULT_CACHE: &str = "video";
+
+/// The channel that exists when the settings name none, and its topic.
+pub const DEFAULT_CHANNEL: &str = "demo";
+
+/// What floatup was asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Run the service.
+    Serve(Serve),
+    /// Write a channel's live raw frames to stdout.
+    Pipe(Pipe),
+    /// Draw one still.
+    Frame(FrameJob),
+    /// Draw a reaction log.
+    Render(RenderJob),
+    /// Report the mistakes of a settings file.
+    CheckConfig(PathBuf),
+    /// Write the browser-source page to a file, or to stdout for `-`.
+    OverlayPage(PathBuf),
+}
+
+/// Settings of the service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Serve {
+    /// Where to listen; beyond loopback only with a signing key.
+    pub listen: SocketAddr,
+    /// The key that signs tokens, at least [`SIGNING_KEY_BYTES_MIN`] bytes; `None`, on loopback
+    /// alone, stands for a new random one.
+    pub signing_key: Option<Secret>,
+    /// Whether a missing or unreadable token is refused.
+    pub require_token: bool,
+    /// The caches that exist; `None` for any.
+    pub caches: Option<Vec<String>>,
+    /// Whether a poll without sequence number resumes where the same client's last one ended.
+    pub gap_cure: bool,
+    /// How long a poll waits, 1 to 300 s.
+    pub poll_hold: Duration,
+    /// Items that a topic keeps, 1 to 100,000.
+    pub ring_items: usize,
+    /// How long a topic keeps an item, 1 s to a day.
+    pub ring_age: Duration,
+    /// Topics at once, 1 to 1,000,000.
+    pub topics_max: usize,
+    /// After how long an unused topic is removed, 1 s to a week.
+    pub topic_idle: Duration,
+    /// 1 to [`CHANNELS_MAX`] channels, each with a name of its own.
+    pub channels: Vec<ChannelConfig>,
+    /// Live recordings of the first channel, each to a path of its own; `-` is stdout.
+    pub outputs: Vec<PathBuf>,
+}
+
+/// The fewest bytes of a signing key: those of the HMAC-SHA-256 that it is for.
+pub const SIGNING_KEY_BYTES_MIN: usize = 32;
+
+/// One stream's sources and picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelConfig {
+    /// The channel's name in addresses: one path segment, 1 to 256 bytes.
+    pub name: String,
+    /// The cache of its topic.
+    pub cache: String,
+    /// The topic that it follows.
+    pub topic: String,
+    /// Its picture.
+    pub picture: Picture,
+}
+
+/// What a channel's frames look like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The frames' size.
+    pub size: Size,
+    /// The frames' rate.
+    pub rate: FrameRate,
+    /// An emoji's font size in px, 1 to 1000; `None` for the stylesheet's.
+    pub font_size_px: Option<f64>,
+    /// The stylesheet; `None` for the one built in.
+    pub css: Option<PathBuf>,
+    /// A colour bitmap font that was named; `None` for the built-in set and the system's.
+    pub emoji_font: Option<PathBuf>,
+    /// The page number of a reaction log's sprites.
+    pub seed: u64,
+    /// How colour and alpha are related in pixels that leave.
+    pub alpha: Alpha,
+    /// Sprites at once, 1 to 100,000.
+    pub sprites_max: usize,
+    /// What happens to one more.
+    pub overflow: Overflow,
+    /// The reactions that are allowed.
+    pub palette: Arc<Palette>,
+}
+
+/// Settings of `floatup pipe`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipe {
+    /// The topic endpoint, `http` or `https`, perhaps with a base path.
+    pub url: reqwest::Url,
+    /// What to follow, and its picture.
+    pub channel: ChannelConfig,
+    /// The token to follow it with; `None` to ask the endpoint for one.
+    pub token: Option<Secret>,
+    /// The order of a pixel's bytes.
+    pub format: PixelFormat,
+    /// How many frames to write, 1 or more; `None` for no end.
+    pub frames: Option<u64>,
+}
+
+/// Settings of `floatup frame`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameJob {
+    /// The scene to read, JSON.
+    pub scene: PathBuf,
+    /// The PNG to write.
+    pub out: PathBuf,
+    /// The stylesheet; `None` for the scene's, else the one built in.
+    pub css: Option<PathBuf>,
+    /// A colour bitmap font that was named; `None` for the built-in set and the system's.
+    pub emoji_font: Option<PathBuf>,
+}
+
+/// Settings of `floatup render`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenderJob {
+    /// The reaction log to read.
+    pub log: PathBuf,
+    /// Where frames go: a file whose ending picks the format, or `-` for raw ones on stdout.
+    pub out: PathBuf,
+    /// What the frames look like.
+    pub picture: Picture,
+    /// How many frames to draw, 1 or more; `None` for all until the last sprite is gone.
+    pub frames: Option<u64>,
+    /// Whether a bad line is skipped with a warning; otherwise it ends the work.
+    pub skip_bad_lines: bool,
+    /// The order of a raw pixel's bytes, if it was asked for: it fits raw frames alone.
+    pub format: Option<PixelFormat>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A wrong command line, or a request for help or the version.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// An environment variable's value.
+    #[error("{name}: {message}")]
+    Env {
+        /// The variable.
+        name: String,
+        /// What is wrong, and what is accepted.
+        message: String,
+    },
+    /// A settings file's text.
+    #[error("{}", Mistakes(.path, .mistakes))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// At least one.
+        mistakes: Vec<Mistake>,
+    },
+    /// A file that a setting names can't be read.
+    #[error("{}: {message}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and which setting named it.
+        message: String,
+    },
+    /// Values that are each good and don't go together.
+    #[error("{0}")]
+    Refused(String),
+}
+
+struct Mistakes<'a>(&'a Path, &'a [Mistake]);
+
+impl fmt::Display for Mistakes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, mistake) in self.1.iter().enumerate() {
+            let newline = if n == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:{mistake}", self.0.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// The settings of this process: its arguments and its environment.
+///
+/// # Errors
+/// As [`command`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+pub fn from_process() -> Result<Command, ConfigError> {
+    command(std::env::args_os(), |name| std::env::var_os(name))
+}
+
+/// The settings that `args` (the program's name first), `env` and the files they name make.
+///
+/// # Errors
+/// The first wrong flag or variable, all mistakes of the settings file, a file that can't be
+/// read, or values that don't go together. A request for help is a [`ConfigError::Usage`].
+pub fn command(
+    args: impl IntoIterator<Item = OsString>,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<Command, ConfigError> {
+    Ok(match args::parse(args)?.command {
+        Sub::Serve(args) => Command::Serve(resolve::serve(args, &env)?),
+        Sub::Pipe(args) => Command::Pipe(resolve::pipe(args, &env)?),
+        Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
+        Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
+        Sub::CheckConfig(args) => Command::CheckConfig(args.file),
+        Sub::OverlayPage(args) => Command::OverlayPage(args.out),
+    })
+}
+
+/// Checks a settings file. The files that it names are not looked at.
+///
+/// # Errors
+/// Every mistake, or why the file can't be read.
+pub fn check_file(path: &Path) -> Result<(), ConfigError> {
+    resolve::read_file(path).map(|_| ())
+}
+
+/// The command line's help texts: the program's, then each command's.
+#[must_use]
+pub fn help_texts() -> Vec<String> {
+    let mut command = args::command_line();
+    command.build();
+    let mut texts = vec![command.render_long_help().to_string()];
+    for sub in command.get_subcommands_mut() {
+        texts.push(sub.render_long_help().to_string());
+    }
+    texts
+}
+
+/// The names that may stand at the top of a settings file: keys, then tables.
+#[must_use]
+pub fn key_names() -> Vec<String> {
+    let tables = file::TABLES.map(String::from);
+    [
+        keys::names::<ServiceKeys>(),
+        keys::names::<LookKeys>(),
+        keys::names::<PictureKeys>(),
+        tables.to_vec(),
+    ]
+    .concat()
+}
+
+/// Whether `cache` is among those that exist.
+fn cache_exists(cache: &str, caches: &[Text<Name>]) -> Result<(), String> {
+    if caches.is_empty() || caches.iter().any(|name| name.0.0 == cache) {
+        return Ok(());
+    }
+    let names: Vec<&str> = caches.iter().map(|name| name.0.0.as_str()).collect();
+    Err(format!(
+        "{cache:?} is not in caches: expected one of {}",
+        names.join(", ")
+    ))
+}

@@ -1,0 +1,258 @@
+//! The command line and the environment, as keys.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use crate::config::ConfigError;
+use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
+use crate::config::value::{BaseUrl, Name, PixelFormat, Text, Whole};
+
+/// What every environment variable's name begins with.
+pub(super) const ENV_PREFIX: &str = "FLOATUP_";
+
+/// Burns a live audience's emoji reactions into the broadcast.
+#[derive(Debug, clap::Parser)]
+#[command(name = "floatup", version, after_help = AFTER_HELP)]
+#[command(override_usage = "floatup [COMMAND] [OPTIONS]")]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Sub,
+}
+
+const AFTER_HELP: &str = "\
+Without a command, floatup is `floatup serve`, and takes its options.
+A key may stand in a settings file, in the environment and in a flag; the one
+named later here wins.
+floatup.example.toml lists every key.";
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Sub {
+    /// Runs the topic server, the pages and the live channels (the default command)
+    Serve(ServeArgs),
+    /// Writes live raw frames to stdout
+    Pipe(PipeArgs),
+    /// Draws one still: a scene to a PNG with alpha
+    Frame(FrameArgs),
+    /// Draws a reaction log to frames, as fast as it goes
+    Render(RenderArgs),
+    /// Reports every mistake in a settings file, with its line
+    CheckConfig(CheckArgs),
+    /// Writes the browser-source page as one file
+    OverlayPage(PageArgs),
+}
+
+/// Where the settings file is.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ConfigArgs {
+    /// Settings file, in TOML; its paths are relative to the current folder [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub service: ServiceKeys,
+    #[command(flatten)]
+    pub look: LookKeys,
+    #[command(flatten)]
+    pub picture: PictureKeys,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PipeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Channel to follow; one that the settings file doesn't have is its own topic's name
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub channel: Text<Name>,
+
+    /// Topic endpoint: a running floatup, or any that speaks Momento's HTTP API
+    /// [default: http:// and the listen key's address]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Text<BaseUrl>>,
+
+    /// Cache of the topic [default: the channel's, else video]
+    #[arg(long, value_name = "NAME")]
+    pub cache: Option<Text<Name>>,
+
+    /// File with the token to follow the topic with; or put the token itself in FLOATUP_TOKEN
+    /// [default: asked from the endpoint]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Order of a pixel's four bytes: rgba, bgra, argb or abgr
+    #[arg(long, value_name = "ORDER", default_value = "rgba")]
+    pub format: Text<PixelFormat>,
+
+    /// Frames to write before it ends, 1 or more [default: no end]
+    #[arg(long, value_name = "COUNT")]
+    pub frames: Option<Text<Whole<1, { u64::MAX }>>>,
+
+    #[command(flatten)]
+    pub look: LookKeys,
+    #[command(flatten)]
+    pub picture: PictureKeys,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FrameArgs {
+    /// Scene, in JSON
+    pub scene: PathBuf,
+    /// PNG to write
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub look: LookKeys,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RenderArgs {
+    /// Reaction log: one JSON object a line
+    pub log: PathBuf,
+    /// File to write, whose ending picks the format; or - for raw frames on stdout
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Frames to draw, 1 or more [default: until the last sprite is gone]
+    #[arg(long, value_name = "COUNT")]
+    pub frames: Option<Text<Whole<1, { u64::MAX }>>>,
+
+    /// Skip lines that are no reaction, each with a warning, in place of ending at the first
+    #[arg(long)]
+    pub skip_bad_lines: bool,
+
+    /// Order of a raw pixel's four bytes: rgba, bgra, argb or abgr; only for raw frames
+    /// [default: rgba]
+    #[arg(long, value_name = "ORDER")]
+    pub format: Option<Text<PixelFormat>>,
+
+    #[command(flatten)]
+    pub look: LookKeys,
+    #[command(flatten)]
+    pub picture: PictureKeys,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// Settings file, in TOML
+    pub file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PageArgs {
+    /// File to write; or - for stdout
+    #[arg(default_value = "-")]
+    pub out: PathBuf,
+}
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EnvKeys {
+    pub service: ServiceKeys,
+    pub look: LookKeys,
+    pub picture: PictureKeys,
+}
+
+/// Parses a command line, the program's name first.
+///
+/// # Errors
+/// A wrong flag or value, and a request for help or the version.
+pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let asks = ["-h", "--help", "-V", "--version"].map(OsStr::new);
+    let command = args.get(1);
+    if command.is_none_or(|arg| is_flag(arg) && !asks.contains(&arg.as_os_str())) {
+        args.insert(args.len().min(1), "serve".into());
+    }
+    let mut matches = command_line().try_get_matches_from(args)?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// The whole command line, with each key's environment variable in its help.
+pub(super) fn command_line() -> clap::Command {
+    let mut keys = names::<ServiceKeys>();
+    keys.extend(names::<LookKeys>());
+    keys.extend(names::<PictureKeys>());
+    keys.push("config".into());
+    Cli::command().mut_subcommands(move |command| {
+        let keys = keys.clone();
+        command.mut_args(move |argument| {
+            let id = argument.get_id().to_string();
+            if keys.contains(&id) {
+                let help = argument.get_help().map(ToString::to_string);
+                let help = help.unwrap_or_default();
+                argument.help(format!("{help} [env: {}]", env_name(&id)))
+            } else {
+                argument
+            }
+        })
+    })
+}
+
+/// Reads the keys' environment variables. Others that begin with `FLOATUP_` are let be: a
+/// cluster sets some for a service of that name.
+///
+/// # Errors
+/// The first variable whose value can't be taken, by name.
+pub(super) fn env_keys(env: &dyn Fn(&str) -> Option<OsString>) -> Result<EnvKeys, ConfigError> {
+    Ok(EnvKeys {
+        service: env_group(env)?,
+        look: env_group(env)?,
+        picture: env_group(env)?,
+    })
+}
+
+/// The name of a key's environment variable.
+pub(super) fn env_name(key: &str) -> String {
+    format!("{ENV_PREFIX}{}", key.to_uppercase())
+}
+
+/// A group's variables go through the group's own flags, so both take the same values.
+fn env_group<G: clap::Args>(env: &dyn Fn(&str) -> Option<OsString>) -> Result<G, ConfigError> {
+    let command = G::augment_args(clap::Command::new("environment").no_binary_name(true));
+    let mut flags: Vec<OsString> = Vec::new();
+    for argument in command.get_arguments() {
+        let name = env_name(argument.get_id().as_str());
+        let (Some(value), Some(long)) = (env(&name), argument.get_long()) else {
+            continue;
+        };
+        let error = |message: String| ConfigError::Env {
+            name: name.clone(),
+            message,
+        };
+        if value.is_empty() {
+            return Err(error("is empty: give it a value or unset it".into()));
+        }
+        let mut flag = OsString::from(format!("--{long}="));
+        flag.push(value);
+        let alone = command.clone().try_get_matches_from([&flag]);
+        alone.map_err(|e| error(reason(&e)))?;
+        flags.push(flag);
+    }
+    let env_error = |e: clap::Error| ConfigError::Env {
+        name: format!("{ENV_PREFIX}*"),
+        message: reason(&e),
+    };
+    let mut matches: ArgMatches = command.try_get_matches_from(flags).map_err(env_error)?;
+    G::from_arg_matches_mut(&mut matches).map_err(env_error)
+}
+
+/// Why a flag's value was refused, without the flag that nobody wrote.
+fn reason(error: &clap::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.kind().to_string(),
+    }
+}
+
+fn is_flag(argument: &OsStr) -> bool {
+    argument.as_encoded_bytes().starts_with(b"-")
+}

@@ -1,0 +1,377 @@
+//! The settings file: TOML text to keys, with every mistake and its line.
+//!
+//! The tables are walked entry by entry, and each entry alone goes through the structs that
+//! define the keys, so that one mistake doesn't hide the next and nothing is defined twice.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::distance::distance;
+use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys, names};
+use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, cache_exists, key_names};
+use crate::reaction::{Palette, PaletteError};
+
+/// A text with more lines than this that are no TOML is no settings file; reading stops there.
+const SYNTAX_MISTAKES_MAX: usize = 100;
+
+/// Tables of the settings file that are no flags.
+pub(super) const TABLES: [&str; 2] = ["palette", "channel"];
+
+/// One thing wrong in a settings file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// The key, such as `size` or `channel.name`; `None` where the text is no TOML.
+    pub key: Option<String>,
+    /// What is wrong, and what is accepted.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.line)?;
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// What a settings file says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FileKeys {
+    pub service: ServiceKeys,
+    pub look: LookKeys,
+    pub picture: PictureKeys,
+    pub palette: Option<Palette>,
+    pub channels: Vec<ChannelTable>,
+}
+
+/// One `[[channel]]` table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ChannelTable {
+    pub keys: ChannelKeys,
+    pub look: LookKeys,
+    pub picture: PictureKeys,
+}
+
+/// Reads a settings file's text.
+///
+/// # Errors
+/// Every mistake, in the order of their lines.
+pub(super) fn read(text: &str) -> Result<FileKeys, Vec<Mistake>> {
+    let (text, mistakes, unread) = syntax(text);
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let mut reader = Reader {
+        text: &text,
+        mistakes,
+    };
+    let keys = reader.file(table.into_inner());
+    let mut mistakes = reader.mistakes;
+    mistakes.retain(|m| m.key.is_none() || !unread.contains(&m.line));
+    mistakes.sort_by_key(|m| m.line);
+    if mistakes.is_empty() {
+        Ok(keys)
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// Every mistake in a settings file's text, in the order of their lines; none when it is good.
+#[must_use]
+pub fn check(text: &str) -> Vec<Mistake> {
+    read(text).err().unwrap_or_default()
+}
+
+type Entry<'i> = (Spanned<toml::de::DeString<'i>>, Spanned<DeValue<'i>>);
+
+struct Reader<'t> {
+    /// What spans count in: the file's text, without lines that are no TOML.
+    text: &'t str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, table: DeTable<'_>) -> FileKeys {
+        let mut file = FileKeys::default();
+        let service = names::<ServiceKeys>();
+        let look = names::<LookKeys>();
+        let picture = names::<PictureKeys>();
+        let known = key_names();
+        let mut channel_lines = Vec::new();
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            match name.as_str() {
+                "palette" => file.palette = self.palette(&key.span(), value),
+                "channel" => (file.channels, channel_lines) = self.channels(&key.span(), value),
+                k if service.iter().any(|n| n == k) => {
+                    let one: ServiceKeys = self.entry("", (key, value));
+                    file.service = file.service.over(one);
+                }
+                k if look.iter().any(|n| n == k) => {
+                    file.look = file.look.over(self.entry("", (key, value)));
+                }
+                k if picture.iter().any(|n| n == k) => {
+                    file.picture = file.picture.over(self.entry("", (key, value)));
+                }
+                _ => self.unknown("", &name, &key.span(), &known),
+            }
+        }
+        if let Some(caches) = &file.service.caches {
+            for (channel, line) in file.channels.iter().zip(channel_lines) {
+                let cache = channel.keys.cache.as_ref();
+                let cache = cache.map_or(DEFAULT_CACHE, |name| name.0.0.as_str());
+                if let Err(message) = cache_exists(cache, caches) {
+                    self.add(line, Some("channel.cache".into()), message);
+                }
+            }
+        }
+        file
+    }
+
+    /// The channels, and the line on which each begins.
+    fn channels(
+        &mut self,
+        span: &Range<usize>,
+        value: Spanned<DeValue<'_>>,
+    ) -> (Vec<ChannelTable>, Vec<usize>) {
+        let line = self.line(span.start);
+        let DeValue::Array(tables) = value.into_inner() else {
+            let message = "expected one [[channel]] table for each channel";
+            self.add(line, Some("channel".into()), message.into());
+            return Default::default();
+        };
+        if !(1..=CHANNELS_MAX).contains(&tables.len()) {
+            let message = format!(
+                "{} channels: expected 1 to {CHANNELS_MAX} [[channel]] tables",
+                tables.len()
+            );
+            self.add(line, Some("channel".into()), message);
+        }
+        let mut taken = HashSet::new();
+        let mut channels = Vec::new();
+        let mut lines = Vec::new();
+        for table in tables {
+            let line = self.line(table.span().start);
+            let DeValue::Table(table) = table.into_inner() else {
+                let message = "expected a table with at least a name";
+                self.add(line, Some("channel".into()), message.into());
+                continue;
+            };
+            let name = table.keys().find(|key| key.get_ref() == "name");
+            let name_line = name.map(|key| self.line(key.span().start));
+            let channel = self.channel(table);
+            match &channel.keys.name {
+                Some(name) => {
+                    if !taken.insert(name.0.0.clone()) {
+                        let message = format!(
+                            "{:?} is given twice: expected a name of its own for each channel",
+                            name.0.0
+                        );
+                        self.add(
+                            name_line.unwrap_or(line),
+                            Some("channel.name".into()),
+                            message,
+                        );
+                    }
+                }
+                // A name that is there and wrong has its own message.
+                None if name_line.is_some() => {}
+                None => {
+                    let message = "is missing: expected a name, such as name = \"demo\"";
+                    self.add(line, Some("channel.name".into()), message.into());
+                }
+            }
+            channels.push(channel);
+            lines.push(line);
+        }
+        (channels, lines)
+    }
+
+    fn channel(&mut self, table: DeTable<'_>) -> ChannelTable {
+        let mut channel = ChannelTable::default();
+        let look = names::<LookKeys>();
+        let picture = names::<PictureKeys>();
+        let mut known = ChannelKeys::NAMES.map(String::from).to_vec();
+        known.extend_from_slice(&look);
+        known.extend_from_slice(&picture);
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            if ChannelKeys::NAMES.contains(&name.as_str()) {
+                channel.keys = channel.keys.over(self.entry("channel.", (key, value)));
+            } else if look.contains(&name) {
+                channel.look = channel.look.over(self.entry("channel.", (key, value)));
+            } else if picture.contains(&name) {
+                channel.picture = channel.picture.over(self.entry("channel.", (key, value)));
+            } else {
+                self.unknown("channel.", &name, &key.span(), &known);
+            }
+        }
+        channel
+    }
+
+    fn palette(&mut self, span: &Range<usize>, value: Spanned<DeValue<'_>>) -> Option<Palette> {
+        let line = self.line(span.start);
+        let DeValue::Table(table) = value.into_inner() else {
+            let message = "expected a table of names and emoji, such as heart = \"❤️\"";
+            self.add(line, Some("palette".into()), message.into());
+            return None;
+        };
+        if table.is_empty() {
+            let message = "is empty: expected at least one entry, such as heart = \"❤️\"";
+            self.add(line, Some("palette".into()), message.into());
+            return None;
+        }
+        let mut entries = Vec::new();
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            let line = self.line(key.span().start);
+            match value.get_ref().as_str() {
+                Some(emoji) => match Palette::new([(&name, emoji)]) {
+                    Ok(_) => entries.push((key.span().start, name, emoji.to_owned())),
+                    Err(error) => self.palette_mistake(line, &name, &error),
+                },
+                None => {
+                    let message = "expected one emoji in quotes";
+                    self.add(line, Some(format!("palette.{name}")), message.into());
+                }
+            }
+        }
+        // The file's order, which is the order of buttons; the parser sorts by name.
+        entries.sort();
+        loop {
+            match Palette::new(entries.iter().map(|(_, name, emoji)| (name, emoji))) {
+                Ok(palette) => return Some(palette),
+                Err(error) => {
+                    // Each entry is good alone, so this one's name was there before.
+                    let PaletteError::Twice(name) = &error else {
+                        return None;
+                    };
+                    let at = entries.iter().rposition(|(_, n, _)| n == name)?;
+                    let (start, name, _) = entries.remove(at);
+                    self.palette_mistake(self.line(start), &name, &error);
+                }
+            }
+        }
+    }
+
+    fn palette_mistake(&mut self, line: usize, name: &str, error: &PaletteError) {
+        let accepted = match error {
+            PaletteError::Name(_) => "expected a name with a letter or digit",
+            PaletteError::Emoji { .. } => "expected one emoji in quotes",
+            PaletteError::Twice(_) => "expected each name once",
+        };
+        self.add(
+            line,
+            Some(format!("palette.{name}")),
+            format!("{error}; {accepted}"),
+        );
+    }
+
+    /// One entry of a table as a group of keys with that entry alone.
+    fn entry<G: DeserializeOwned + Default>(&mut self, prefix: &str, (key, value): Entry<'_>) -> G {
+        let name = key.get_ref().to_string();
+        let span = key.span().start..value.span().end;
+        let start = key.span().start;
+        let mut table = DeTable::new();
+        table.insert(key, value);
+        match G::deserialize(toml::de::Deserializer::from(Spanned::new(span, table))) {
+            Ok(group) => group,
+            Err(error) => {
+                let line = self.line(error.span().map_or(start, |span| span.start));
+                let message = error.message();
+                let message = message
+                    .strip_prefix(&format!("{name} "))
+                    .unwrap_or(message)
+                    .replace('\n', "; ");
+                self.add(line, Some(format!("{prefix}{name}")), message);
+                G::default()
+            }
+        }
+    }
+
+    fn unknown(&mut self, prefix: &str, name: &str, span: &Range<usize>, known: &[String]) {
+        // No key is this long, and distances of long texts take long.
+        let short = name.len() <= 64;
+        let nearest = known
+            .iter()
+            .filter(|_| short)
+            .min_by_key(|key| distance(name, key));
+        let message = match nearest {
+            Some(key) if distance(name, key) <= name.chars().count().div_ceil(3) => {
+                format!("is no key: did you mean {key}?")
+            }
+            _ => {
+                let mut known = known.to_vec();
+                known.sort();
+                format!("is no key: expected one of {}", known.join(", "))
+            }
+        };
+        let line = self.line(span.start);
+        self.add(line, Some(format!("{prefix}{name}")), message);
+    }
+
+    fn add(&mut self, line: usize, key: Option<String>, message: String) {
+        self.mistakes.push(Mistake { line, key, message });
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        line_of(self.text, offset)
+    }
+}
+
+/// Finds the lines that are no TOML. Returns the text without them, one mistake for each, and
+/// the lines on which a key can't be judged.
+///
+/// The parser gives up at some mistakes, so their lines are blanked and the rest is read again,
+/// as long as that shows another line.
+fn syntax(text: &str) -> (String, Vec<Mistake>, HashSet<usize>) {
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let mut mistakes = Vec::new();
+    let mut broken = HashSet::new();
+    loop {
+        let left = lines.join("\n");
+        let before = broken.len();
+        for error in DeTable::parse_recoverable(&left).1 {
+            let line = line_of(&left, error.span().map_or(0, |span| span.start));
+            if broken.insert(line) {
+                lines[line - 1] = "";
+                mistakes.push(Mistake {
+                    line,
+                    key: None,
+                    message: error.message().replace('\n', "; "),
+                });
+            }
+        }
+        if broken.len() == before || broken.len() >= SYNTAX_MISTAKES_MAX {
+            return (left, mistakes, unread(text, broken));
+        }
+    }
+}
+
+/// The broken lines, and those under a table's head that is broken: whose keys they are is not
+/// known.
+fn unread(text: &str, mut broken: HashSet<usize>) -> HashSet<usize> {
+    let mut headless = false;
+    for (n, line) in text.split('\n').enumerate() {
+        if line.trim_start().starts_with('[') {
+            headless = broken.contains(&(n + 1));
+        }
+        if headless {
+            broken.insert(n + 1);
+        }
+    }
+    broken
+}
+
+/// The line of a byte, from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+}

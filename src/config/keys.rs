@@ -1,0 +1,195 @@
+//! Every key, once: its name, its type, its flag and its help, shared by the command line, the
+//! environment and the settings file.
+//!
+//! A field's name is the key's name in the file; `FLOATUP_` and the name in capitals is its
+//! environment variable; with dashes it is the flag.
+
+use std::path::PathBuf;
+
+use crate::config::value::{FontSize, Listen, Name, Text, Whole, switch};
+use crate::frame::{Alpha, FrameRate, Size};
+use crate::stage::Overflow;
+
+/// The service: what it listens on, whom it lets in, what its topics hold.
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Service")]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ServiceKeys {
+    /// IP address and port to listen on [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<Text<Listen>>,
+
+    /// File with the key that signs tokens, at least 32 bytes of text; or put the key itself in
+    /// FLOATUP_SIGNING_KEY [default: a new key at each start; beyond loopback a key is needed]
+    #[arg(long, value_name = "FILE")]
+    pub signing_key_file: Option<PathBuf>,
+
+    /// Refuse a missing or unreadable token also on loopback; always on beyond it
+    /// [default: false on loopback]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub require_token: Option<bool>,
+
+    /// The caches that exist, separated by commas; any other answers 404 [default: any exists]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub caches: Option<Vec<Text<Name>>>,
+
+    /// Resume a poll that gives no sequence number where the same client's last one ended
+    /// [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub gap_cure: Option<bool>,
+
+    /// Seconds that a poll waits for an item, 1 to 300 [default: 25]
+    #[arg(long, value_name = "SECONDS")]
+    pub poll_hold_seconds: Option<Text<Whole<1, 300>>>,
+
+    /// Items that a topic keeps for resuming readers, 1 to 100000 [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub ring_items: Option<Text<Whole<1, 100_000>>>,
+
+    /// Seconds that a topic keeps an item, 1 to 86400 [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub ring_seconds: Option<Text<Whole<1, 86_400>>>,
+
+    /// Topics at once, 1 to 1000000; one more is refused [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub topics_max: Option<Text<Whole<1, 1_000_000>>>,
+
+    /// Seconds after which a topic that nobody uses is removed, 1 to 604800 [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub topic_idle_seconds: Option<Text<Whole<1, 604_800>>>,
+
+    /// Record the first channel: a file whose ending picks the format, or - for raw frames on
+    /// stdout; may be given several times [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub output: Option<Vec<PathBuf>>,
+}
+
+impl ServiceKeys {
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            listen: self.listen.or(under.listen),
+            signing_key_file: self.signing_key_file.or(under.signing_key_file),
+            require_token: self.require_token.or(under.require_token),
+            caches: self.caches.or(under.caches),
+            gap_cure: self.gap_cure.or(under.gap_cure),
+            poll_hold_seconds: self.poll_hold_seconds.or(under.poll_hold_seconds),
+            ring_items: self.ring_items.or(under.ring_items),
+            ring_seconds: self.ring_seconds.or(under.ring_seconds),
+            topics_max: self.topics_max.or(under.topics_max),
+            topic_idle_seconds: self.topic_idle_seconds.or(under.topic_idle_seconds),
+            output: self.output.or(under.output),
+        }
+    }
+}
+
+/// What sprites look like: all that a still needs beside its scene.
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Picture")]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LookKeys {
+    /// Stylesheet with the animation [default: the one built in]
+    #[arg(long, value_name = "FILE")]
+    pub css: Option<PathBuf>,
+
+    /// Colour bitmap font for emoji that the built-in set lacks [default: the system's Noto
+    /// Color Emoji, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub emoji_font: Option<PathBuf>,
+}
+
+impl LookKeys {
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            css: self.css.or(under.css),
+            emoji_font: self.emoji_font.or(under.emoji_font),
+        }
+    }
+}
+
+/// The frames: their size, rate, kind of alpha, and how full they may get.
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Picture")]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PictureKeys {
+    /// Frame size in pixels, each side 1 to 16384 [default: 1920x1080]
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    pub size: Option<Text<Size>>,
+
+    /// Frames a second, 1 to 1000, whole or a fraction such as 60000/1001 [default: 60]
+    #[arg(long, value_name = "RATE")]
+    pub fps: Option<Text<FrameRate>>,
+
+    /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
+    #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]
+    pub font_size_px: Option<Text<FontSize>>,
+
+    /// Number that decides where a reaction log's sprites go, 0 to 2^64-1 [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<Text<Whole<0, { u64::MAX }>>>,
+
+    /// How colour and alpha are related in pixels that leave: straight or premultiplied
+    /// [default: straight]
+    #[arg(long, value_name = "KIND")]
+    pub alpha: Option<Text<Alpha>>,
+
+    /// Sprites at once, 1 to 100000 [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub sprites_max: Option<Text<Whole<1, 100_000>>>,
+
+    /// What happens beyond that: retire-oldest or drop-newest [default: retire-oldest]
+    #[arg(long, value_name = "POLICY")]
+    pub overflow: Option<Text<Overflow>>,
+}
+
+impl PictureKeys {
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            size: self.size.or(under.size),
+            fps: self.fps.or(under.fps),
+            font_size_px: self.font_size_px.or(under.font_size_px),
+            seed: self.seed.or(under.seed),
+            alpha: self.alpha.or(under.alpha),
+            sprites_max: self.sprites_max.or(under.sprites_max),
+            overflow: self.overflow.or(under.overflow),
+        }
+    }
+}
+
+/// What a `[[channel]]` table has beside [`LookKeys`] and [`PictureKeys`].
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ChannelKeys {
+    /// The channel's name in addresses; must be given, once.
+    pub name: Option<Text<Name>>,
+    /// The cache of its topic.
+    pub cache: Option<Text<Name>>,
+    /// Its topic; the channel's name when not given.
+    pub topic: Option<Text<Name>>,
+}
+
+impl ChannelKeys {
+    /// The names of the fields.
+    pub(super) const NAMES: [&str; 3] = ["name", "cache", "topic"];
+
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            name: self.name.or(under.name),
+            cache: self.cache.or(under.cache),
+            topic: self.topic.or(under.topic),
+        }
+    }
+}
+
+/// The names of a group's keys, as in the settings file.
+pub(super) fn names<G: clap::Args>() -> Vec<String> {
+    G::augment_args(clap::Command::new("keys"))
+        .get_arguments()
+        .map(|argument| argument.get_id().to_string())
+        .collect()
+}

@@ -1,0 +1,347 @@
+//! Keys to settings: layers merged, defaults put in, and what must go together checked.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::args::{
+    ConfigArgs, EnvKeys, FrameArgs, PipeArgs, RenderArgs, ServeArgs, env_keys, env_name,
+};
+use crate::config::file::{self, ChannelTable, FileKeys};
+use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
+use crate::config::value::{Secret, Text};
+use crate::config::{
+    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, Picture, Pipe, RenderJob,
+    SIGNING_KEY_BYTES_MIN, Serve, cache_exists,
+};
+use crate::frame::{FrameRate, Size};
+use crate::reaction::Palette;
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+
+/// A settings file, a key or a token longer than this is no such thing.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A process's environment, or a test's.
+type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
+
+pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError> {
+    let layers = Layers::read(&args.config, args.look, args.picture, env)?;
+    let keys = args.service.clone();
+    let keys = keys.over(layers.env.service.clone());
+    let keys = keys.over(layers.file.service.clone());
+    let listen = keys.listen.map_or(DEFAULT_LISTEN, |text| text.0.0);
+    let signing_key = signing_key(&args.service, &layers, env)?;
+    let loopback = listen.ip().to_canonical().is_loopback();
+    if !loopback && signing_key.is_none() {
+        return Err(ConfigError::Refused(format!(
+            "listen: {listen} is beyond loopback, where tokens need a signing key: set {} to the \
+             output of `openssl rand -hex 32`, or name a file that holds it with \
+             --signing-key-file",
+            env_name("signing_key")
+        )));
+    }
+    if !loopback && keys.require_token == Some(false) {
+        return Err(ConfigError::Refused(format!(
+            "require_token: false is for loopback alone, and listen is {listen}: expected true, \
+             or a listen address such as {DEFAULT_LISTEN}"
+        )));
+    }
+    let outputs = keys.output.unwrap_or_default();
+    for (n, path) in outputs.iter().enumerate() {
+        if outputs[..n].contains(path) {
+            return Err(ConfigError::Refused(format!(
+                "output: {} is given twice: expected each path once",
+                path.display()
+            )));
+        }
+    }
+    let caches = keys.caches.filter(|caches| !caches.is_empty());
+    let channels = layers.channels();
+    for channel in &channels {
+        cache_exists(&channel.cache, caches.as_deref().unwrap_or_default())
+            .map_err(|e| ConfigError::Refused(format!("channel {:?}: cache {e}", channel.name)))?;
+    }
+    let seconds = |given: Option<u64>, default| Duration::from_secs(given.unwrap_or(default));
+    Ok(Serve {
+        listen,
+        signing_key,
+        require_token: keys.require_token.unwrap_or(!loopback),
+        caches: caches.map(|names| names.into_iter().map(|name| name.0.0).collect()),
+        gap_cure: keys.gap_cure.unwrap_or(true),
+        poll_hold: seconds(keys.poll_hold_seconds.map(|n| n.0.0), 25),
+        ring_items: keys.ring_items.map_or(1_000, |n| n.0.count()),
+        ring_age: seconds(keys.ring_seconds.map(|n| n.0.0), 60),
+        topics_max: keys.topics_max.map_or(1_000, |n| n.0.count()),
+        topic_idle: seconds(keys.topic_idle_seconds.map(|n| n.0.0), 600),
+        channels,
+        outputs,
+    })
+}
+
+pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
+    let layers = Layers::read(&args.config, args.look, args.picture, env)?;
+    let wanted = args.channel.0;
+    let tables = &layers.file.channels;
+    let table = tables.iter().find(|table| {
+        let name = table.keys.name.as_ref();
+        name.is_some_and(|name| name.0 == wanted)
+    });
+    let mut table = table.cloned().unwrap_or_else(|| ChannelTable {
+        keys: ChannelKeys {
+            name: Some(Text(wanted)),
+            ..ChannelKeys::default()
+        },
+        ..ChannelTable::default()
+    });
+    table.keys.cache = args.cache.or(table.keys.cache);
+    let url = match args.url {
+        Some(url) => url.0.0,
+        None => url_of(&layers)?,
+    };
+    let token = match args.token_file {
+        Some(path) => Some(read_secret(&path, "--token-file")?),
+        None => env_secret("token", env)?,
+    };
+    Ok(Pipe {
+        url,
+        channel: layers.channel(table),
+        token,
+        format: args.format.0,
+        frames: args.frames.map(|n| n.0.0),
+    })
+}
+
+pub(super) fn frame(args: FrameArgs, env: Env<'_>) -> Result<FrameJob, ConfigError> {
+    let layers = Layers::read(&args.config, args.look, PictureKeys::default(), env)?;
+    let look = layers.look(LookKeys::default());
+    Ok(FrameJob {
+        scene: args.scene,
+        out: args.out,
+        css: look.css,
+        emoji_font: look.emoji_font,
+    })
+}
+
+pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, ConfigError> {
+    let layers = Layers::read(&args.config, args.look, args.picture, env)?;
+    Ok(RenderJob {
+        log: args.log,
+        out: args.out,
+        picture: layers.picture(LookKeys::default(), PictureKeys::default()),
+        frames: args.frames.map(|n| n.0.0),
+        skip_bad_lines: args.skip_bad_lines,
+        format: args.format.map(|format| format.0),
+    })
+}
+
+/// Reads and checks a settings file.
+pub(super) fn read_file(path: &Path) -> Result<FileKeys, ConfigError> {
+    let text = read_text(path, "settings file")?;
+    file::read(&text).map_err(|mistakes| ConfigError::File {
+        path: path.into(),
+        mistakes,
+    })
+}
+
+/// The keys of each layer, and the palette that they share.
+struct Layers {
+    look: LookKeys,
+    picture: PictureKeys,
+    env: EnvKeys,
+    file: FileKeys,
+    palette: Arc<Palette>,
+}
+
+impl Layers {
+    fn read(
+        config: &ConfigArgs,
+        look: LookKeys,
+        picture: PictureKeys,
+        env: Env<'_>,
+    ) -> Result<Self, ConfigError> {
+        let from_env = || env(&env_name("config")).map(PathBuf::from);
+        let mut file = match config.config.clone().or_else(from_env) {
+            Some(path) => read_file(&path)?,
+            None => FileKeys::default(),
+        };
+        let palette = Arc::new(file.palette.take().unwrap_or_default());
+        Ok(Self {
+            look,
+            picture,
+            env: env_keys(env)?,
+            file,
+            palette,
+        })
+    }
+
+    /// The channels of the settings file, or the one that exists without any.
+    fn channels(&self) -> Vec<ChannelConfig> {
+        let tables = self.file.channels.clone();
+        if tables.is_empty() {
+            return vec![self.channel(ChannelTable::default())];
+        }
+        tables.into_iter().map(|t| self.channel(t)).collect()
+    }
+
+    fn channel(&self, table: ChannelTable) -> ChannelConfig {
+        let name = table
+            .keys
+            .name
+            .map_or_else(|| DEFAULT_CHANNEL.into(), |name| name.0.0);
+        let topic = table.keys.topic.map(|topic| topic.0.0);
+        ChannelConfig {
+            topic: topic.unwrap_or_else(|| name.clone()),
+            name,
+            cache: table
+                .keys
+                .cache
+                .map_or_else(|| DEFAULT_CACHE.into(), |cache| cache.0.0),
+            picture: self.picture(table.look, table.picture),
+        }
+    }
+
+    fn look(&self, channel: LookKeys) -> LookKeys {
+        let keys = self.look.clone().over(self.env.look.clone());
+        keys.over(channel).over(self.file.look.clone())
+    }
+
+    fn picture(&self, look: LookKeys, picture: PictureKeys) -> Picture {
+        let look = self.look(look);
+        let keys = self.picture.clone().over(self.env.picture.clone());
+        let keys = keys.over(picture).over(self.file.picture.clone());
+        Picture {
+            size: keys.size.map_or_else(default_size, |size| size.0),
+            rate: keys.fps.map_or_else(default_rate, |rate| rate.0),
+            font_size_px: keys.font_size_px.map(|px| px.0.0),
+            css: look.css,
+            emoji_font: look.emoji_font,
+            seed: keys.seed.map_or(0, |seed| seed.0.0),
+            alpha: keys.alpha.unwrap_or_default().0,
+            sprites_max: keys.sprites_max.map_or(1_000, |n| n.0.count()),
+            overflow: keys.overflow.unwrap_or_default().0,
+            palette: Arc::clone(&self.palette),
+        }
+    }
+}
+
+fn default_size() -> Size {
+    Size::new(1920, 1080).expect("invariant: the default size is in range")
+}
+
+fn default_rate() -> FrameRate {
+    FrameRate::new(60, 1).expect("invariant: the default rate is in range")
+}
+
+/// The address of a service with the same settings, as seen from this machine.
+fn url_of(layers: &Layers) -> Result<reqwest::Url, ConfigError> {
+    let keys = layers.env.service.clone().over(layers.file.service.clone());
+    let mut listen = keys.listen.map_or(DEFAULT_LISTEN, |text| text.0.0);
+    if listen.port() == 0 {
+        return Err(ConfigError::Refused(format!(
+            "listen: {listen} says no port to connect to: expected --url, such as --url \
+             http://{DEFAULT_LISTEN}"
+        )));
+    }
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let url = reqwest::Url::parse(&format!("http://{listen}"));
+    Ok(url.expect("invariant: an IP address and a port make an address"))
+}
+
+/// The signing key of the highest layer that has one.
+fn signing_key(
+    flags: &ServiceKeys,
+    layers: &Layers,
+    env: Env<'_>,
+) -> Result<Option<Secret>, ConfigError> {
+    let name = env_name("signing_key");
+    let direct = env_secret("signing_key", env)?;
+    let env_file = &layers.env.service.signing_key_file;
+    let (key, source) = if let Some(path) = &flags.signing_key_file {
+        let source = "--signing-key-file";
+        (read_secret(path, source)?, source.into())
+    } else if let Some(path) = env_file {
+        let source = env_name("signing_key_file");
+        if direct.is_some() {
+            return Err(ConfigError::Refused(format!(
+                "{name} and {source} are both set: expected one of them"
+            )));
+        }
+        (read_secret(path, &source)?, source)
+    } else if let Some(key) = direct {
+        (key, name)
+    } else if let Some(path) = &layers.file.service.signing_key_file {
+        let source = "signing_key_file";
+        (read_secret(path, source)?, source.into())
+    } else {
+        return Ok(None);
+    };
+    let bytes = key.expose().len();
+    if bytes < SIGNING_KEY_BYTES_MIN {
+        return Err(ConfigError::Refused(format!(
+            "{source}: the signing key has {bytes} bytes: expected at least \
+             {SIGNING_KEY_BYTES_MIN}, such as the output of `openssl rand -hex 32`"
+        )));
+    }
+    Ok(Some(key))
+}
+
+fn env_secret(key: &str, env: Env<'_>) -> Result<Option<Secret>, ConfigError> {
+    let name = env_name(key);
+    let Some(value) = env(&name) else {
+        return Ok(None);
+    };
+    // The value stays out of the message: it may be most of a secret.
+    let error = |message: &str| ConfigError::Env {
+        name: name.clone(),
+        message: message.into(),
+    };
+    let text = value
+        .into_string()
+        .map_err(|_| error("is not UTF-8: expected text"))?;
+    match text.trim() {
+        "" => Err(error("is empty: give it a value or unset it")),
+        text => Ok(Some(Secret::new(text))),
+    }
+}
+
+fn read_secret(path: &Path, setting: &str) -> Result<Secret, ConfigError> {
+    let text = read_text(path, setting)?;
+    match text.trim() {
+        "" => Err(ConfigError::Read {
+            path: path.into(),
+            message: format!("is empty: expected a secret as text (for {setting})"),
+        }),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+fn read_text(path: &Path, setting: &str) -> Result<String, ConfigError> {
+    let error = |message: String| ConfigError::Read {
+        path: path.into(),
+        message: format!("{message} (for {setting})"),
+    };
+    let file = File::open(path).map_err(|e| error(format!("can't be opened: {e}")))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| error(format!("can't be read: {e}")))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(error(format!(
+            "is too long: expected at most {FILE_BYTES_MAX} bytes"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        error(format!("is not UTF-8 at byte {at}: expected text"))
+    })
+}

@@ -1,0 +1,223 @@
+//! Values as a person writes them, parsed once. The same text is taken from a flag, an
+//! environment variable and the settings file, with the same message when it is wrong.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// A value that a TOML string or number is parsed to, by the same `FromStr` as a flag's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Text<T>(pub T);
+
+impl<T: FromStr> FromStr for Text<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor(PhantomData))
+    }
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for TextVisitor<T> {
+    type Value = Text<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a number")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<T>, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Text<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Text<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Text<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Text<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+}
+
+/// A whole number in `MIN..=MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole<const MIN: u64, const MAX: u64>(pub u64);
+
+impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
+    /// The number as a count of things in memory.
+    pub(super) fn count(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> FromStr for Whole<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|number| (MIN..=MAX).contains(number))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?}: expected a whole number from {MIN} to {MAX}"))
+    }
+}
+
+/// A font size in px, in `1..=1000`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FontSize(pub f64);
+
+impl FromStr for FontSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|px| (1.0..=1000.0).contains(px))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?}: expected a font size from 1 to 1000 px, such as 30"))
+    }
+}
+
+/// An address and port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listen(pub SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("{text:?}: expected an IP address and a port, such as 127.0.0.1:8787")
+        })
+    }
+}
+
+/// The name of a cache, a topic or a channel: one segment of a URL's path, 1 to 256 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name(pub String);
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ok = (1..=256).contains(&text.len())
+            && !text.contains(|c: char| matches!(c, '/' | '\\') || c.is_control())
+            && !matches!(text, "." | "..");
+        if ok {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!(
+                "{text:?}: expected a name of 1 to 256 bytes without slashes or control \
+                 characters, and not . or .."
+            ))
+        }
+    }
+}
+
+/// An `http` or `https` address without query or fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BaseUrl(pub reqwest::Url);
+
+impl FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        reqwest::Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .filter(|url| url.query().is_none() && url.fragment().is_none())
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "{text:?}: expected an http or https address without query, such as \
+                     http://127.0.0.1:8787"
+                )
+            })
+    }
+}
+
+/// The value of a switch.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?}: expected true or false"))
+}
+
+/// The order of the four bytes of a raw pixel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// Red, green, blue, alpha.
+    #[default]
+    Rgba,
+    /// Blue, green, red, alpha.
+    Bgra,
+    /// Alpha, red, green, blue.
+    Argb,
+    /// Alpha, blue, green, red.
+    Abgr,
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rgba => "rgba",
+            Self::Bgra => "bgra",
+            Self::Argb => "argb",
+            Self::Abgr => "abgr",
+        })
+    }
+}
+
+impl FromStr for PixelFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "rgba" => Ok(Self::Rgba),
+            "bgra" => Ok(Self::Bgra),
+            "argb" => Ok(Self::Argb),
+            "abgr" => Ok(Self::Abgr),
+            _ => Err(format!("{text:?}: expected rgba, bgra, argb or abgr")),
+        }
+    }
+}
+
+/// Text that must not reach a log: its `Debug` form hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret's text, as it is.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text. Say where it goes, at the place that asks.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
