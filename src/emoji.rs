@@ -101,19 +101,16 @@ impl EmojiFonts {
         Ok(())
     }
 
-    /// Puts a font before the bundled one, for a look of one's own.
-    ///
-    /// # Errors
-    /// [`FontError`]: not a font, or one without colour bitmaps.
-    pub fn prefer(&mut self, data: Vec<u8>) -> Result<(), FontError> {
-        self.fonts.insert(0, EmojiFont::new(Arc::new(data))?);
-        Ok(())
-    }
-
     /// The line metrics of the first font: they make the sprite's box.
     #[must_use]
     pub fn line_metrics(&self) -> LineMetrics {
         self.fonts[0].metrics
+    }
+
+    /// Whether a font has the emoji itself.
+    #[must_use]
+    pub fn has(&self, emoji: &Emoji) -> bool {
+        self.fonts.iter().any(|font| font.bitmap(emoji.as_str()).is_some())
     }
 
     /// The picture of one emoji.

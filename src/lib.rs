@@ -15,7 +15,11 @@ pub mod log;
 // Shell.
 pub mod metrics;
 pub mod topic;
+pub mod source;
 pub mod output;
 pub mod server;
 // Top.
 pub mod config;
+pub mod look;
+pub mod channel;
+pub mod command;

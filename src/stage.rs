@@ -94,12 +94,11 @@ impl Stage {
         Self { settings, sprites: VecDeque::new() }
     }
 
-    /// Puts the sprites of one topic item on stage at media time `at`, and lets those go that are
-    /// over by then. Times must not go back from one call to the next.
+    /// Puts the sprites of one topic item on stage at media time `at`. Times must not go back from
+    /// one call to the next; [`retire`](Self::retire) makes room.
     ///
     /// Returns how many sprites, new or old, had to give way.
     pub fn spawn(&mut self, page: u64, sequence: u64, reactions: &[Reaction], at: Duration) -> usize {
-        self.retire(at);
         let width = f64::from(self.settings.size.width());
         let font_size = self.settings.motion.font_size_px();
         let emoji = reactions.iter().flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
