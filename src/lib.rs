@@ -3,3 +3,4 @@
 pub mod frame;
 pub mod reaction;
 pub mod scatter;
+pub mod server;

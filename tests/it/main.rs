@@ -1,3 +1,4 @@
-//! The one integration-test binary.
-#[test]
-fn placeholder() {}
+//! The integration tests: one binary, a module per subject.
+
+mod chromium;
+mod pages;

@@ -1,0 +1,3 @@
+//! The HTTP face.
+
+pub mod pages;
