@@ -57,9 +57,10 @@ function show(data) {
   if (item.page === last.page && item.sequence <= last.sequence) return;
   last = { page: item.page, sequence: item.sequence };
   layer.spawn(item);
+  document.documentElement.dataset.sequence = item.sequence;
 }
 
-/** For tests and for a custom stylesheet: <html data-state="live">. */
+/** How far the page is, for a custom stylesheet or a look from outside: <html data-state="live" data-sequence="7">. */
 function setState(state) {
   document.documentElement.dataset.state = state;
 }

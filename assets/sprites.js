@@ -96,7 +96,7 @@ export class SpriteLayer {
     this.#bornMs = new Float64Array(max);
     this.#build();
     const box = this.#canvas.getBoundingClientRect();
-    this.#resize(Math.round(box.width * devicePixelRatio), Math.round(box.height * devicePixelRatio));
+    this.#resize(devicePixels(box.width), devicePixels(box.height));
     const { fontFamily, fontSize } = getComputedStyle(this.#probe);
     // A font that can't be loaded leaves the next family of the list: still an emoji.
     this.ready = document.fonts.load(`${fontSize} ${fontFamily}`, '❤').catch((e) => console.warn('floatup: font:', e))
@@ -186,6 +186,7 @@ export class SpriteLayer {
     this.#ruler.style.setProperty('transform', 'none', 'important');
     this.#probe.className = this.#ruler.className = 'animated-emoji';
     this.#marker = element('span', { display: 'inline-block', width: '0', height: '0' });
+    this.#ruler.append(this.#marker);
     hidden.append(this.#probe, this.#ruler);
     this.#canvas = element('canvas', { position: 'absolute', inset: '0', width: '100%', height: '100%', pointerEvents: 'none' });
     this.#canvas.setAttribute('aria-hidden', 'true');
@@ -193,8 +194,7 @@ export class SpriteLayer {
     this.#container.append(hidden, this.#canvas);
 
     const observer = new ResizeObserver(([{ devicePixelContentBoxSize: [size] = [], contentRect }]) => {
-      this.#resize(size?.inlineSize ?? Math.round(contentRect.width * devicePixelRatio),
-        size?.blockSize ?? Math.round(contentRect.height * devicePixelRatio));
+      this.#resize(devicePixels(contentRect.width, size?.inlineSize), devicePixels(contentRect.height, size?.blockSize));
     });
     try {
       observer.observe(this.#canvas, { box: 'device-pixel-content-box' });
@@ -341,6 +341,12 @@ function isStraight(from, middle, to, radiusPx) {
   const [, bottom, opacity, a, b, c, d, e, f] = off;
   return bottom < MOTION_ERROR_PX && opacity < MOTION_ERROR_OPACITY
     && Math.max(a, b, c, d) * radiusPx < MOTION_ERROR_PX && Math.max(e, f) < MOTION_ERROR_PX;
+}
+
+/** A length in whole device pixels: as `observed`, unless that is of a ratio that is merely emulated. */
+function devicePixels(px, observed) {
+  const wanted = px * devicePixelRatio;
+  return Math.abs(wanted - observed) <= 1 ? observed : Math.round(wanted);
 }
 
 function element(name, style) {

@@ -18,7 +18,7 @@ setUpVideo();
 
 const fault = topicNameFault(videoId);
 if (fault === undefined) await start();
-else showState('refused', `no video can have this name: ${fault}`);
+else showState('refused', `No video can have this name: ${fault}.`);
 
 async function start() {
   const layer = new SpriteLayer(byId('sprites'));
@@ -53,6 +53,7 @@ function setUpReactions(topic, palette) {
     const emoji = palette.find(name);
     // A service with another palette would not show it.
     button.hidden = emoji === undefined;
+    button.disabled = false;
     if (emoji === undefined) continue;
     button.querySelector('.emoji').textContent = emoji;
     button.addEventListener('click', () => send(topic, name));
@@ -121,9 +122,12 @@ function parseUrl(address) {
 
 function showState(state, why) {
   const status = byId('status');
+  if (status.dataset.state === 'refused' && state !== 'refused') showNotice('');
   status.dataset.state = state;
-  status.textContent = state === 'refused' && why ? `${STATES[state]}: ${why}` : STATES[state];
+  status.textContent = STATES[state];
   status.title = why ?? '';
+  // What is refused stays so until someone does something about it; the rest passes.
+  if (state === 'refused') showNotice(why);
 }
 
 function showNotice(text) {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chromiumoxide::browser::{Browser, BrowserConfig};
-use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    MediaFeature, SetDeviceMetricsOverrideParams,
+};
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
 use chromiumoxide::cdp::js_protocol::runtime::{
@@ -46,11 +48,17 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Starts the `chromium` of the `PATH`, or the one that `CHROMIUM` names.
     pub(crate) async fn launch() -> Self {
+        Self::launch_with("1").await
+    }
+
+    /// The same on a screen with so many device pixels to a CSS px.
+    pub(crate) async fn launch_with(device_scale_factor: &str) -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
         let config = FLAGS
             .iter()
             .fold(BrowserConfig::builder(), |config, flag| config.arg(*flag))
             .arg(("force-color-profile", "srgb"))
+            .arg(("force-device-scale-factor", device_scale_factor))
             .disable_default_args()
             .chrome_executable(executable())
             .user_data_dir(profile.path())
@@ -76,7 +84,7 @@ impl Chromium {
         let complaints = Arc::new(Mutex::new(Vec::new()));
         collect_complaints(&page, &complaints).await;
         let tab = Tab { page, complaints };
-        tab.resize(width, height, 1.0).await;
+        tab.resize(width, height).await;
         tab.page
             .goto(url)
             .await
@@ -177,9 +185,19 @@ impl Tab {
     }
 
     /// Gives the page another size, in CSS px.
-    pub(crate) async fn resize(&self, width: u32, height: u32, device_pixel_ratio: f64) {
-        let params = SetDeviceMetricsOverrideParams::new(width, height, device_pixel_ratio, false);
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        // 0 leaves the screen's own scale factor in place.
+        let params = SetDeviceMetricsOverrideParams::new(width, height, 0.0, false);
         self.page.execute(params).await.unwrap();
+    }
+
+    /// As for someone who has asked their system for less motion.
+    pub(crate) async fn reduce_motion(&self) {
+        let reduce = MediaFeature::new("prefers-reduced-motion", "reduce");
+        self.page
+            .emulate_media_features(vec![reduce])
+            .await
+            .unwrap();
     }
 
     /// Everything of the log so far that is worse than information, exceptions included.

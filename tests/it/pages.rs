@@ -1,8 +1,9 @@
 //! The pages: what is served, and what a real Chromium makes of it.
 
 mod backend;
-mod browser;
 mod motion;
+mod overlay;
+mod viewer;
 
 use std::sync::Arc;
 
@@ -17,6 +18,30 @@ use tower::ServiceExt as _;
 const STYLESHEET: &str = include_str!("../../assets/overlay.css");
 const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
 const FONT_TEXT: &str = include_str!("../../assets/fonts/palette.txt");
+
+/// Counts what the page's canvas is told to do, and lists where each sprite is put.
+const COUNT_DRAWING: &str = "(() => {
+    window.counts = { drawImage: 0, clearRect: 0, fillText: 0 };
+    for (const name of Object.keys(counts)) {
+      const real = CanvasRenderingContext2D.prototype[name];
+      CanvasRenderingContext2D.prototype[name] = function (...args) {
+        counts[name]++;
+        return real.apply(this, args);
+      };
+    }
+    window.realFrame = window.requestAnimationFrame;
+    window.frames_asked = 0;
+    window.draw_ms = [];
+    window.requestAnimationFrame = (f) => {
+      frames_asked++;
+      return realFrame.call(window, (at) => {
+        const from = performance.now();
+        f(at);
+        draw_ms.push(performance.now() - from);
+      });
+    };
+    return true;
+  })()";
 
 async fn get(path: &str, if_none_match: Option<&str>) -> (Response<()>, Vec<u8>) {
     let mut request = Request::get(path);

@@ -30,6 +30,7 @@ pub(crate) struct Log {
     texts: watch::Sender<Vec<String>>,
     requests: watch::Sender<Vec<String>>,
     refusal: Mutex<Option<StatusCode>>,
+    broken_events: Mutex<Option<StatusCode>>,
 }
 
 impl Log {
@@ -56,6 +57,21 @@ impl Log {
             .unwrap();
     }
 
+    /// Waits until so many texts have been published.
+    pub(crate) async fn published(&self, count: usize) {
+        let mut texts = self.texts.subscribe();
+        let there = texts.wait_for(|texts| texts.len() >= count);
+        tokio::time::timeout(Duration::from_secs(25), there)
+            .await
+            .unwrap_or_else(|_| panic!("{count} texts awaited, got {:?}", self.texts()))
+            .unwrap();
+    }
+
+    /// From now on event streams are answered with this status.
+    pub(crate) fn break_events_with(&self, status: Option<StatusCode>) {
+        *self.broken_events.lock().unwrap() = status;
+    }
+
     /// From now on publishing is answered with this status.
     pub(crate) fn refuse_with(&self, status: Option<StatusCode>) {
         *self.refusal.lock().unwrap() = status;
@@ -68,7 +84,7 @@ impl Log {
 
 /// A running server.
 pub(crate) struct Backend {
-    runtime: Runtime,
+    runtime: Option<Runtime>,
     pub(crate) address: SocketAddr,
     pub(crate) log: Arc<Log>,
 }
@@ -80,6 +96,7 @@ impl Backend {
             texts: watch::Sender::new(Vec::new()),
             requests: watch::Sender::new(Vec::new()),
             refusal: Mutex::default(),
+            broken_events: Mutex::default(),
         });
         Self::start_at(([127, 0, 0, 1], 0).into(), log, stylesheet)
     }
@@ -101,7 +118,7 @@ impl Backend {
             axum::serve(listener, router).await.unwrap();
         });
         Self {
-            runtime,
+            runtime: Some(runtime),
             address,
             log,
         }
@@ -112,15 +129,20 @@ impl Backend {
     }
 
     /// Stops with all its connections cut.
-    pub(crate) async fn stop(self) -> (SocketAddr, Arc<Log>) {
-        let Self {
-            runtime,
-            address,
-            log,
-        } = self;
+    pub(crate) async fn stop(mut self) -> (SocketAddr, Arc<Log>) {
+        let runtime = self.runtime.take().expect("invariant: taken here alone");
         let stop = move || runtime.shutdown_timeout(Duration::from_secs(5));
         tokio::task::spawn_blocking(stop).await.unwrap();
-        (address, log)
+        (self.address, Arc::clone(&self.log))
+    }
+}
+
+/// A runtime must not be dropped, and so waited for, inside another.
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -133,9 +155,15 @@ async fn events(
     let by_header = headers.get("last-event-id").map(|v| v.to_str().unwrap());
     let by_query = pairs(query.as_deref()).remove("last_event_id");
     let resume = by_header.map(String::from).or(by_query);
-    log.note(format!("events {channel} after {resume:?}"));
+    let broken = *log.broken_events.lock().unwrap();
+    let how = if broken.is_some() { "broken " } else { "" };
+    log.note(format!("{how}events {channel} after {resume:?}"));
+    if let Some(status) = broken {
+        return status.into_response();
+    }
     let from = match resume {
-        Some(id) => id.split_once('-').unwrap().1.parse().unwrap(),
+        // Sends the last one again, as a server may.
+        Some(id) => id.split_once('-').unwrap().1.parse::<usize>().unwrap() - 1,
         None => log.texts().len(),
     };
     let hello = format!("retry: 50\nevent: hello\nid: {PAGE}-{from}\ndata: {{}}\n\n");

@@ -28,7 +28,9 @@ fn the_hash_is_the_documented_one() {
         };
         assert_eq!(u64::from(id.hash(Lane::Left)), v["hash"], "{v}");
         let left = id.left_px(1280.0, 30.0);
-        assert_eq!(Some(left), v["left_px_of_1280_at_30"].as_f64(), "{v}");
+        let wanted = v["left_px_of_1280_at_30"].as_f64().unwrap();
+        // serde_json's reading of a number may be off in the last bit.
+        assert!((left - wanted).abs() < 1e-9, "{v}: {left}");
         lefts += 1;
     }
     assert!(lefts >= 12, "{lefts} vectors");
@@ -129,42 +131,50 @@ const OTHER_STYLESHEET: &str = r#"
   100% { bottom: 80%; opacity: 0; transform: translateX(-40px) rotate(90deg); }
 }"#;
 
-/// The whole picture against Chromium's own, over the pixels that either touches: worst PSNR that
-/// is let through. One pixel off costs 20 dB; the two ways of sampling a rotated picture cost what
-/// is left.
-const PSNR_MIN_DB: f64 = 38.0;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_canvas_shows_what_elements_with_the_stylesheet_would_show() {
-    let chromium = Chromium::launch().await;
-    for (name, stylesheet, life_ms) in [
-        ("bundled", STYLESHEET, 2000.0),
-        ("other", OTHER_STYLESHEET, 3000.0),
-    ] {
+    check_canvas(
+        "1",
+        &[
+            ("bundled", STYLESHEET, 2000, 50.0),
+            // Chromium draws what is scaled anew at its scale: sharper, and up to half a pixel off.
+            // Two pixels off would be 19 dB.
+            ("other", OTHER_STYLESHEET, 3000, 25.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_canvas_follows_a_finer_screen() {
+    check_canvas("1.5", &[("bundled", STYLESHEET, 2000, 50.0)]).await;
+}
+
+/// Each case: name, stylesheet, how long a sprite lives in ms, and the least PSNR in dB over the
+/// pixels that either way touches.
+async fn check_canvas(device_scale_factor: &str, cases: &[(&str, &str, u32, f64)]) {
+    let chromium = Chromium::launch_with(device_scale_factor).await;
+    for (name, stylesheet, life_ms, psnr_min) in cases {
         let backend = Backend::start(stylesheet);
         let tab = chromium
             .open(&backend.url("/overlay/demo"), 1280, 720)
             .await;
         tab.wait_for("document.documentElement.dataset.state === 'live'")
             .await;
-        for ratio in [1.0, 2.0] {
-            tab.resize(1280, 720, ratio).await;
-            let (canvas, elements) = both_ways(&tab, life_ms).await;
-            let (psnr, worst, touched) = compare(&canvas, &elements);
-            eprintln!("{name} x{ratio}: {psnr:.1} dB, worst {worst}, {touched} pixels");
-            assert!(touched > 9_000, "{name} x{ratio}: {touched} pixels");
-            assert!(
-                psnr >= PSNR_MIN_DB,
-                "{name} x{ratio}: {psnr:.1} dB, worst {worst}"
-            );
-        }
+        let (canvas, elements) = both_ways(&tab, *life_ms).await;
+        let (psnr, worst, touched) = compare(&canvas, &elements);
+        let figures =
+            format!("{name} x{device_scale_factor}: {psnr:.1} dB, worst {worst}, {touched} pixels");
+        eprintln!("{figures}");
+        assert!(touched > 9_000, "{figures}");
+        assert!(psnr >= *psnr_min, "{figures}");
         assert_eq!(tab.complaints(), Vec::<String>::new());
     }
     chromium.close().await;
 }
 
 /// The same sprites at twelve ages: on a canvas, then as elements that are paused at that age.
-async fn both_ways(tab: &Tab, life_ms: f64) -> (RgbaImage, RgbaImage) {
+async fn both_ways(tab: &Tab, life_ms: u32) -> (RgbaImage, RgbaImage) {
     let setup = format!(
         "(async () => {{
            const {{ SpriteLayer, scatter, leftPx }} = await import('/assets/sprites.js');
