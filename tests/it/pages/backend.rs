@@ -109,6 +109,7 @@ impl Backend {
         let router = Router::new()
             .route("/channels/{channel}/events", get(events))
             .route("/tokens", post(token))
+            .route("/clip.wav", get(clip))
             .route("/topics/video/{topic}", get(poll).post(publish))
             .with_state(Arc::clone(&log))
             .merge(pages::router(stylesheet.into(), Arc::clone(&log.palette)));
@@ -193,6 +194,14 @@ async fn events(
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ];
     (headers, Body::from_stream(stream)).into_response()
+}
+
+/// A tenth of a second of silence: 8 kHz, one channel, 8 bits.
+async fn clip() -> Response {
+    let mut wav = b"RIFF\x44\x03\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    wav.extend(b"\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x20\x03\0\0");
+    wav.resize(44 + 800, 128);
+    ([(header::CONTENT_TYPE, "audio/wav")], wav).into_response()
 }
 
 async fn token(State(log): State<Arc<Log>>, body: String) -> Response {

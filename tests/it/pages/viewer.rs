@@ -207,6 +207,44 @@ async fn the_viewer_page_fits_a_phone_and_keeps_still_when_asked() {
     chromium.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_media_address_is_played_or_explained() {
+    let backend = Backend::start(STYLESHEET);
+    // The media may be of another site.
+    let elsewhere = Backend::start(STYLESHEET);
+    let chromium = Chromium::launch().await;
+    let tab = chromium
+        .open(&backend.url("/?video=/clip.wav"), 1280, 720)
+        .await;
+    let playing = "!video.hidden && backdrop.hidden && video.readyState >= 2";
+    tab.wait_for(playing).await;
+
+    for (address, condition) in [
+        (elsewhere.url("/clip.wav"), playing),
+        (
+            backend.url("/palette.json"),
+            "notice.textContent.startsWith('This video can’t be played')",
+        ),
+        (
+            "ftp://127.0.0.1/x".into(),
+            "notice.textContent.startsWith('That is no video address')",
+        ),
+        (
+            String::new(),
+            "video.hidden && !backdrop.hidden && video.networkState === 0 && notice.textContent === '' && !location.search.includes('video=')",
+        ),
+    ] {
+        let type_it = format!(
+            "(document.getElementById('video-address').value = {}, true)",
+            serde_json::json!(address)
+        );
+        tab.evaluate::<bool>(&type_it).await;
+        tab.click("#address button").await;
+        tab.wait_for(condition).await;
+    }
+    chromium.close().await;
+}
+
 async fn live_viewer(tab: &Tab) {
     tab.wait_for("document.getElementById('status').dataset.state === 'live'")
         .await;
