@@ -107,8 +107,13 @@ function play(address) {
   showNotice('');
   video.hidden = url === null;
   byId('backdrop').hidden = url !== null;
-  if (url === null) video.removeAttribute('src');
-  else video.src = url.href;
+  if (url === null) {
+    video.removeAttribute('src');
+    // Only now does it stop.
+    video.load();
+  } else {
+    video.src = url.href;
+  }
   return true;
 }
 

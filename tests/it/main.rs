@@ -1,7 +1,10 @@
 //! The one integration-test binary.
+#![expect(clippy::unwrap_used, reason = "all of it is tests, helpers too")]
 
+mod chromium;
 mod fuzz_corpus;
 mod layers;
+mod pages;
 mod settings;
 mod setup;
 mod support;

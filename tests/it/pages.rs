@@ -1,0 +1,174 @@
+//! The pages: what is served, and what a real Chromium makes of it.
+
+mod backend;
+mod motion;
+mod overlay;
+mod viewer;
+
+use std::sync::Arc;
+
+use ab_glyph::{Font as _, FontRef};
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use floatup::reaction::{DEFAULT_PALETTE, Palette};
+use floatup::server::pages;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+const STYLESHEET: &str = include_str!("../../assets/overlay.css");
+const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
+const FONT_TEXT: &str = include_str!("../../assets/fonts/palette.txt");
+
+/// Counts what the page's canvas is told to do, and lists where each sprite is put.
+const COUNT_DRAWING: &str = "(() => {
+    window.counts = { drawImage: 0, clearRect: 0, fillText: 0 };
+    for (const name of Object.keys(counts)) {
+      const real = CanvasRenderingContext2D.prototype[name];
+      CanvasRenderingContext2D.prototype[name] = function (...args) {
+        counts[name]++;
+        return real.apply(this, args);
+      };
+    }
+    window.realFrame = window.requestAnimationFrame;
+    window.frames_asked = 0;
+    window.draw_ms = [];
+    window.requestAnimationFrame = (f) => {
+      frames_asked++;
+      return realFrame.call(window, (at) => {
+        const from = performance.now();
+        f(at);
+        draw_ms.push(performance.now() - from);
+      });
+    };
+    return true;
+  })()";
+
+async fn get(path: &str, if_none_match: Option<&str>) -> (Response<()>, Vec<u8>) {
+    let mut request = Request::get(path);
+    if let Some(tag) = if_none_match {
+        request = request.header(header::IF_NONE_MATCH, tag);
+    }
+    let router = pages::router(STYLESHEET.into(), Arc::new(Palette::default()));
+    let response = router
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    (Response::from_parts(parts, ()), body.to_vec())
+}
+
+#[tokio::test]
+async fn everything_is_served_as_what_it_is() {
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/overlay/demo", "text/html; charset=utf-8"),
+        ("/assets/overlay.css", "text/css; charset=utf-8"),
+        ("/assets/viewer.css", "text/css; charset=utf-8"),
+        ("/assets/sprites.js", "text/javascript; charset=utf-8"),
+        ("/assets/palette.js", "text/javascript; charset=utf-8"),
+        ("/assets/topic.js", "text/javascript; charset=utf-8"),
+        ("/assets/overlay.js", "text/javascript; charset=utf-8"),
+        ("/assets/viewer.js", "text/javascript; charset=utf-8"),
+        ("/assets/fonts/NotoColorEmoji-floatup.ttf", "font/ttf"),
+        ("/assets/fonts/OFL.txt", "text/plain; charset=utf-8"),
+        ("/palette.json", "application/json"),
+    ] {
+        let (response, body) = get(path, None).await;
+        let headers = response.headers();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert!(!body.is_empty(), "{path}");
+        assert_eq!(headers[header::CONTENT_TYPE], kind, "{path}");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer", "{path}");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-cache", "{path}");
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(
+            policy.starts_with("default-src 'none';"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe-eval"), "{path}: {policy}");
+
+        let tag = headers[header::ETAG].to_str().unwrap();
+        let (again, body) = get(path, Some(&format!("\"other\", W/{tag}"))).await;
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{path}");
+        assert!(body.is_empty(), "{path}");
+    }
+    assert_eq!(
+        get("/assets/../Cargo.toml", None).await.0.status(),
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn serves_the_stylesheet_and_palette_that_it_is_given() {
+    let palette = Palette::new([("b", "🔥"), ("a", "❤️")]).unwrap();
+    let router = pages::router("/* mine */".into(), Arc::new(palette));
+    let mut bodies = Vec::new();
+    for path in ["/assets/overlay.css", "/palette.json"] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let body = router.clone().oneshot(request).await.unwrap().into_body();
+        bodies.push(axum::body::to_bytes(body, 4096).await.unwrap());
+    }
+    assert_eq!(bodies[0], "/* mine */");
+    let palette: Value = serde_json::from_slice(&bodies[1]).unwrap();
+    assert_eq!(
+        palette,
+        serde_json::json!([{"name": "b", "emoji": "🔥"}, {"name": "a", "emoji": "❤️"}])
+    );
+}
+
+#[tokio::test]
+async fn refuses_channel_names_that_can_not_be() {
+    let longest = "a".repeat(256);
+    for good in ["demo", "a.b", "caf%C3%A9", "%24%7Bx%7D", &longest] {
+        let (response, _) = get(&format!("/overlay/{good}"), None).await;
+        assert_eq!(response.status(), StatusCode::OK, "{good}");
+    }
+    for (bad, why) in [
+        ("a%2Fb", "'/' is not accepted"),
+        ("a%5Cb", "'\\\\' is not accepted"),
+        ("a%00b", "'\\0' is not accepted"),
+        ("a%0Ab", "'\\n' is not accepted"),
+        ("%2E", "dots alone"),
+        ("..", "dots alone"),
+        (&"a".repeat(257), "257 bytes long; 1 to 256 are accepted"),
+        ("%FF", "UTF-8"),
+    ] {
+        let (response, body) = get(&format!("/overlay/{bad}"), None).await;
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{bad}: {text}");
+        assert!(text.contains(why), "{bad}: {text}");
+    }
+}
+
+#[test]
+fn the_bundled_font_has_every_emoji_of_the_palette() {
+    let font = FontRef::try_from_slice(FONT).unwrap();
+    for (name, emoji) in DEFAULT_PALETTE {
+        assert!(
+            FONT_TEXT.lines().any(|line| line == *emoji),
+            "{name}: palette.txt"
+        );
+        let shown: Vec<_> = emoji.chars().filter(|&c| c != '\u{fe0f}').collect();
+        assert_eq!(shown.len(), 1, "{name}: a sequence needs the font's GSUB");
+        let glyph = font.glyph_id(shown[0]);
+        assert_ne!(glyph.0, 0, "{name}: {emoji} is not in the font");
+        let bitmap = font.glyph_raster_image2(glyph, u16::MAX);
+        assert_eq!(
+            bitmap.map(|b| b.pixels_per_em),
+            Some(109),
+            "{name}: {emoji}"
+        );
+    }
+    assert_eq!(font.units_per_em(), Some(2048.0));
+    assert_eq!(
+        (
+            font.ascent_unscaled(),
+            font.descent_unscaled(),
+            font.line_gap_unscaled()
+        ),
+        (1900.0, -500.0, 0.0)
+    );
+    assert!(FONT.len() < 400_000, "{} bytes", FONT.len());
+}
