@@ -1,5 +1,7 @@
 //! Every file of the fuzz corpora, through the bodies of the fuzz targets.
 
+use proptest::prelude::*;
+
 use crate::support::{files_below, read};
 
 #[expect(unreachable_pub, reason = "the fuzz crate shares the file")]
@@ -46,5 +48,26 @@ fn every_target_has_a_body_and_a_corpus() {
             replayed.contains(&format!("\"{name}\", bodies::{name}")),
             "{name}"
         );
+    }
+}
+
+proptest! {
+    /// Pieces of settings in any order reach further than any text does.
+    #[test]
+    fn settings_in_pieces(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                "[a-z_]{1,6}",
+                "\\PC{0,4}",
+                prop::sample::select(vec![
+                    "[", "]", "[[", "]]", "{", "}", "=", ",", ".", "\n", "\r\n", "\"", "\"\"\"", "'",
+                    "#", "\\", "-", "1", "1e9", "inf", "true", "1979-05-27", "❤️", "\u{feff}", "size",
+                    "fps", "palette", "channel", "name", "caches", "seed", "output", "topic",
+                ]).prop_map(String::from),
+            ],
+            0..40,
+        )
+    ) {
+        bodies::settings(&pieces.concat());
     }
 }
