@@ -20,8 +20,8 @@ use std::time::Duration;
 use crate::config::args::Sub;
 use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
-use crate::config::value::{Name, PixelFormat, Secret, Text};
-use crate::frame::{Alpha, FrameRate, Size};
+use crate::config::value::{Name, Secret, Text};
+use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
 use crate::reaction::Palette;
 use crate::stage::Overflow;
 
@@ -47,8 +47,8 @@ pub enum Command {
     Render(RenderJob),
     /// Report the mistakes of a settings file.
     CheckConfig(PathBuf),
-    /// Write the browser-source page to a file, or to stdout for `-`.
-    OverlayPage(PathBuf),
+    /// Write the browser-source page as one file.
+    OverlayPage(PageJob),
 }
 
 /// Settings of the service.
@@ -167,6 +167,19 @@ pub struct RenderJob {
     pub format: Option<PixelFormat>,
 }
 
+/// Settings of `floatup overlay-page`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageJob {
+    /// The file to write; `-` is stdout.
+    pub out: PathBuf,
+    /// The service that the page connects to.
+    pub url: reqwest::Url,
+    /// The channel that it shows.
+    pub channel: String,
+    /// The stylesheet; `None` for the one built in.
+    pub css: Option<PathBuf>,
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -241,7 +254,7 @@ pub fn command(
         Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
         Sub::CheckConfig(args) => Command::CheckConfig(args.file),
-        Sub::OverlayPage(args) => Command::OverlayPage(args.out),
+        Sub::OverlayPage(args) => Command::OverlayPage(resolve::overlay_page(args, &env)?),
     })
 }
 

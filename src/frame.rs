@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -217,23 +218,71 @@ impl FromStr for Alpha {
     }
 }
 
+/// The order of the four 8-bit channels in raw frames, named as ffmpeg names its pixel formats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// R, G, B, A.
+    #[default]
+    Rgba,
+    /// B, G, R, A.
+    Bgra,
+    /// A, R, G, B.
+    Argb,
+    /// A, B, G, R.
+    Abgr,
+}
+
+impl PixelFormat {
+    /// An R, G, B, A pixel in this order.
+    #[must_use]
+    pub fn order(self, [r, g, b, a]: [u8; 4]) -> [u8; 4] {
+        match self {
+            Self::Rgba => [r, g, b, a],
+            Self::Bgra => [b, g, r, a],
+            Self::Argb => [a, r, g, b],
+            Self::Abgr => [a, b, g, r],
+        }
+    }
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rgba => "rgba",
+            Self::Bgra => "bgra",
+            Self::Argb => "argb",
+            Self::Abgr => "abgr",
+        })
+    }
+}
+
+impl FromStr for PixelFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Rgba, Self::Bgra, Self::Argb, Self::Abgr]
+            .into_iter()
+            .find(|format| format.to_string() == text)
+            .ok_or_else(|| format!("pixel format {text:?}: expected rgba, bgra, argb or abgr"))
+    }
+}
+
 /// One picture: 8-bit RGBA in sRGB, **premultiplied** (`r, g, b <= a`), rows from the top,
 /// no padding between them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     size: Size,
     pixels: Vec<[u8; 4]>,
+    /// The rows that may not be clear; every other row is.
+    inked: Range<usize>,
 }
 
 impl Frame {
     /// A clear frame: every byte 0.
     #[must_use]
-    pub fn clear(size: Size) -> Self {
+    pub fn new(size: Size) -> Self {
         let count = size.width as usize * size.height as usize;
-        Self {
-            size,
-            pixels: vec![[0; 4]; count],
-        }
+        Self { size, pixels: vec![[0; 4]; count], inked: 0..0 }
     }
 
     /// The frame's size.
@@ -248,9 +297,34 @@ impl Frame {
         &self.pixels
     }
 
-    /// The pixels, to be drawn on; they must stay premultiplied.
-    pub(crate) fn pixels_mut(&mut self) -> &mut [[u8; 4]] {
-        &mut self.pixels
+    /// The rows that may show something; every other row is clear.
+    #[must_use]
+    pub fn inked_rows(&self) -> Range<usize> {
+        self.inked.clone()
+    }
+
+    /// Makes every pixel clear, at the cost of the inked rows.
+    pub(crate) fn clear(&mut self) {
+        let rows = std::mem::take(&mut self.inked);
+        self.rows_mut(rows).fill([0; 4]);
+        self.inked = 0..0;
+    }
+
+    /// The pixels of some rows, to be drawn on; they must stay premultiplied.
+    pub(crate) fn ink(&mut self, rows: Range<usize>) -> &mut [[u8; 4]] {
+        if !rows.is_empty() {
+            self.inked = if self.inked.is_empty() {
+                rows.clone()
+            } else {
+                self.inked.start.min(rows.start)..self.inked.end.max(rows.end)
+            };
+        }
+        self.rows_mut(rows)
+    }
+
+    fn rows_mut(&mut self, rows: Range<usize>) -> &mut [[u8; 4]] {
+        let width = self.size.width as usize;
+        &mut self.pixels[rows.start * width..rows.end * width]
     }
 
     /// The frame as bytes: [`Size::frame_bytes`] of them, R, G, B, A, premultiplied.
@@ -258,22 +332,45 @@ impl Frame {
     pub fn as_bytes(&self) -> &[u8] {
         self.pixels.as_flattened()
     }
+}
 
-    /// Writes the frame's bytes to `out` in the kind of alpha asked for.
+/// A frame's bytes in another order or with straight alpha, made again and again; each time at
+/// the cost of the rows that show something, or did the time before.
+#[derive(Clone, Debug)]
+pub struct FrameBytes {
+    alpha: Alpha,
+    format: PixelFormat,
+    bytes: Vec<[u8; 4]>,
+    inked: Range<usize>,
+}
+
+impl FrameBytes {
+    /// Bytes for frames of `size`, all 0.
+    #[must_use]
+    pub fn new(size: Size, alpha: Alpha, format: PixelFormat) -> Self {
+        Self { alpha, format, bytes: Frame::new(size).pixels, inked: 0..0 }
+    }
+
+    /// `frame` as [`Size::frame_bytes`] bytes.
     ///
-    /// Straight colour is `round(255 * c / a)`, and 0 where alpha is 0.
+    /// Straight colour is `255 c / a` to the nearest level, and 0 where alpha is 0.
     ///
     /// # Panics
-    /// `out` is not [`Size::frame_bytes`] long.
-    pub fn write_bytes(&self, alpha: Alpha, out: &mut [u8]) {
-        assert_eq!(out.len(), self.size.frame_bytes(), "one frame's bytes");
-        out.copy_from_slice(self.as_bytes());
-        if alpha == Alpha::Straight {
-            let (pixels, _) = out.as_chunks_mut::<4>();
-            for pixel in pixels {
-                *pixel = straight(*pixel);
-            }
+    /// The frame is of another size.
+    pub fn of(&mut self, frame: &Frame) -> &[u8] {
+        assert_eq!(frame.pixels.len(), self.bytes.len(), "one size for all frames");
+        let width = frame.size.width as usize;
+        let pixels = |rows: &Range<usize>| rows.start * width..rows.end * width;
+        let (before, now) = (pixels(&self.inked), pixels(&frame.inked));
+        self.bytes[before].fill([0; 4]);
+        for (out, pixel) in self.bytes[now.clone()].iter_mut().zip(&frame.pixels[now]) {
+            *out = match self.alpha {
+                Alpha::Straight => self.format.order(straight(*pixel)),
+                Alpha::Premultiplied => self.format.order(*pixel),
+            };
         }
+        self.inked = frame.inked_rows();
+        self.bytes.as_flattened()
     }
 }
 
@@ -353,6 +450,23 @@ mod tests {
             assert!(bad.parse::<FrameRate>().is_err(), "{bad:?}");
         }
         assert_eq!("120/2".parse::<FrameRate>().unwrap().to_string(), "60");
+    }
+
+    #[test]
+    fn bytes_follow_the_frame_from_one_picture_to_the_next() {
+        let size = Size::new(1, 4).unwrap();
+        let (mut frame, mut bytes) = (
+            Frame::new(size),
+            FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra),
+        );
+        frame.ink(1..3).fill([64, 32, 0, 128]);
+        assert_eq!(bytes.of(&frame)[..8], [0, 0, 0, 0, 0, 64, 128, 128]);
+        assert_eq!(frame.inked_rows(), 1..3);
+        frame.clear();
+        assert!(frame.inked_rows().is_empty());
+        frame.ink(3..4).fill([9, 8, 7, 255]);
+        let expected = [[0; 4], [0; 4], [0; 4], [7, 8, 9, 255]];
+        assert_eq!(bytes.of(&frame), expected.as_flattened());
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl Palette {
     }
 
     /// Names and emoji, in the order given.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Emoji)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Emoji)> + Clone {
         self.entries
             .iter()
             .map(|(name, emoji)| (name.as_str(), emoji))

@@ -1,15 +1,26 @@
-//! Live sprites of one channel.
+//! The sprites that are alive, and where each is at a given time.
+//!
+//! The stage sees no pixel and no clock: reactions come with the media time at which they appear,
+//! and [`Stage::placements`] is a pure function of what was spawned and of the time asked for.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-/// What happens to a new sprite when the stage is full.
+use crate::frame::Size;
+use crate::motion::{Motion, Pose};
+use crate::reaction::{Emoji, Reaction};
+use crate::scatter::SpriteId;
+use crate::sprite::BoxSize;
+
+/// What gives way when the stage is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Overflow {
-    /// The oldest sprite leaves early, so that the newest reaction is always seen.
+    /// The oldest sprite goes, the new one comes.
     #[default]
     RetireOldest,
-    /// The new sprite is not drawn, so that every flight that began is finished.
+    /// The new sprite isn't drawn.
     DropNewest,
 }
 
@@ -29,9 +40,213 @@ impl FromStr for Overflow {
         match text {
             "retire-oldest" => Ok(Self::RetireOldest),
             "drop-newest" => Ok(Self::DropNewest),
-            _ => Err(format!(
-                "overflow {text:?}: expected retire-oldest or drop-newest"
-            )),
+            _ => Err(format!("overflow {text:?}: expected retire-oldest or drop-newest")),
+        }
+    }
+}
+
+/// One sprite in one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// What to draw.
+    pub emoji: Emoji,
+    /// The CSS `left` of the sprite's box, in px.
+    pub left_px: f64,
+    /// Everything else about where and how.
+    pub pose: Pose,
+}
+
+/// What a stage needs to know beforehand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageSettings {
+    /// The frame, which is the sprites' container.
+    pub size: Size,
+    /// Their curve.
+    pub motion: Motion,
+    /// Their box.
+    pub box_size: BoxSize,
+    /// At most this many are alive.
+    pub sprites_max: usize,
+    /// What happens beyond that.
+    pub overflow: Overflow,
+}
+
+/// Live sprites.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    settings: StageSettings,
+    /// In order of spawning, which is the order of drawing: later on top. At most `sprites_max`;
+    /// `overflow` says what goes when it is full.
+    sprites: VecDeque<Sprite>,
+}
+
+#[derive(Clone, Debug)]
+struct Sprite {
+    emoji: Emoji,
+    left_px: f64,
+    spawned_at: Duration,
+}
+
+impl Stage {
+    /// An empty stage.
+    #[must_use]
+    pub fn new(settings: StageSettings) -> Self {
+        Self { settings, sprites: VecDeque::new() }
+    }
+
+    /// Puts the sprites of one topic item on stage at media time `at`. Times must not go back from
+    /// one call to the next; [`retire`](Self::retire) makes room.
+    ///
+    /// Returns how many sprites, new or old, had to give way.
+    pub fn spawn(&mut self, page: u64, sequence: u64, reactions: &[Reaction], at: Duration) -> usize {
+        let width = f64::from(self.settings.size.width());
+        let font_size = self.settings.motion.font_size_px();
+        let emoji = reactions.iter().flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
+        let mut dropped = 0;
+        for (index, emoji) in (0..).zip(emoji) {
+            if self.sprites.len() >= self.settings.sprites_max {
+                dropped += 1;
+                match self.settings.overflow {
+                    Overflow::RetireOldest => drop(self.sprites.pop_front()),
+                    Overflow::DropNewest => continue,
+                }
+            }
+            let left_px = SpriteId { page, sequence, index }.left_px(width, font_size);
+            self.sprites.push_back(Sprite { emoji: emoji.clone(), left_px, spawned_at: at });
+        }
+        dropped
+    }
+
+    /// Lets those sprites go that are over at media time `now`.
+    pub fn retire(&mut self, now: Duration) {
+        let lifetime = self.settings.motion.lifetime();
+        while self.sprites.front().is_some_and(|s| s.spawned_at + lifetime <= now) {
+            self.sprites.pop_front();
+        }
+    }
+
+    /// Where every sprite that is alive at media time `pts` is, in order of drawing.
+    pub fn placements(&self, pts: Duration) -> impl Iterator<Item = Placement> + '_ {
+        let StageSettings { size, motion, box_size, .. } = &self.settings;
+        let height = f64::from(size.height());
+        self.sprites.iter().filter_map(move |sprite| {
+            let age = pts.checked_sub(sprite.spawned_at)?;
+            let pose = motion.pose(age, height, (box_size.width, box_size.height))?;
+            Some(Placement { emoji: sprite.emoji.clone(), left_px: sprite.left_px, pose })
+        })
+    }
+
+    /// How many sprites are on stage, those included that have not been let go since they ended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sprites.len()
+    }
+
+    /// Whether no sprite is on stage.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sprites.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::FrameRate;
+
+    const CSS: &str = ".animated-emoji { bottom: 0; font-size: 30px; animation: k 2s linear } \
+        @keyframes k { to { bottom: 100%; opacity: 0; transform: rotate(9deg) } }";
+
+    fn stage(sprites_max: usize, overflow: Overflow) -> Stage {
+        Stage::new(StageSettings {
+            size: Size::new(640, 360).unwrap(),
+            motion: Motion::from_css(CSS).unwrap(),
+            box_size: BoxSize { width: 37.4375, height: 35.0, ascent: 28.0 },
+            sprites_max,
+            overflow,
+        })
+    }
+
+    fn hearts(count: u32) -> [Reaction; 1] {
+        [Reaction { emoji: Emoji::new("❤️"), count }]
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn placed(stage: &Stage, pts: Duration) -> Vec<Placement> {
+        stage.placements(pts).collect()
+    }
+
+    #[test]
+    fn every_sprite_is_gone_after_its_lifetime_and_absent_before_its_time() {
+        let mut stage = stage(10, Overflow::RetireOldest);
+        assert_eq!(stage.spawn(1, 1, &hearts(2), ms(1_000)), 0);
+        assert_eq!(placed(&stage, ms(999)), []);
+        assert_eq!(placed(&stage, ms(1_000)).len(), 2);
+        assert_eq!(placed(&stage, ms(2_999)).len(), 2);
+        assert_eq!(placed(&stage, ms(3_000)), []);
+        stage.retire(ms(3_000));
+        assert!(stage.is_empty());
+    }
+
+    #[test]
+    fn the_cap_holds_and_the_policy_says_who_goes() {
+        for (overflow, newest) in [(Overflow::RetireOldest, true), (Overflow::DropNewest, false)] {
+            let mut stage = stage(3, overflow);
+            stage.spawn(1, 1, &hearts(3), ms(0));
+            let before = placed(&stage, ms(0));
+            assert_eq!(stage.spawn(1, 2, &[Reaction { emoji: Emoji::new("🔥"), count: 2 }], ms(0)), 2);
+            let after = placed(&stage, ms(0));
+            assert_eq!(after.len(), 3);
+            assert_eq!(after.iter().filter(|p| p.emoji.as_str() == "🔥").count(), if newest { 2 } else { 0 });
+            assert_eq!(after[0] == before[0], !newest);
+        }
+    }
+
+    #[test]
+    fn one_item_scatters_its_sprites_and_two_items_differ() {
+        let mut stage = stage(100, Overflow::RetireOldest);
+        stage.spawn(7, 1, &hearts(20), ms(0));
+        stage.spawn(7, 2, &hearts(20), ms(0));
+        let mut lefts: Vec<_> = placed(&stage, ms(0)).iter().map(|p| p.left_px).collect();
+        assert!(lefts.iter().all(|left| (0.0..610.0).contains(left)));
+        lefts.sort_by(f64::total_cmp);
+        lefts.dedup();
+        assert_eq!(lefts.len(), 40, "all different");
+    }
+
+    proptest! {
+        #[test]
+        fn placements_are_a_function_of_time_alone(
+            spawns in prop::collection::vec((0_u64..5_000, 1_u32..4), 0..20),
+            asked in prop::collection::vec(0_u64..7_000, 0..10),
+            at in 0_u64..7_000,
+        ) {
+            let mut spawns = spawns;
+            spawns.sort_unstable();
+            let (mut fresh, mut used) = (stage(1_000, Overflow::RetireOldest), stage(1_000, Overflow::RetireOldest));
+            for (n, (t, count)) in (1..).zip(&spawns) {
+                for stage in [&mut fresh, &mut used] {
+                    stage.spawn(3, n, &hearts(*count), ms(*t));
+                }
+            }
+            for t in asked {
+                placed(&used, ms(t));
+            }
+            prop_assert_eq!(placed(&fresh, ms(at)), placed(&used, ms(at)));
+        }
+
+        #[test]
+        fn frame_rates_agree_where_they_meet(spawned in 0_u64..2_000_000, index in 0_u64..200) {
+            let mut stage = stage(10, Overflow::RetireOldest);
+            stage.spawn(1, 1, &hearts(1), Duration::from_micros(spawned));
+            let (slow, fast) = (FrameRate::new(30, 1).unwrap(), FrameRate::new(60, 1).unwrap());
+            prop_assert_eq!(slow.pts(index), fast.pts(2 * index));
+            prop_assert_eq!(placed(&stage, slow.pts(index)), placed(&stage, fast.pts(2 * index)));
         }
     }
 }

@@ -7,7 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::config::ConfigError;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
-use crate::config::value::{BaseUrl, Name, PixelFormat, Text, Whole};
+use crate::config::value::{BaseUrl, Name, Text, Whole};
+use crate::frame::PixelFormat;
 
 /// What every environment variable's name begins with.
 pub(super) const ENV_PREFIX: &str = "FLOATUP_";
@@ -151,6 +152,19 @@ pub(super) struct PageArgs {
     /// File to write; or - for stdout
     #[arg(default_value = "-")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Channel to show
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub channel: Text<Name>,
+
+    /// Service to connect to [default: http:// and the listen key's address]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Text<BaseUrl>>,
+
+    #[command(flatten)]
+    pub look: LookKeys,
 }
 
 /// What the environment says.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::args::{
-    ConfigArgs, EnvKeys, FrameArgs, PipeArgs, RenderArgs, ServeArgs, env_keys, env_name,
+    ConfigArgs, EnvKeys, FrameArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, env_keys, env_name,
 };
 use crate::config::file::{self, ChannelTable, FileKeys};
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Secret, Text};
 use crate::config::{
-    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, Picture, Pipe, RenderJob,
+    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, PageJob, Picture, Pipe, RenderJob,
     SIGNING_KEY_BYTES_MIN, Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
@@ -136,6 +136,20 @@ pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, Config
         frames: args.frames.map(|n| n.0.0),
         skip_bad_lines: args.skip_bad_lines,
         format: args.format.map(|format| format.0),
+    })
+}
+
+pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, ConfigError> {
+    let layers = Layers::read(&args.config, args.look, PictureKeys::default(), env)?;
+    let url = match args.url {
+        Some(url) => url.0.0,
+        None => url_of(&layers)?,
+    };
+    Ok(PageJob {
+        out: args.out,
+        url,
+        channel: args.channel.0.0,
+        css: layers.look(LookKeys::default()).css,
     })
 }
 

@@ -159,45 +159,6 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         .map_err(|_| format!("{text:?}: expected true or false"))
 }
 
-/// The order of the four bytes of a raw pixel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PixelFormat {
-    /// Red, green, blue, alpha.
-    #[default]
-    Rgba,
-    /// Blue, green, red, alpha.
-    Bgra,
-    /// Alpha, red, green, blue.
-    Argb,
-    /// Alpha, blue, green, red.
-    Abgr,
-}
-
-impl fmt::Display for PixelFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rgba => "rgba",
-            Self::Bgra => "bgra",
-            Self::Argb => "argb",
-            Self::Abgr => "abgr",
-        })
-    }
-}
-
-impl FromStr for PixelFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "rgba" => Ok(Self::Rgba),
-            "bgra" => Ok(Self::Bgra),
-            "argb" => Ok(Self::Argb),
-            "abgr" => Ok(Self::Abgr),
-            _ => Err(format!("{text:?}: expected rgba, bgra, argb or abgr")),
-        }
-    }
-}
-
 /// Text that must not reach a log: its `Debug` form hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -1,0 +1,18 @@
+//! `floatup overlay-page`: the browser source as one file.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::config::PageJob;
+use crate::look::Look;
+use crate::server::pages::standalone_overlay;
+
+pub(super) fn run(job: &PageJob) -> Result<()> {
+    let look = Look::load(job.css.as_deref(), None, None)?;
+    let page = standalone_overlay(&look.stylesheet, job.url.as_str(), &job.channel);
+    if job.out.as_os_str() == "-" {
+        return super::tell(&page);
+    }
+    fs::write(&job.out, page).with_context(|| format!("cannot write {}", job.out.display()))
+}

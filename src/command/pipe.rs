@@ -1,0 +1,42 @@
+//! `floatup pipe`: a channel's live frames, raw, on stdout.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::{asked_to_end, runtime};
+use crate::channel::{Channel, Stop};
+use crate::config::Pipe;
+use crate::look::Look;
+use crate::metrics::Metrics;
+use crate::output::{Output, Spec, Target};
+use crate::source::{Momento, Source};
+use crate::topic::TopicName;
+
+pub(super) fn run(job: &Pipe) -> Result<()> {
+    let picture = &job.channel.picture;
+    let look = Look::load(picture.css.as_deref(), picture.emoji_font.as_deref(), picture.font_size_px)?;
+    let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
+    let token = job.token.as_ref().map(|token| token.expose().to_owned());
+    let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
+    let spec = Spec { size: picture.size, rate: picture.rate, alpha: picture.alpha, format: job.format };
+    let output = Output::open(&Target::Stdout, spec)?;
+
+    let metrics = Metrics::new().channel(&job.channel.name);
+    let channel = Arc::new(Channel::new(&job.channel, &look, metrics.clone())?);
+    let stop = Arc::new(Stop::default());
+    let runtime = runtime()?;
+    let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
+    runtime.spawn(async move {
+        Source::Momento(source).follow(&palette, &metrics, |cue| stage.deliver(&cue)).await;
+    });
+    let asked = Arc::clone(&stop);
+    runtime.spawn(async move {
+        asked_to_end().await;
+        asked.stop();
+    });
+    let result = channel.run(vec![output], job.frames, &stop);
+    // Nothing that the source still does matters.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,87 @@
+//! `floatup render`: a reaction log to frames, as fast as it goes.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::config::RenderJob;
+use crate::log::{Entry, entries};
+use crate::look::Look;
+use crate::output::{Flow, Output, Spec, Target};
+use crate::paint::Painter;
+use crate::stage::{Stage, StageSettings};
+
+pub(super) fn run(job: &RenderJob) -> Result<()> {
+    let target = Target::new(job.out.as_os_str());
+    let log = read(job)?;
+    let picture = &job.picture;
+    let look = Look::load(picture.css.as_deref(), picture.emoji_font.as_deref(), picture.font_size_px)?;
+    let sheet = look.sheet(log.iter().map(|entry| &entry.reaction.emoji))?;
+    let spec = Spec {
+        size: picture.size,
+        rate: picture.rate,
+        alpha: picture.alpha,
+        format: job.format.unwrap_or_default(),
+    };
+    let mut stage = Stage::new(StageSettings {
+        size: picture.size,
+        motion: look.motion.clone(),
+        box_size: sheet.box_size(),
+        sprites_max: picture.sprites_max,
+        overflow: picture.overflow,
+    });
+    let mut painter = Painter::new(sheet, picture.size);
+    let mut output = Output::open(&target, spec)?;
+
+    // Up to the first frame on which the last sprite is gone: a clear one ends every animation.
+    let end = log.last().map_or(Duration::ZERO, |entry| entry.at + look.motion.lifetime());
+    let whole = picture.rate.first_at_or_after(end).saturating_add(1);
+    let frames = job.frames.unwrap_or(whole);
+    let progress = progress(frames);
+    let (mut coming, mut dropped) = (log.iter().peekable(), 0);
+    for index in 0..frames {
+        let pts = picture.rate.pts(index);
+        while let Some(entry) = coming.next_if(|entry| entry.at <= pts) {
+            stage.retire(entry.at);
+            dropped += stage.spawn(picture.seed, entry.line, std::slice::from_ref(&entry.reaction), entry.at);
+        }
+        stage.retire(pts);
+        if output.write(painter.paint(stage.placements(pts)))? == Flow::Closed {
+            break;
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    if dropped > 0 {
+        tracing::warn!("{dropped} sprites gave way at the cap of {}", picture.sprites_max);
+    }
+    output.finish()
+}
+
+/// The log's entries by rising time; entries at one time stay in the log's order.
+fn read(job: &RenderJob) -> Result<Vec<Entry>> {
+    let name = job.log.display();
+    let log = fs::read(&job.log).with_context(|| format!("cannot read {name}"))?;
+    let mut good = Vec::new();
+    for entry in entries(&log, &job.picture.palette) {
+        match entry {
+            Ok(entry) => good.push(entry),
+            Err(bad) if job.skip_bad_lines => tracing::warn!("{name}: {bad}; skipped"),
+            Err(bad) => bail!("{name}: {bad} (--skip-bad-lines goes on without such lines)"),
+        }
+    }
+    good.sort_by_key(|entry| entry.at);
+    Ok(good)
+}
+
+fn progress(frames: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left");
+    let bar = ProgressBar::with_draw_target(Some(frames), ProgressDrawTarget::stderr());
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,137 @@
+//! `floatup serve`: topics, pages, and the channels that draw them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow};
+use tokio::net::TcpListener;
+
+use super::{asked_to_end, runtime};
+use crate::channel::{Channel, Stop};
+use crate::config::{ChannelConfig, Serve};
+use crate::look::Look;
+use crate::metrics::Metrics;
+use crate::output::{Output, Spec, Target};
+use crate::server::{self, Access, Service, Stills};
+use crate::source::Source;
+use crate::token::Key;
+use crate::topic::{Broker, Limits, TopicName};
+
+pub(super) fn run(job: Serve) -> Result<()> {
+    let metrics = Arc::new(Metrics::new());
+    let broker = Broker::new(limits(&job), epoch_seconds());
+    let looks = job.channels.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let channels = job
+        .channels
+        .iter()
+        .zip(&looks)
+        .map(|(config, look)| Channel::new(config, look, metrics.channel(&config.name)).map(Arc::new))
+        .collect::<Result<Vec<_>>>()?;
+
+    let runtime = runtime()?;
+    let listener = runtime.block_on(TcpListener::bind(job.listen)).with_context(|| {
+        format!("cannot listen on {} (--listen names another address)", job.listen)
+    })?;
+    let address = listener.local_addr().context("cannot listen")?;
+    let stop = Arc::new(Stop::default());
+    let recording = record(&job, &channels, &stop)?;
+
+    for (config, channel) in job.channels.iter().zip(&channels) {
+        let topic = TopicName::new(&config.cache, &config.topic)?;
+        let source = Source::Embedded(broker.clone(), topic);
+        let (palette, channel) = (Arc::clone(&config.picture.palette), Arc::clone(channel));
+        let metrics = metrics.channel(&config.name);
+        runtime.spawn(async move {
+            source.follow(&palette, &metrics, |cue| channel.deliver(&cue)).await;
+        });
+    }
+    let first = &job.channels[0];
+    let service = Service {
+        broker,
+        metrics,
+        key: key(&job)?,
+        access: if job.require_token { Access::Required } else { Access::Open },
+        palette: Arc::clone(&first.picture.palette),
+        stylesheet: Arc::clone(&looks[0].stylesheet),
+        default_topic: first.topic.clone(),
+        caches: job.caches.clone(),
+        gap_cure: job.gap_cure,
+        hold: job.poll_hold,
+        stills: stills(&job.channels, &channels),
+        address,
+    };
+    announce(address, &job.channels);
+    let served = runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
+    stop.stop();
+    let recorded = recording.map_or(Ok(()), |thread| {
+        thread.join().unwrap_or_else(|_| Err(anyhow!("the frame loop panicked")))
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.context("the server failed")?;
+    recorded
+}
+
+fn limits(job: &Serve) -> Limits {
+    Limits {
+        ring_items: job.ring_items,
+        ring_age: job.ring_age,
+        topics_max: job.topics_max,
+        idle: job.topic_idle,
+        ..Limits::default()
+    }
+}
+
+fn load(config: &ChannelConfig) -> Result<Look> {
+    let picture = &config.picture;
+    Look::load(picture.css.as_deref(), picture.emoji_font.as_deref(), picture.font_size_px)
+        .with_context(|| format!("channel {}", config.name))
+}
+
+/// The configured signing key, or one for this run alone.
+fn key(job: &Serve) -> Result<Key> {
+    Ok(match &job.signing_key {
+        Some(secret) => Key::new(secret.expose().as_bytes())?,
+        None => Key::new(rand::random::<[u8; 32]>())?,
+    })
+}
+
+/// The frame loop that writes the first channel's recordings, if there are any.
+fn record(job: &Serve, channels: &[Arc<Channel>], stop: &Arc<Stop>) -> Result<Option<JoinHandle<Result<()>>>> {
+    let picture = &job.channels[0].picture;
+    let spec = Spec { size: picture.size, rate: picture.rate, alpha: picture.alpha, format: Default::default() };
+    let outputs = job.outputs.iter().map(|path| Output::open(&Target::new(path.as_os_str()), spec));
+    let outputs = outputs.collect::<Result<Vec<_>>>()?;
+    if outputs.is_empty() {
+        return Ok(None);
+    }
+    let (channel, stop) = (Arc::clone(&channels[0]), Arc::clone(stop));
+    let run = move || channel.run(outputs, None, &stop);
+    let thread = std::thread::Builder::new().name("frames".into()).spawn(run);
+    Ok(Some(thread.context("cannot start a thread")?))
+}
+
+fn stills(configs: &[ChannelConfig], channels: &[Arc<Channel>]) -> Stills {
+    let still = |channel: &Arc<Channel>| {
+        let channel = Arc::clone(channel);
+        Box::new(move || channel.still().map_err(|e| format!("{e:#}"))) as server::Still
+    };
+    configs.iter().zip(channels).map(|(config, channel)| (config.name.clone(), still(channel))).collect()
+}
+
+/// Addresses to open go to stderr: stdout is for frames alone.
+fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
+    eprintln!("floatup {} is running; Ctrl-C ends it.", env!("CARGO_PKG_VERSION"));
+    for ChannelConfig { name, .. } in channels {
+        eprintln!("  viewer page     http://{address}/?videoId={name}");
+        eprintln!("  browser source  http://{address}/overlay/{name}");
+        eprintln!("  still           http://{address}/channels/{name}/frame.png");
+    }
+    eprintln!("  metrics         http://{address}/metrics");
+}
+
+#[expect(clippy::disallowed_methods, reason = "topics' pages begin with the process's start")]
+fn epoch_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
+}

@@ -1,0 +1,1027 @@
+//! The stylesheet, read with `cssparser`: one rule for `.animated-emoji`, and its keyframes.
+//!
+//! Rules whose selectors don't name the class are other elements' and are passed over, as are
+//! `@font-face` rules: the renderer's font is a setting.
+//! Anything about the sprite itself that isn't understood is refused, never ignored.
+
+use cssparser::{
+    AtRuleParser, CowRcStr, DeclarationParser, ParseError, ParseErrorKind, Parser, ParserState,
+    QualifiedRuleParser, RuleBodyItemParser, RuleBodyParser, SourceLocation, StyleSheetParser,
+    Token,
+};
+
+use super::easing::{Easing, Jump};
+use super::{Direction, Function, Keyframe, LengthPercentage, Motion, Timing, Track};
+
+/// The sprite's class: the one selector that is read.
+const CLASS: &str = "animated-emoji";
+
+/// Why a stylesheet can't be used, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct CssError {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in UTF-16 code units, as browsers count.
+    pub column: u32,
+    /// What is wrong, and what is accepted.
+    pub message: String,
+}
+
+impl CssError {
+    fn new(at: SourceLocation, message: impl Into<String>) -> Self {
+        Self {
+            line: at.line + 1,
+            column: at.column,
+            message: message.into(),
+        }
+    }
+}
+
+type Parsed<T> = Result<T, ParseError<CssError>>;
+
+pub(super) fn parse(stylesheet: &str) -> Result<Motion, CssError> {
+    let mut input = Parser::new(stylesheet);
+    let mut sheet = Sheet {
+        style: Style::default(),
+        rule_at: None,
+        keyframes: Vec::new(),
+    };
+    let mut rules = StyleSheetParser::new(&mut input, &mut sheet);
+    while let Some(rule) = rules.next() {
+        rule.map_err(|(error, _, at)| explain(error, at))?;
+    }
+    sheet.into_motion()
+}
+
+/// The error as ours; what `cssparser` itself refuses has the place where the rule or
+/// declaration starts.
+fn explain(error: ParseError<CssError>, at: SourceLocation) -> CssError {
+    match error.kind {
+        ParseErrorKind::Custom(error) => error,
+        ParseErrorKind::Basic(kind) => CssError::new(at, format!("not valid CSS: {kind}")),
+    }
+}
+
+fn refuse<T>(at: SourceLocation, message: impl Into<String>) -> Parsed<T> {
+    Err(ParseError {
+        kind: ParseErrorKind::Custom(CssError::new(at, message)),
+    })
+}
+
+/// What is declared for the sprite outside keyframes.
+#[derive(Default)]
+struct Style {
+    bottom: Option<LengthPercentage>,
+    opacity: Option<f64>,
+    transform: Option<Vec<Function>>,
+    font_size_px: Option<f64>,
+    animation: Animation,
+}
+
+struct Animation {
+    name: Option<(String, SourceLocation)>,
+    duration_ms: f64,
+    delay_ms: f64,
+    iterations: f64,
+    direction: Direction,
+    fills_backwards: bool,
+    easing: Easing,
+}
+
+impl Default for Animation {
+    fn default() -> Self {
+        Self {
+            name: None,
+            duration_ms: 0.0,
+            delay_ms: 0.0,
+            iterations: 1.0,
+            direction: Direction::Normal,
+            fills_backwards: false,
+            easing: Easing::EASE,
+        }
+    }
+}
+
+/// One declaration, understood.
+enum Declaration {
+    Bottom(LengthPercentage),
+    Opacity(f64),
+    Transform(Vec<Function>, SourceLocation),
+    FontSize(f64),
+    Animation(Animation),
+    Name(Option<(String, SourceLocation)>),
+    Duration(f64),
+    Delay(f64),
+    Iterations(f64),
+    Direction(Direction),
+    FillsBackwards(bool),
+    Easing(Easing),
+    /// It says nothing about motion.
+    NoEffect,
+}
+
+struct ParsedKeyframes {
+    name: String,
+    frames: Vec<ParsedKeyframe>,
+}
+
+struct ParsedKeyframe {
+    offsets: Vec<f64>,
+    declarations: Vec<Declaration>,
+}
+
+struct Sheet {
+    style: Style,
+    rule_at: Option<SourceLocation>,
+    keyframes: Vec<ParsedKeyframes>,
+}
+
+impl Sheet {
+    fn into_motion(self) -> Result<Motion, CssError> {
+        let start = SourceLocation { line: 0, column: 1 };
+        let Some(rule_at) = self.rule_at else {
+            return Err(CssError::new(start, format!("no rule for .{CLASS}")));
+        };
+        let Style {
+            bottom,
+            opacity,
+            transform,
+            font_size_px,
+            animation,
+        } = self.style;
+        let Some((name, name_at)) = &animation.name else {
+            let message =
+                format!(".{CLASS} has no animation; expected such as `animation: NAME 2s linear`");
+            return Err(CssError::new(rule_at, message));
+        };
+        if animation.duration_ms <= 0.0 {
+            return Err(CssError::new(
+                *name_at,
+                "the animation's duration is 0; expected a time such as 2s",
+            ));
+        }
+        let Some(keyframes) = self.keyframes.iter().rev().find(|k| k.name == *name) else {
+            return Err(CssError::new(*name_at, format!("no @keyframes {name}")));
+        };
+        let easing = animation.easing;
+        let opacity = track(keyframes, easing, opacity.unwrap_or(1.0), |d| match d {
+            Declaration::Opacity(opacity) => Some(*opacity),
+            _ => None,
+        });
+        let transform = track(
+            keyframes,
+            easing,
+            transform.unwrap_or_default(),
+            |d| match d {
+                Declaration::Transform(list, _) => Some(list.clone()),
+                _ => None,
+            },
+        );
+        check_transforms(keyframes, &transform, rule_at)?;
+        let bottoms = track(keyframes, easing, bottom.unwrap_or_default(), |d| match d {
+            Declaration::Bottom(bottom) => Some(*bottom),
+            _ => None,
+        });
+        if bottom.is_none() && bottoms.keyframes.is_empty() {
+            let message = format!(".{CLASS} has no `bottom`, neither itself nor in its keyframes");
+            return Err(CssError::new(rule_at, message));
+        }
+        let Some(font_size_px) = font_size_px else {
+            return Err(CssError::new(
+                rule_at,
+                format!(".{CLASS} has no font-size in px"),
+            ));
+        };
+        Ok(Motion {
+            font_size_px,
+            timing: Timing {
+                duration_ms: animation.duration_ms,
+                delay_ms: animation.delay_ms,
+                iterations: animation.iterations,
+                direction: animation.direction,
+                fills_backwards: animation.fills_backwards,
+            },
+            bottom: bottoms,
+            opacity,
+            transform,
+        })
+    }
+}
+
+/// One property's keyframes: those that name it, by offset, the later declaration winning; where
+/// 0 % or 100 % is missing, the property's own value stands in (CSS Animations 1, 3).
+fn track<T: Clone>(
+    keyframes: &ParsedKeyframes,
+    default_easing: Easing,
+    base: T,
+    pick: impl Fn(&Declaration) -> Option<T>,
+) -> Track<T> {
+    let mut frames: Vec<Keyframe<T>> = Vec::new();
+    for frame in &keyframes.frames {
+        let Some(value) = frame.declarations.iter().rev().find_map(&pick) else {
+            continue;
+        };
+        let easing = frame.declarations.iter().rev().find_map(|d| match d {
+            Declaration::Easing(easing) => Some(*easing),
+            _ => None,
+        });
+        for &offset in &frame.offsets {
+            frames.retain(|k| (k.offset - offset).abs() > f64::EPSILON);
+            let easing = easing.unwrap_or(default_easing);
+            frames.push(Keyframe {
+                offset,
+                value: value.clone(),
+                easing,
+            });
+        }
+    }
+    frames.sort_by(|a, b| a.offset.total_cmp(&b.offset));
+    let implied = |offset| Keyframe {
+        offset,
+        value: base.clone(),
+        easing: default_easing,
+    };
+    if frames.first().is_some_and(|k| k.offset > 0.0) {
+        frames.insert(0, implied(0.0));
+    }
+    if frames.last().is_some_and(|k| k.offset < 1.0) {
+        frames.push(implied(1.0));
+    }
+    Track {
+        base,
+        keyframes: frames,
+    }
+}
+
+/// Lists that differ in kind would interpolate by matrix decomposition, which isn't supported.
+fn check_transforms(
+    keyframes: &ParsedKeyframes,
+    track: &Track<Vec<Function>>,
+    rule_at: SourceLocation,
+) -> Result<(), CssError> {
+    let places = keyframes
+        .frames
+        .iter()
+        .flat_map(|f| &f.declarations)
+        .filter_map(|d| match d {
+            Declaration::Transform(list, at) => Some((list, *at)),
+            _ => None,
+        });
+    for pair in track.keyframes.windows(2) {
+        let (from, to) = (&pair[0].value, &pair[1].value);
+        if !from.iter().zip(to).all(|(a, b)| a.same_kind(*b)) {
+            let at = places
+                .clone()
+                .find(|(list, _)| *list == to)
+                .map_or(rule_at, |(_, at)| at);
+            return Err(CssError::new(
+                at,
+                "the transform's functions differ from those of the keyframe before; expected \
+                 the same functions in the same order",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl<'i> QualifiedRuleParser<'i> for Sheet {
+    type Prelude = Option<SourceLocation>;
+    type QualifiedRule = ();
+    type Error = CssError;
+
+    /// `Some` place where the selector is the sprite's class, `None` for another element's.
+    fn parse_prelude(&mut self, input: &mut Parser<'i>) -> Parsed<Self::Prelude> {
+        input.skip_whitespace();
+        let at = input.current_source_location();
+        let start = input.position();
+        while input.next_including_whitespace().is_ok() {}
+        let selector = input.slice_from(start).trim();
+        match selector.strip_prefix('.') {
+            Some(CLASS) => Ok(Some(at)),
+            _ if selector.contains(CLASS) => refuse(
+                at,
+                format!("selector {selector:?} is not supported; expected .{CLASS} alone"),
+            ),
+            _ => Ok(None),
+        }
+    }
+
+    fn parse_block(
+        &mut self,
+        prelude: Self::Prelude,
+        _: &ParserState,
+        input: &mut Parser<'i>,
+    ) -> Parsed<()> {
+        let Some(at) = prelude else {
+            skip(input);
+            return Ok(());
+        };
+        self.rule_at = Some(at);
+        for declaration in declarations(input, Place::Rule)? {
+            self.style.take(declaration);
+        }
+        Ok(())
+    }
+}
+
+impl<'i> AtRuleParser<'i> for Sheet {
+    /// The keyframes' name; `None` for `@font-face`.
+    type Prelude = Option<String>;
+    type AtRule = ();
+    type Error = CssError;
+
+    fn parse_prelude(
+        &mut self,
+        name: CowRcStr<'i>,
+        input: &mut Parser<'i>,
+    ) -> Parsed<Self::Prelude> {
+        let at = input.current_source_location();
+        match name.as_ref() {
+            "keyframes" => Ok(Some(input.expect_ident_or_string()?.as_ref().to_owned())),
+            "font-face" => Ok(None),
+            other => refuse(
+                at,
+                format!("@{other} is not supported; expected @keyframes or @font-face"),
+            ),
+        }
+    }
+
+    fn parse_block(
+        &mut self,
+        prelude: Self::Prelude,
+        _: &ParserState,
+        input: &mut Parser<'i>,
+    ) -> Parsed<()> {
+        let Some(name) = prelude else {
+            skip(input);
+            return Ok(());
+        };
+        let mut frames = Vec::new();
+        let mut parser = KeyframeRules;
+        let mut rules = StyleSheetParser::new(input, &mut parser);
+        while let Some(rule) = rules.next() {
+            frames.push(rule.map_err(|(error, _, at)| custom(explain(error, at)))?);
+        }
+        self.keyframes.push(ParsedKeyframes { name, frames });
+        Ok(())
+    }
+}
+
+fn custom(error: CssError) -> ParseError<CssError> {
+    ParseError {
+        kind: ParseErrorKind::Custom(error),
+    }
+}
+
+fn skip(input: &mut Parser<'_>) {
+    while input.next().is_ok() {}
+}
+
+/// The inside of `@keyframes`.
+struct KeyframeRules;
+
+impl<'i> QualifiedRuleParser<'i> for KeyframeRules {
+    type Prelude = Vec<f64>;
+    type QualifiedRule = ParsedKeyframe;
+    type Error = CssError;
+
+    fn parse_prelude(&mut self, input: &mut Parser<'i>) -> Parsed<Vec<f64>> {
+        input.parse_comma_separated(|input| {
+            let at = next_location(input);
+            let offset = if let Ok(word) = input.try_parse(Parser::expect_ident_cloned) {
+                match word.to_ascii_lowercase().as_str() {
+                    "from" => 0.0,
+                    "to" => 1.0,
+                    _ => f64::NAN,
+                }
+            } else {
+                match numeric(input, "from, to or a percentage")? {
+                    (percent, unit) if unit == "%" => percent / 100.0,
+                    _ => f64::NAN,
+                }
+            };
+            if (0.0..=1.0).contains(&offset) {
+                Ok(offset)
+            } else {
+                refuse(
+                    at,
+                    "not a keyframe; expected from, to or a percentage from 0% to 100%",
+                )
+            }
+        })
+    }
+
+    fn parse_block(
+        &mut self,
+        offsets: Vec<f64>,
+        _: &ParserState,
+        input: &mut Parser<'i>,
+    ) -> Parsed<ParsedKeyframe> {
+        Ok(ParsedKeyframe {
+            offsets,
+            declarations: declarations(input, Place::Keyframe)?,
+        })
+    }
+}
+
+impl AtRuleParser<'_> for KeyframeRules {
+    type Prelude = ();
+    type AtRule = ParsedKeyframe;
+    type Error = CssError;
+}
+
+/// Which properties make sense.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Rule,
+    Keyframe,
+}
+
+fn declarations(input: &mut Parser<'_>, place: Place) -> Parsed<Vec<Declaration>> {
+    let mut parser = Declarations(place);
+    RuleBodyParser::new(input, &mut parser)
+        .map(|item| item.map_err(|(error, _, at)| custom(explain(error, at))))
+        .collect()
+}
+
+struct Declarations(Place);
+
+impl<'i> DeclarationParser<'i> for Declarations {
+    type Declaration = Declaration;
+    type Error = CssError;
+
+    fn parse_value(
+        &mut self,
+        name: CowRcStr<'i>,
+        input: &mut Parser<'i>,
+        start: &ParserState,
+    ) -> Parsed<Declaration> {
+        let at = start.source_location();
+        let declaration = value(self.0, &name, input, at)?;
+        input.skip_whitespace();
+        let rest = input.current_source_location();
+        match input.next() {
+            Err(_) => Ok(declaration),
+            Ok(_) => refuse(rest, format!("{name}: more than was expected")),
+        }
+    }
+}
+
+impl AtRuleParser<'_> for Declarations {
+    type Prelude = ();
+    type AtRule = Declaration;
+    type Error = CssError;
+}
+
+impl QualifiedRuleParser<'_> for Declarations {
+    type Prelude = ();
+    type QualifiedRule = Declaration;
+    type Error = CssError;
+}
+
+impl RuleBodyItemParser<'_, Declaration, CssError> for Declarations {
+    fn parse_declarations(&self) -> bool {
+        true
+    }
+
+    fn parse_qualified(&self) -> bool {
+        false
+    }
+}
+
+fn value(
+    place: Place,
+    name: &str,
+    input: &mut Parser<'_>,
+    at: SourceLocation,
+) -> Parsed<Declaration> {
+    let name = name.to_ascii_lowercase();
+    Ok(match (name.as_str(), place) {
+        ("bottom", _) => Declaration::Bottom(length_percentage(input, "bottom")?),
+        ("opacity", _) => Declaration::Opacity(opacity(input)?),
+        ("transform", _) => Declaration::Transform(transform(input)?, at),
+        ("animation-timing-function", _) => Declaration::Easing(easing(input)?),
+        ("font-size", Place::Rule) => Declaration::FontSize(font_size(input)?),
+        ("position", Place::Rule) => {
+            keyword(input, "position", &[("absolute", ())])?;
+            Declaration::NoEffect
+        }
+        ("line-height", Place::Rule) => {
+            keyword(input, "line-height", &[("normal", ())])?;
+            Declaration::NoEffect
+        }
+        ("animation", Place::Rule) => Declaration::Animation(animation(input)?),
+        ("animation-name", Place::Rule) => {
+            let at = next_location(input);
+            let name = input.expect_ident_or_string()?.as_ref().to_owned();
+            Declaration::Name((name != "none").then_some((name, at)))
+        }
+        ("animation-duration", Place::Rule) => Declaration::Duration(time_ms(input)?),
+        ("animation-delay", Place::Rule) => Declaration::Delay(time_ms(input)?),
+        ("animation-iteration-count", Place::Rule) => Declaration::Iterations(iterations(input)?),
+        ("animation-direction", Place::Rule) => {
+            Declaration::Direction(keyword(input, "animation-direction", DIRECTIONS)?)
+        }
+        ("animation-fill-mode", Place::Rule) => {
+            Declaration::FillsBackwards(keyword(input, "animation-fill-mode", FILL_MODES)?)
+        }
+        (name, Place::Rule) if NO_EFFECT.contains(&name) => {
+            skip(input);
+            Declaration::NoEffect
+        }
+        (name, _) => {
+            let known = match place {
+                Place::Rule => "bottom, font-size, opacity, transform, animation and animation-*",
+                Place::Keyframe => "bottom, opacity, transform and animation-timing-function",
+            };
+            return refuse(
+                at,
+                format!("property {name:?} is not supported here; expected {known}"),
+            );
+        }
+    })
+}
+
+/// Properties that a page needs and that change no pixel of a colour emoji's picture.
+const NO_EFFECT: &[&str] = &[
+    "color",
+    "contain",
+    "font-family",
+    "pointer-events",
+    "user-select",
+    "white-space",
+    "will-change",
+    "z-index",
+];
+
+const DIRECTIONS: &[(&str, Direction)] = &[
+    ("normal", Direction::Normal),
+    ("reverse", Direction::Reverse),
+    ("alternate", Direction::Alternate),
+    ("alternate-reverse", Direction::AlternateReverse),
+];
+
+/// Whether each fills backwards. Filling forwards shows nothing: a sprite is removed at its end.
+const FILL_MODES: &[(&str, bool)] = &[
+    ("none", false),
+    ("forwards", false),
+    ("backwards", true),
+    ("both", true),
+];
+
+impl Style {
+    fn take(&mut self, declaration: Declaration) {
+        match declaration {
+            Declaration::Bottom(bottom) => self.bottom = Some(bottom),
+            Declaration::Opacity(opacity) => self.opacity = Some(opacity),
+            Declaration::Transform(list, _) => self.transform = Some(list),
+            Declaration::FontSize(px) => self.font_size_px = Some(px),
+            Declaration::Animation(animation) => self.animation = animation,
+            Declaration::Name(name) => self.animation.name = name,
+            Declaration::Duration(ms) => self.animation.duration_ms = ms,
+            Declaration::Delay(ms) => self.animation.delay_ms = ms,
+            Declaration::Iterations(count) => self.animation.iterations = count,
+            Declaration::Direction(direction) => self.animation.direction = direction,
+            Declaration::FillsBackwards(fills) => self.animation.fills_backwards = fills,
+            Declaration::Easing(easing) => self.animation.easing = easing,
+            Declaration::NoEffect => {}
+        }
+    }
+}
+
+/// The `animation` shorthand, of one animation: the first time is the duration, the second the
+/// delay; a word that is no keyword of another part is the name (CSS Animations 1, 4.10).
+fn animation(input: &mut Parser<'_>) -> Parsed<Animation> {
+    let mut animation = Animation::default();
+    let mut times = 0;
+    while !input.is_exhausted() {
+        let at = next_location(input);
+        if let Ok(ms) = input.try_parse(time_ms) {
+            times += 1;
+            match times {
+                1 if ms < 0.0 => return refuse(at, "animation: the duration is below 0"),
+                1 => animation.duration_ms = ms,
+                2 => animation.delay_ms = ms,
+                _ => {
+                    return refuse(
+                        at,
+                        "animation: more than two times; expected duration and delay",
+                    );
+                }
+            }
+        } else if let Ok(easing) = input.try_parse(easing) {
+            animation.easing = easing;
+        } else if let Ok(count) = input.try_parse(iterations) {
+            animation.iterations = count;
+        } else if let Ok(direction) = input.try_parse(|i| keyword(i, "animation", DIRECTIONS)) {
+            animation.direction = direction;
+        } else if let Ok(fills) = input.try_parse(|i| keyword(i, "animation", &FILL_MODES[1..])) {
+            animation.fills_backwards = fills;
+        } else if let Ok(name) =
+            input.try_parse(|i| i.expect_ident_or_string().map(|s| s.as_ref().to_owned()))
+        {
+            if name == "paused" || name == "infinite" {
+                return refuse(
+                    at,
+                    format!("animation: {name} never ends, but a sprite must"),
+                );
+            }
+            animation.name = (name != "none" && name != "running")
+                .then_some((name, at))
+                .or(animation.name);
+        } else {
+            return refuse(
+                at,
+                "animation: expected one animation, such as `floatUpAndOut 2s linear forwards`",
+            );
+        }
+    }
+    Ok(animation)
+}
+
+fn next_location(input: &mut Parser<'_>) -> SourceLocation {
+    input.skip_whitespace();
+    input.current_source_location()
+}
+
+fn keyword<T: Copy>(input: &mut Parser<'_>, property: &str, words: &[(&str, T)]) -> Parsed<T> {
+    let at = next_location(input);
+    let word = input.expect_ident().ok().cloned();
+    let found = word.and_then(|word| words.iter().find(|(w, _)| word.eq_ignore_ascii_case(w)));
+    if let Some((_, value)) = found {
+        return Ok(*value);
+    }
+    let expected: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+    refuse(
+        at,
+        format!("{property}: expected {}", expected.join(" or ")),
+    )
+}
+
+/// A number with its unit: lower case, `%` for a percentage, empty for a bare number.
+///
+/// The number is read again from the text, since the tokenizer keeps only an `f32` of it.
+fn numeric(input: &mut Parser<'_>, wanted: &str) -> Parsed<(f64, String)> {
+    let at = next_location(input);
+    let start = input.position();
+    let (rough, unit) = match input.next() {
+        Ok(Token::Number { value, .. }) => (*value, String::new()),
+        Ok(Token::Percentage { unit_value, .. }) => (*unit_value * 100.0, "%".into()),
+        Ok(Token::Dimension { value, unit, .. }) => (*value, unit.to_ascii_lowercase()),
+        _ => return refuse(at, format!("expected {wanted}")),
+    };
+    let text = input.slice_from(start);
+    let exact = text
+        .get(..text.len() - unit.len())
+        .and_then(|number| number.parse().ok());
+    Ok((exact.unwrap_or(f64::from(rough)), unit))
+}
+
+fn length_percentage(input: &mut Parser<'_>, property: &str) -> Parsed<LengthPercentage> {
+    const WANTED: &str = "a length in px or em, or a percentage";
+    let at = next_location(input);
+    let (number, unit) = numeric(input, &format!("{property}: {WANTED}"))?;
+    let zero = LengthPercentage::default();
+    match unit.as_str() {
+        "px" => Ok(LengthPercentage { px: number, ..zero }),
+        "em" => Ok(LengthPercentage { em: number, ..zero }),
+        "%" => Ok(LengthPercentage {
+            percent: number,
+            ..zero
+        }),
+        "" if number == 0.0 => Ok(zero),
+        _ => refuse(at, format!("{property}: expected {WANTED}")),
+    }
+}
+
+fn opacity(input: &mut Parser<'_>) -> Parsed<f64> {
+    const WANTED: &str = "opacity: a number from 0 to 1, or a percentage";
+    let at = next_location(input);
+    match numeric(input, WANTED)? {
+        (number, unit) if unit.is_empty() => Ok(number.clamp(0.0, 1.0)),
+        (number, unit) if unit == "%" => Ok((number / 100.0).clamp(0.0, 1.0)),
+        _ => refuse(at, format!("expected {WANTED}")),
+    }
+}
+
+fn font_size(input: &mut Parser<'_>) -> Parsed<f64> {
+    const WANTED: &str = "font-size: a length from 1px to 1000px";
+    let at = next_location(input);
+    match numeric(input, WANTED)? {
+        (px, unit) if unit == "px" && (1.0..=1_000.0).contains(&px) => Ok(px),
+        _ => refuse(at, format!("expected {WANTED}")),
+    }
+}
+
+fn time_ms(input: &mut Parser<'_>) -> Parsed<f64> {
+    const WANTED: &str = "a time in s or ms, of at most an hour";
+    let at = next_location(input);
+    let (number, unit) = numeric(input, WANTED)?;
+    let ms = match unit.as_str() {
+        "s" => number * 1_000.0,
+        "ms" => number,
+        _ => return refuse(at, format!("expected {WANTED}")),
+    };
+    if ms.abs() <= 3_600_000.0 {
+        Ok(ms)
+    } else {
+        refuse(at, format!("expected {WANTED}"))
+    }
+}
+
+fn iterations(input: &mut Parser<'_>) -> Parsed<f64> {
+    const WANTED: &str = "a finite number of iterations, above 0 and at most 1000";
+    let at = next_location(input);
+    match numeric(input, WANTED)? {
+        (count, unit) if unit.is_empty() && count > 0.0 && count <= 1_000.0 => Ok(count),
+        _ => refuse(at, format!("expected {WANTED}")),
+    }
+}
+
+fn easing(input: &mut Parser<'_>) -> Parsed<Easing> {
+    let at = next_location(input);
+    let word = match input.next() {
+        Ok(Token::Ident(word)) => word.to_ascii_lowercase(),
+        Ok(Token::Function(name)) => {
+            let name = name.to_ascii_lowercase();
+            return input.parse_nested_block(|input| easing_function(&name, input, at));
+        }
+        _ => String::new(),
+    };
+    Ok(match word.as_str() {
+        "linear" => Easing::Linear,
+        "ease" => Easing::EASE,
+        "ease-in" => Easing::CubicBezier(0.42, 0.0, 1.0, 1.0),
+        "ease-out" => Easing::CubicBezier(0.0, 0.0, 0.58, 1.0),
+        "ease-in-out" => Easing::CubicBezier(0.42, 0.0, 0.58, 1.0),
+        "step-start" => Easing::Steps {
+            count: 1,
+            jump: Jump::Start,
+        },
+        "step-end" => Easing::Steps {
+            count: 1,
+            jump: Jump::End,
+        },
+        _ => {
+            return refuse(
+                at,
+                "expected linear, ease, ease-in, ease-out, ease-in-out, step-start, step-end, \
+                 cubic-bezier() or steps()",
+            );
+        }
+    })
+}
+
+fn easing_function(name: &str, input: &mut Parser<'_>, at: SourceLocation) -> Parsed<Easing> {
+    match name {
+        "cubic-bezier" => {
+            const WANTED: &str = "cubic-bezier(): four numbers, the first and third from 0 to 1";
+            let numbers = input.parse_comma_separated(|input| match numeric(input, WANTED)? {
+                (number, unit) if unit.is_empty() => Ok(number),
+                _ => refuse(at, format!("expected {WANTED}")),
+            })?;
+            match numbers[..] {
+                [x1, y1, x2, y2] if (0.0..=1.0).contains(&x1) && (0.0..=1.0).contains(&x2) => {
+                    Ok(Easing::CubicBezier(x1, y1, x2, y2))
+                }
+                _ => refuse(at, format!("expected {WANTED}")),
+            }
+        }
+        "steps" => {
+            let count = input.expect_integer()?;
+            let jump = if input.try_parse(Parser::expect_comma).is_ok() {
+                keyword(input, "steps()", JUMPS)?
+            } else {
+                Jump::End
+            };
+            let least = if jump == Jump::None { 2 } else { 1 };
+            match u32::try_from(count) {
+                Ok(count) if count >= least => Ok(Easing::Steps { count, jump }),
+                _ => refuse(
+                    at,
+                    format!("steps(): expected a whole number of steps, at least {least}"),
+                ),
+            }
+        }
+        _ => refuse(
+            at,
+            format!("{name}() is not supported; expected cubic-bezier() or steps()"),
+        ),
+    }
+}
+
+const JUMPS: &[(&str, Jump)] = &[
+    ("start", Jump::Start),
+    ("jump-start", Jump::Start),
+    ("end", Jump::End),
+    ("jump-end", Jump::End),
+    ("jump-none", Jump::None),
+    ("jump-both", Jump::Both),
+];
+
+fn transform(input: &mut Parser<'_>) -> Parsed<Vec<Function>> {
+    if input
+        .try_parse(|input| input.expect_ident_matching("none"))
+        .is_ok()
+    {
+        return Ok(Vec::new());
+    }
+    let mut functions = Vec::new();
+    while !input.is_exhausted() {
+        let at = next_location(input);
+        let Ok(name) = input
+            .expect_function()
+            .map(|name| name.to_ascii_lowercase())
+        else {
+            return refuse(
+                at,
+                "transform: expected none or functions such as rotate(15deg)",
+            );
+        };
+        functions.push(input.parse_nested_block(|input| transform_function(&name, input, at))?);
+    }
+    if functions.is_empty() {
+        return refuse(
+            input.current_source_location(),
+            "transform: expected none or functions",
+        );
+    }
+    Ok(functions)
+}
+
+fn transform_function(name: &str, input: &mut Parser<'_>, at: SourceLocation) -> Parsed<Function> {
+    let zero = LengthPercentage::default();
+    let length = |input: &mut Parser<'_>| length_percentage(input, name);
+    let comma = |input: &mut Parser<'_>| input.try_parse(Parser::expect_comma).is_ok();
+    Ok(match name {
+        "translatex" => Function::Translate(length(input)?, zero),
+        "translatey" => Function::Translate(zero, length(input)?),
+        "translate" => {
+            let x = length(input)?;
+            Function::Translate(x, if comma(input) { length(input)? } else { zero })
+        }
+        "rotate" => Function::Rotate(angle_degrees(input)?),
+        "scalex" => Function::Scale(factor(input)?, 1.0),
+        "scaley" => Function::Scale(1.0, factor(input)?),
+        "scale" => {
+            let x = factor(input)?;
+            Function::Scale(x, if comma(input) { factor(input)? } else { x })
+        }
+        _ => {
+            return refuse(
+                at,
+                format!(
+                    "transform function {name}() is not supported; expected translate(), \
+                     translateX(), translateY(), rotate(), scale(), scaleX() or scaleY()"
+                ),
+            );
+        }
+    })
+}
+
+fn angle_degrees(input: &mut Parser<'_>) -> Parsed<f64> {
+    const WANTED: &str = "an angle in deg, turn, rad or grad";
+    let at = next_location(input);
+    let (number, unit) = numeric(input, WANTED)?;
+    match unit.as_str() {
+        "deg" => Ok(number),
+        "turn" => Ok(number * 360.0),
+        "rad" => Ok(number.to_degrees()),
+        "grad" => Ok(number * 0.9),
+        "" if number == 0.0 => Ok(0.0),
+        _ => refuse(at, format!("expected {WANTED}")),
+    }
+}
+
+fn factor(input: &mut Parser<'_>) -> Parsed<f64> {
+    const WANTED: &str = "a scale factor: a number or a percentage";
+    let at = next_location(input);
+    match numeric(input, WANTED)? {
+        (number, unit) if unit.is_empty() => Ok(number),
+        (number, unit) if unit == "%" => Ok(number / 100.0),
+        _ => refuse(at, format!("expected {WANTED}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(css: &str, line: u32, column: u32, message: &str) {
+        let error = parse(css).expect_err(css);
+        assert_eq!((error.line, error.column), (line, column), "{error}\n{css}");
+        assert!(error.message.contains(message), "{error}\n{css}");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_line_and_column() {
+        check("", 1, 1, "no rule for .animated-emoji");
+        check(
+            "\n.animated-emoji { bottom: 0; font-size: 9px }",
+            2,
+            1,
+            "no animation",
+        );
+        check(
+            "@keyframes k {}\n.animated-emoji { colour: red }",
+            2,
+            19,
+            "\"colour\" is not supported",
+        );
+        check(
+            ".animated-emoji {\n  bottom: 3furlongs;\n}",
+            2,
+            11,
+            "px or em",
+        );
+        check(
+            ".animated-emoji {\n  bottom: calc(1px + 2%);\n}",
+            2,
+            11,
+            "px or em",
+        );
+        check(
+            ".animated-emoji { bottom: 1px 2px }",
+            1,
+            31,
+            "more than was expected",
+        );
+        check(".animated-emoji { font-size: 2em }", 1, 30, "1px to 1000px");
+        check(
+            ".animated-emoji { animation: k 1s infinite }",
+            1,
+            35,
+            "never ends",
+        );
+        check(
+            ".animated-emoji { animation: k 1s, l 1s }",
+            1,
+            34,
+            "one animation",
+        );
+        check("p > .animated-emoji { bottom: 0 }", 1, 1, "alone");
+        check("@media print { }", 1, 7, "@media is not supported");
+        check(
+            "@keyframes k { 120% { opacity: 1 } }",
+            1,
+            16,
+            "from 0% to 100%",
+        );
+        check(
+            "@keyframes k { 0% { left: 1px } }",
+            1,
+            21,
+            "bottom, opacity, transform",
+        );
+        check(
+            "@keyframes k { 0% { transform: spin(1deg) } }",
+            1,
+            32,
+            "spin() is not supported",
+        );
+        check("@keyframes k { 0% { opacity: } }", 1, 30, "0 to 1");
+        check(".animated-emoji { opacity 1 }", 1, 19, "not valid CSS");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let rule = |body: &str| {
+            format!(".animated-emoji {{ {body} }} @keyframes k {{ to {{ opacity: 0 }} }}")
+        };
+        check(&rule("bottom: 0; animation: k 1s"), 1, 1, "no font-size");
+        check(
+            &rule("font-size: 9px; animation: k 1s"),
+            1,
+            1,
+            "no `bottom`",
+        );
+        check(
+            &rule("font-size: 9px; animation: j 1s"),
+            1,
+            46,
+            "no @keyframes j",
+        );
+        check(
+            &rule("font-size: 9px; animation: k"),
+            1,
+            46,
+            "duration is 0",
+        );
+        check(
+            ".animated-emoji { bottom: 0; font-size: 9px; animation: k 1s } @keyframes k {\n\
+             from { transform: rotate(1deg) } to { transform: scale(2) } }",
+            2,
+            39,
+            "same functions",
+        );
+    }
+
+    #[test]
+    fn other_elements_rules_are_passed_over() {
+        let css = "@charset \"utf-8\"; @font-face { font-family: A; src: url(a) } body > p::after { margin: 0; x: {} } \
+            .animated-emoji { bottom: 0; font-size: 30px; font-family: A, B; animation: k 1s } \
+            @keyframes other { from { opacity: 0 } } @keyframes k { to { bottom: 9px } }";
+        assert!(parse(css).is_ok(), "{:?}", parse(css));
+    }
+}

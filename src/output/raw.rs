@@ -1,0 +1,51 @@
+//! Raw frames, one after another: no header, no padding, nothing between them.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::{Flow, Spec, cannot_write};
+use crate::frame::{Frame, FrameBytes};
+
+/// An open file or pipe.
+#[derive(Debug)]
+pub struct Raw {
+    name: String,
+    sink: File,
+    bytes: FrameBytes,
+}
+
+impl Raw {
+    pub(super) fn create(path: &Path, spec: Spec) -> Result<Self> {
+        let sink = File::create(path).with_context(|| cannot_write(path))?;
+        Ok(Self::new(path.display().to_string(), sink, spec))
+    }
+
+    /// The process's stdout, without the line buffer of `std::io::stdout`.
+    pub(super) fn stdout(spec: Spec) -> Result<Self> {
+        #[cfg(unix)]
+        let handle = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+        #[cfg(windows)]
+        let handle = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+        let sink = File::from(handle.context("cannot write to stdout")?);
+        Ok(Self::new("stdout".into(), sink, spec))
+    }
+
+    fn new(name: String, sink: File, spec: Spec) -> Self {
+        Self { name, sink, bytes: FrameBytes::new(spec.size, spec.alpha, spec.format) }
+    }
+
+    pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
+        match self.sink.write_all(self.bytes.of(frame)) {
+            Ok(()) => Ok(Flow::Open),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Flow::Closed),
+            Err(e) => Err(e).with_context(|| format!("cannot write to {}", self.name)),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.sink.flush().with_context(|| format!("cannot write to {}", self.name))
+    }
+}

@@ -1,0 +1,258 @@
+//! The HTTP face: the Momento-compatible topic API, tokens, server-sent events, stills, health
+//! and figures.
+//!
+//! [`serve`] takes a listener and a shutdown future. Waiting polls and event streams end at once
+//! when it resolves, so that the process leaves promptly with every answer written whole.
+
+mod admission;
+mod answer;
+mod control;
+mod events;
+mod gap_cure;
+pub mod pages;
+mod path;
+mod tokens;
+mod topics;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::hash::RandomState;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use self::gap_cure::GapCure;
+use self::waiting::Waiting;
+use crate::metrics::Metrics;
+use crate::reaction::Palette;
+use crate::token::Key;
+use crate::topic::Broker;
+
+/// The cache whose topics are channels' reactions, as in the tutorial.
+pub const REACTION_CACHE: &str = "video";
+
+/// Subscribers of server-sent events at once; a further one is answered 503.
+const SUBSCRIBERS_MAX: usize = 10_000;
+
+/// Error answers held back at once; a further one goes out without delay.
+const DELAYED_MAX: usize = 10_000;
+
+/// Stills drawn at once, and requests that wait for their turn; a further one is answered 503.
+const STILLS_AT_ONCE: usize = 2;
+const STILLS_QUEUED: usize = 32;
+
+/// How often idle topics and old items are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a client may take to read its last answer once the service stops.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// Draws one PNG, or says why it can't. It may take long: it runs on a thread for blocking work.
+pub type Still = Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// The channels that can show a still, by name.
+pub type Stills = BTreeMap<String, Still>;
+
+/// Who is let in to the topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone. A readable token is held to its scope and its end; without one the caller is
+    /// anonymous and may do everything. For loopback without a configured key.
+    Open,
+    /// Holders of a valid token.
+    Required,
+}
+
+/// What the server serves.
+pub struct Service {
+    /// The topics.
+    pub broker: Broker,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+    /// Signs and checks tokens.
+    pub key: Key,
+    /// Who is let in to the topics.
+    pub access: Access,
+    /// The reactions that are sent to pages.
+    pub palette: Arc<Palette>,
+    /// The motion that pages show: the text of a CSS file.
+    pub stylesheet: Arc<str>,
+    /// The topic meant by a script whose `${streamId}` was never filled in.
+    pub default_topic: String,
+    /// The caches that exist; all others are answered 404. None: every cache exists.
+    pub caches: Option<Vec<String>>,
+    /// Whether a poller that names no number goes on where its last poll ended.
+    pub gap_cure: bool,
+    /// How long a poll waits for an item; 25 s suits every known client.
+    pub hold: Duration,
+    /// The channels that can show a still.
+    pub stills: Stills,
+    /// The address listened on, for callers that don't name one in `Host`.
+    pub address: SocketAddr,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("access", &self.access)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All routes, for a server of your own. The caller's address is taken from axum's `ConnectInfo`
+/// if it is there. Call [`Broker::reap`] from time to time.
+pub fn router(service: Arc<Service>) -> Router {
+    routes(&App::new(service))
+}
+
+/// Serves on `listener` until `shutdown` resolves, then answers what is waiting and returns; at
+/// the latest 3 s later, if a client doesn't take its answer.
+///
+/// # Errors
+/// The listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let app = App::new(service);
+    let make_service = routes(&app).into_make_service_with_connect_info::<SocketAddr>();
+    // Events are small and must not wait for each other.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("TCP_NODELAY: {error}");
+        }
+    });
+    let stop = app.clone();
+    let server = axum::serve(listener, make_service).with_graceful_shutdown(async move {
+        shutdown.await;
+        stop.stop.send_replace(true);
+    });
+    tokio::select! {
+        result = server.into_future() => result,
+        () = reap_until_stopped(&app) => Ok(()),
+    }
+}
+
+/// The service with what it remembers of its callers.
+struct App {
+    service: Arc<Service>,
+    stop: watch::Sender<bool>,
+    waiting: Waiting,
+    gap_cure: Mutex<GapCure>,
+    subscribers: Arc<Semaphore>,
+    delayed: Semaphore,
+    stills_queued: Arc<Semaphore>,
+    stills_running: Arc<Semaphore>,
+    /// Keyed at random, so that nobody can make two callers look the same.
+    hasher: RandomState,
+    told_of_anonymous: AtomicBool,
+    told_of_unfilled: AtomicBool,
+}
+
+impl App {
+    fn new(service: Arc<Service>) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: Waiting::default(),
+            service,
+            stop: watch::Sender::new(false),
+            gap_cure: Mutex::default(),
+            subscribers: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)),
+            delayed: Semaphore::new(DELAYED_MAX),
+            stills_queued: Arc::new(Semaphore::new(STILLS_QUEUED)),
+            stills_running: Arc::new(Semaphore::new(STILLS_AT_ONCE)),
+            hasher: RandomState::new(),
+            told_of_anonymous: AtomicBool::new(false),
+            told_of_unfilled: AtomicBool::new(false),
+        })
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Resolves when the service stops.
+    async fn stopped(&self) {
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+}
+
+/// One more of something that a gauge shows, until it is dropped.
+#[derive(Debug)]
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn routes(app: &Arc<App>) -> Router {
+    let service = &app.service;
+    Router::new()
+        .route("/tokens", post(tokens::mint))
+        .route("/api/tokens", post(tokens::mint))
+        .route("/api/Token/tokens", post(tokens::mint))
+        .route("/channels/{channel}/events", get(events::subscribe))
+        .route("/channels/{channel}/frame.png", get(control::frame))
+        .route("/healthz", get(control::healthz))
+        .route("/readyz", get(control::readyz))
+        .route("/metrics", get(control::metrics))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        // Topics are told by the end of the raw path, so that any base path may stand before it.
+        .fallback(topics::handle)
+        .layer(from_fn(answer::for_any_origin))
+        .with_state(app.clone())
+        .merge(pages::router(
+            service.stylesheet.clone(),
+            service.palette.clone(),
+        ))
+}
+
+async fn reap_until_stopped(app: &App) {
+    let mut ticks = interval(REAP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopped() => break,
+            _ = ticks.tick() => {
+                app.service.broker.reap(Instant::now());
+            }
+        }
+    }
+    sleep(STOP_GRACE).await;
+    tracing::warn!("left with clients that did not take their answers");
+}
+
+/// Whether this is the first time.
+fn first(told: &AtomicBool) -> bool {
+    !told.swap(true, Ordering::Relaxed)
+}
+
+/// Seconds since 1970; 0 if the clock stands before that.
+fn now_unix() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,275 @@
+//! The pages: the viewer's, the browser source's, and what both load. All is in the binary.
+//!
+//! Every answer carries an `ETag` and `no-cache`, so that a browser asks each time and is sent
+//! a page again only when a new version of the service, or another stylesheet, serves it.
+//! Names from outside are never put into a page: its script reads them from the address.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+
+use crate::reaction::Palette;
+
+/// A channel's or topic's name is at most this long, in bytes of UTF-8.
+const NAME_BYTES_MAX: usize = 256;
+
+const OVERLAY_HTML: &str = include_str!("../../assets/overlay.html");
+const OVERLAY_JS: &str = include_str!("../../assets/overlay.js");
+const SPRITES_JS: &str = include_str!("../../assets/sprites.js");
+const VIEWER_HTML: &str = include_str!("../../assets/viewer.html");
+const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// What the pages load besides the stylesheet: path under `/assets/`, content type, bytes.
+const ASSETS: &[(&str, &str, &[u8])] = &[
+    ("overlay.js", JS, OVERLAY_JS.as_bytes()),
+    ("sprites.js", JS, SPRITES_JS.as_bytes()),
+    ("palette.js", JS, include_bytes!("../../assets/palette.js")),
+    ("topic.js", JS, include_bytes!("../../assets/topic.js")),
+    ("viewer.js", JS, include_bytes!("../../assets/viewer.js")),
+    ("viewer.css", CSS, include_bytes!("../../assets/viewer.css")),
+    (FONT_PATH, "font/ttf", FONT),
+    (
+        "fonts/OFL.txt",
+        "text/plain; charset=utf-8",
+        include_bytes!("../../assets/fonts/OFL.txt"),
+    ),
+];
+
+/// The bundled font, as the stylesheet names it.
+const FONT_PATH: &str = "fonts/NotoColorEmoji-floatup.ttf";
+
+/// A video may be of any site; everything else is of this one.
+const VIEWER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    font-src 'self'; connect-src 'self'; img-src 'self' http: https: blob: data:; \
+    media-src 'self' http: https: blob: data:; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'self'";
+
+/// Inline styles are let in, because OBS adds a source's "Custom CSS" as an inline style, and the
+/// page has one of its own. Any page may frame it.
+const OVERLAY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self' 'unsafe-inline'; font-src 'self' data:; connect-src 'self'; \
+    img-src 'self' http: https: data:; base-uri 'none'; form-action 'none'";
+
+/// Scripts, styles and data are of no use as pages of their own.
+const ASSET_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// The routes `/`, `/overlay/{channel}`, `/assets/…` and `/palette.json`.
+///
+/// `stylesheet` is served as `/assets/overlay.css`; the caller has checked it. `palette` is the
+/// viewer page's allow-list, `[{"name":"heart","emoji":"❤️"},…]` in the palette's order.
+///
+/// `/overlay/{channel}` answers any valid name, whether or not such a channel runs: the page waits
+/// for it. An invalid name gets 400 with a line of text that says what is accepted.
+pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>) -> Router {
+    let viewer = Page::new(VIEWER_HTML.into(), HTML, VIEWER_POLICY);
+    let overlay = Page::new(OVERLAY_HTML.into(), HTML, OVERLAY_POLICY);
+    let overlay = move |Path(channel): Path<String>, headers: HeaderMap| async move {
+        match name_fault(&channel) {
+            None => overlay.answer(&headers),
+            Some(fault) => (
+                StatusCode::BAD_REQUEST,
+                format!("channel {channel:?}: {fault}\n"),
+            )
+                .into_response(),
+        }
+    };
+    let stylesheet = Page::new(
+        Bytes::copy_from_slice(stylesheet.as_bytes()),
+        CSS,
+        ASSET_POLICY,
+    );
+    let palette = Page::new(
+        palette_json(&palette).into(),
+        "application/json",
+        ASSET_POLICY,
+    );
+    let router = Router::new()
+        .route("/", viewer.route())
+        .route("/overlay/{channel}", get(overlay))
+        .route("/assets/overlay.css", stylesheet.route())
+        .route("/palette.json", palette.route());
+    ASSETS.iter().fold(router, |router, (path, kind, body)| {
+        let asset = Page::new(Bytes::from_static(body), kind, ASSET_POLICY);
+        router.route(&format!("/assets/{path}"), asset.route())
+    })
+}
+
+/// The overlay page as one file, for OBS's "Local file": it can be open before the service is,
+/// and connects when the service appears.
+///
+/// Stylesheet, scripts and font are in it. `service_url` is where the service answers, such as
+/// `http://127.0.0.1:8787`, with the path of a proxy if there is one; `channel` is a valid name.
+/// A relative `url()` in the stylesheet other than the bundled font's leads nowhere in such a file.
+#[must_use]
+pub fn standalone_overlay(stylesheet: &str, service_url: &str, channel: &str) -> String {
+    // As data: addresses the scripts need no escaping, and stay modules as they are.
+    let sprites = data_uri("text/javascript", SPRITES_JS.as_bytes());
+    let overlay = OVERLAY_JS.replace("./sprites.js", &sprites);
+    let overlay = data_uri("text/javascript", overlay.as_bytes());
+    let stylesheet = stylesheet
+        .replace(FONT_PATH, &data_uri("font/ttf", FONT))
+        // In CSS `\/` is `/`; in HTML `</style` would end the element.
+        .replace("</", "<\\/");
+    // The stylesheet comes last, so that nothing in it is taken for the page's own.
+    OVERLAY_HTML
+        .replacen(
+            HTML_TAG,
+            &format!(
+                "<html lang=\"en\" data-service=\"{}\" data-channel=\"{}\">",
+                escape_attribute(service_url),
+                escape_attribute(channel)
+            ),
+            1,
+        )
+        .replacen(SCRIPT_SOURCE, &overlay, 1)
+        .replacen(
+            STYLESHEET_LINK,
+            &format!("<style>\n{stylesheet}</style>"),
+            1,
+        )
+}
+
+const HTML_TAG: &str = "<html lang=\"en\">";
+const SCRIPT_SOURCE: &str = "../assets/overlay.js";
+const STYLESHEET_LINK: &str = "<link rel=\"stylesheet\" href=\"../assets/overlay.css\">";
+
+/// One fixed answer.
+#[derive(Clone)]
+struct Page {
+    body: Bytes,
+    kind: &'static str,
+    policy: &'static str,
+    tag: Arc<str>,
+}
+
+impl Page {
+    fn new(body: Bytes, kind: &'static str, policy: &'static str) -> Self {
+        let digest = Sha256::digest(&body);
+        let hex: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
+        Self {
+            body,
+            kind,
+            policy,
+            tag: format!("\"{hex}\"").into(),
+        }
+    }
+
+    fn route(self) -> axum::routing::MethodRouter {
+        get(move |headers: HeaderMap| async move { self.answer(&headers) })
+    }
+
+    fn answer(&self, request: &HeaderMap) -> Response {
+        let tag = HeaderValue::from_str(&self.tag)
+            .expect("invariant: hex digits in quotes are a header value");
+        let fixed = [
+            (header::CONTENT_TYPE, self.kind),
+            (header::CONTENT_SECURITY_POLICY, self.policy),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::CACHE_CONTROL, "no-cache"),
+        ];
+        let known = request
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|tag| {
+                let tag = tag.trim();
+                tag == "*" || tag.trim_start_matches("W/") == &*self.tag
+            });
+        let (status, body) = if known {
+            (StatusCode::NOT_MODIFIED, Bytes::new())
+        } else {
+            (StatusCode::OK, self.body.clone())
+        };
+        (status, fixed, [(header::ETAG, tag)], body).into_response()
+    }
+}
+
+fn palette_json(palette: &Palette) -> String {
+    let entries: Vec<_> = palette
+        .entries()
+        .map(|(name, emoji)| serde_json::json!({ "name": name, "emoji": emoji.as_str() }))
+        .collect();
+    serde_json::Value::from(entries).to_string()
+}
+
+/// Why a name can't be a channel's, if it can't.
+fn name_fault(name: &str) -> Option<String> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Some(format!(
+            "it is {} bytes long; 1 to {NAME_BYTES_MAX} are accepted",
+            name.len()
+        ));
+    }
+    if name == "." || name == ".." {
+        return Some("a name of dots alone is a path's, not a channel's".into());
+    }
+    name.chars()
+        .find(|&c| matches!(c, '/' | '\\') || c.is_control())
+        .map(|c| format!("{c:?} is not accepted; use letters, digits, '-' and '_'"))
+}
+
+fn data_uri(kind: &str, bytes: &[u8]) -> String {
+    format!("data:{kind};base64,{}", BASE64.encode(bytes))
+}
+
+fn escape_attribute(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standalone_overlay_has_every_part_in_its_place() {
+        for part in [HTML_TAG, SCRIPT_SOURCE, STYLESHEET_LINK] {
+            assert_eq!(OVERLAY_HTML.matches(part).count(), 1, "{part}");
+        }
+        assert_eq!(OVERLAY_JS.matches("./sprites.js").count(), 1);
+        let css = include_str!("../../assets/overlay.css");
+        assert_eq!(css.matches(FONT_PATH).count(), 1);
+
+        let page = standalone_overlay(css, "http://127.0.0.1:8787", "demo");
+        assert!(page.contains("data-service=\"http://127.0.0.1:8787\" data-channel=\"demo\""));
+        assert!(page.contains("@keyframes floatUpAndOut"));
+        assert!(
+            !page.contains("../assets"),
+            "it must load nothing beside itself"
+        );
+        assert!(!page.contains(FONT_PATH));
+    }
+
+    #[test]
+    fn standalone_overlay_keeps_outside_text_in_its_place() {
+        let page = standalone_overlay(
+            "/* </style><script>alert(1)</script> ../assets/overlay.js */",
+            "http://h/\"><script>alert(2)</script>",
+            "a\"&<b>",
+        );
+        assert_eq!(
+            page.matches("<script").count(),
+            2,
+            "the page's and one in a comment"
+        );
+        assert_eq!(page.matches("</script>").count(), 1);
+        assert_eq!(page.matches("</style>").count(), 2);
+        assert!(page.contains("data-channel=\"a&quot;&amp;&lt;b&gt;\""));
+    }
+}

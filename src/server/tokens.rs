@@ -1,0 +1,112 @@
+//! The token vending machine: `POST /tokens`, as the tutorial's script calls it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::server::answer::{ApiError, body, json};
+use crate::server::{App, REACTION_CACHE, now_unix};
+use crate::token::{self, Claims, Role};
+use crate::topic::TopicName;
+
+/// How long a token lasts, in seconds, as in the tutorial.
+const LIFETIME_S: u64 = 30 * 60;
+
+/// The longest player id, in characters, as in the Momento API; a longer one is cut.
+const ID_CHARS_MAX: usize = 64;
+
+/// The longest request, in bytes.
+const BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Mints a token for one player to publish and subscribe on one stream's topic.
+///
+/// The body is JSON under any content type: the tutorial's script names none.
+pub(super) async fn mint(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Wire {
+        token: String,
+        #[serde(rename = "expiresAt")]
+        expires_at: u64,
+    }
+    let (head, sent) = request.into_parts();
+    let sent = body(sent, BODY_BYTES_MAX, "body_too_large").await?;
+    let (player, stream) = parse(&sent)?;
+    let name = TopicName::new(REACTION_CACHE, &stream)
+        .map_err(|error| ApiError::bad_request("bad_field", format!("streamId: {error}")))?;
+    let claims = Claims {
+        cache: name.cache().into(),
+        topic: name.topic().into(),
+        role: Role::PublishSubscribe,
+        id: player.unwrap_or_else(|| format!("player-{:032x}", rand::random::<u128>())),
+        expires_at: now_unix() + LIFETIME_S,
+    };
+    let jwt = token::mint(&claims, &app.service.key);
+    let wire = Wire {
+        token: token::wrap(&jwt, &endpoint(&head.headers, app.service.address)),
+        expires_at: claims.expires_at,
+    };
+    Ok(json(StatusCode::CREATED, &wire))
+}
+
+/// The player's id, if there is one, and the stream's.
+fn parse(body: &[u8]) -> Result<(Option<String>, String), ApiError> {
+    let bad_json = |message| ApiError::bad_request("bad_json", message);
+    let fields = match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) => return Err(bad_json("expected a JSON object with streamId".into())),
+        Err(error) => return Err(bad_json(format!("the body is not JSON: {error}"))),
+    };
+    let player = match field(&fields, "playerId")? {
+        None | Some(None) => None,
+        Some(Some(id)) => Some(id.chars().take(ID_CHARS_MAX).collect::<String>()),
+    };
+    let stream = match field(&fields, "streamId")? {
+        // What the page has when its address names no video, and what it puts into the path.
+        Some(None) => "null".into(),
+        Some(Some(stream)) => stream,
+        None => {
+            let message = "streamId is missing: the stream whose topic the token is for";
+            return Err(ApiError::bad_request("bad_field", message));
+        }
+    };
+    Ok((player.filter(|id| !id.is_empty()), stream))
+}
+
+/// A field under this name in any case: `Some(None)` is null; a number is taken for its text.
+fn field(fields: &Map<String, Value>, name: &str) -> Result<Option<Option<String>>, ApiError> {
+    let found = fields.get(name).or_else(|| {
+        fields
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    });
+    match found {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(None)),
+        Some(Value::String(text)) => Ok(Some(Some(text.clone()))),
+        Some(Value::Number(number)) => Ok(Some(Some(number.to_string()))),
+        Some(_) => {
+            let message = format!("{name}: expected text");
+            Err(ApiError::bad_request("bad_field", message))
+        }
+    }
+}
+
+/// Where the holder reaches us: what it called us, if that can be an address at all.
+fn endpoint(headers: &HeaderMap, address: SocketAddr) -> String {
+    headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok()?.parse::<Authority>().ok())
+        .filter(|host| !host.as_str().contains('@'))
+        .map_or_else(|| address.to_string(), |host| host.to_string())
+}

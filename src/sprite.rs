@@ -1,0 +1,297 @@
+//! The sprite sheet: every emoji in use, upright, at the size in use.
+//!
+//! This is the first of the two stages in which a browser draws a glyph and moves it: the
+//! strike's bitmap is scaled once to whole pixels, as Skia does it for a bitmap font. Halvings
+//! (a 2x2 box that truncates) until the scale is at least one half, then bilinear with 4-bit
+//! fractions, truncating, at positions stepped in 32.32 fixed point. Float weights, a better
+//! filter or none of the halvings each cost 25 dB or more against a browser's own picture.
+
+use std::collections::HashMap;
+
+use crate::emoji::{Bitmap, EmojiFonts, LineMetrics};
+use crate::reaction::Emoji;
+
+/// At most this many bytes of pixels are made for one sheet.
+pub const SHEET_BYTES_MAX: usize = 512 << 20;
+
+/// A sprite's box: what CSS lays out. In px.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoxSize {
+    /// The glyph's advance, rounded up to 1/64 px.
+    pub width: f64,
+    /// `line-height: normal`: ascent and descent, each rounded.
+    pub height: f64,
+    /// From the box's top to the baseline.
+    pub ascent: f64,
+}
+
+/// An emoji at its size: 8-bit RGBA, **premultiplied**, rows from the top, no padding.
+/// Its left edge is that of the sprite's box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+    /// The first row, downwards from the top of the sprite's box; 0 or negative.
+    pub top: i32,
+    /// `width * height` of them.
+    pub pixels: Vec<[u8; 4]>,
+}
+
+/// Layers by emoji.
+#[derive(Clone, Debug)]
+pub struct SpriteSheet {
+    box_size: BoxSize,
+    layers: HashMap<Emoji, Layer>,
+    substituted: Vec<Emoji>,
+}
+
+/// The sheet would be larger than [`SHEET_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many different emoji at this font size: their pictures would take more than {} MiB", SHEET_BYTES_MAX >> 20)]
+pub struct SheetTooLarge;
+
+impl SpriteSheet {
+    /// The pictures of `emoji` at `font_size_px`.
+    ///
+    /// # Errors
+    /// More than [`SHEET_BYTES_MAX`] of pixels.
+    pub fn new<'a>(
+        fonts: &EmojiFonts,
+        font_size_px: f64,
+        emoji: impl IntoIterator<Item = &'a Emoji>,
+    ) -> Result<Self, SheetTooLarge> {
+        let mut sheet =
+            Self { box_size: BoxSize::new(fonts, font_size_px), layers: HashMap::new(), substituted: Vec::new() };
+        let mut bytes = 0;
+        for emoji in emoji {
+            if sheet.layers.contains_key(emoji) {
+                continue;
+            }
+            let picture = fonts.picture(emoji);
+            let layer = Layer::new(&picture.bitmap, fonts.line_metrics(), font_size_px);
+            bytes += layer.pixels.len() * 4;
+            if bytes > SHEET_BYTES_MAX {
+                return Err(SheetTooLarge);
+            }
+            if picture.substituted {
+                sheet.substituted.push(emoji.clone());
+            }
+            sheet.layers.insert(emoji.clone(), layer);
+        }
+        Ok(sheet)
+    }
+
+    /// The box of every sprite.
+    #[must_use]
+    pub fn box_size(&self) -> BoxSize {
+        self.box_size
+    }
+
+    /// The emoji's layer; `None` if it was not among those that the sheet was made for.
+    #[must_use]
+    pub fn layer(&self, emoji: &Emoji) -> Option<&Layer> {
+        self.layers.get(emoji)
+    }
+
+    /// The emoji that no font has, in the order given: they show the substitute.
+    #[must_use]
+    pub fn substituted(&self) -> &[Emoji] {
+        &self.substituted
+    }
+}
+
+impl BoxSize {
+    /// The width is that of the first font's strike; Noto Color Emoji has one for all emoji.
+    fn new(fonts: &EmojiFonts, font_size_px: f64) -> Self {
+        let bitmap = fonts.picture(&Emoji::new(crate::emoji::SUBSTITUTE)).bitmap;
+        let (ascent, descent) = line(fonts.line_metrics(), font_size_px);
+        #[expect(clippy::cast_precision_loss, reason = "a bitmap's side is small")]
+        let advance = font_size_px * bitmap.width as f64 / f64::from(bitmap.ppem);
+        Self { width: (advance * 64.0).ceil() / 64.0, height: ascent + descent, ascent }
+    }
+}
+
+/// Ascent and descent in px, each rounded half up, as Blink's `SimpleFontData` has them.
+fn line(metrics: LineMetrics, font_size_px: f64) -> (f64, f64) {
+    let round = |units: f64| (units * font_size_px / metrics.units_per_em + 0.5).floor();
+    (round(metrics.ascent), round(metrics.descent))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "sides are at most a few thousand pixels, and Skia's arithmetic is 32-bit float"
+)]
+impl Layer {
+    fn new(bitmap: &Bitmap, metrics: LineMetrics, font_size_px: f64) -> Self {
+        let ppem = f64::from(bitmap.ppem);
+        let scale = font_size_px / ppem;
+        let (ascent, descent) = line(metrics, font_size_px);
+        // The bitmap's upper edge, from the top of the box.
+        let edge = ascent - f64::from(bitmap.top) * scale;
+        let (bitmap_width, bitmap_height) = (bitmap.width as f64 * scale, bitmap.height as f64 * scale);
+        let first = (edge + 1e-9).floor().min(0.0);
+        let last = (edge + bitmap_height - 1e-9).ceil().max(ascent + descent);
+        let (width, height) = (bitmap_width.ceil() as usize, (last - first) as usize);
+        let edge = edge - first;
+
+        let halvings = if scale < 0.5 { (1.0 / scale).log2().floor() as u32 } else { 0 };
+        let source = (0..halvings).fold(Strike::new(bitmap), |strike, _| strike.halved());
+        let grid = SampleGrid::new(bitmap, font_size_px, halvings, ascent - first);
+        let inside = |x: usize, y: usize| {
+            let (x, y) = (x as f64 + 0.5, y as f64 + 0.5);
+            x < bitmap_width && y >= edge && y < edge + bitmap_height
+        };
+        let mut pixels = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let v = grid.v(y);
+            for x in 0..width {
+                pixels.push(if inside(x, y) { source.sample(grid.u(x), v) } else { [0; 4] });
+            }
+        }
+        Self { width, height, top: first as i32, pixels }
+    }
+}
+
+/// Where each pixel of a layer samples the strike, in 1/16 texel from the centre of the first.
+///
+/// The order of 32-bit float operations is Skia's: it decides between neighbouring sixteenths.
+struct SampleGrid {
+    u_start: i64,
+    u_step: i64,
+    step: f32,
+    v_offset: f32,
+    /// The layer's first row, from the glyph mask's first row.
+    first_row: f64,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "that is what the fixed-point steps do")]
+impl SampleGrid {
+    fn new(bitmap: &Bitmap, font_size_px: f64, halvings: u32, ascent: f64) -> Self {
+        let scale = font_size_px as f32 / f32::from(bitmap.ppem);
+        let shrink = 1.0 / (1_u32 << halvings.min(31)) as f32;
+        let top = (f64::from(-bitmap.top) * f64::from(scale)).floor();
+        let inverse = 1.0 / scale;
+        let step = inverse * shrink;
+        let translate = scale * (-bitmap.top) as f32 + (-top) as f32;
+        Self {
+            u_start: fixed(0.5 * step) - HALF,
+            u_step: fixed(step),
+            step,
+            v_offset: -translate * inverse * shrink,
+            first_row: ascent + top,
+        }
+    }
+
+    fn u(&self, x: usize) -> i64 {
+        (self.u_start + x as i64 * self.u_step) >> 28
+    }
+
+    fn v(&self, y: usize) -> i64 {
+        let row = (y as f64 - self.first_row + 0.5) as f32;
+        (fixed(row * self.step + self.v_offset) - HALF) >> 28
+    }
+}
+
+/// One half in 32.32 fixed point.
+const HALF: i64 = 1 << 31;
+
+#[expect(clippy::cast_possible_truncation, reason = "truncation is part of Skia's conversion")]
+fn fixed(value: f32) -> i64 {
+    (f64::from(value) * 4_294_967_296.0) as i64
+}
+
+/// A strike's bitmap, halved some number of times.
+struct Strike {
+    width: usize,
+    height: usize,
+    pixels: Vec<[u8; 4]>,
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "coordinates are clamped to the strike, and averages of bytes are bytes"
+)]
+impl Strike {
+    fn new(bitmap: &Bitmap) -> Self {
+        Self { width: bitmap.width, height: bitmap.height, pixels: bitmap.pixels.clone() }
+    }
+
+    /// Means of 2x2 pixels, truncated.
+    fn halved(&self) -> Self {
+        let (width, height) = ((self.width / 2).max(1), (self.height / 2).max(1));
+        let mut pixels = Vec::with_capacity(width * height);
+        for y in 0..height {
+            for x in 0..width {
+                let (x, y) = (2 * x as i64, 2 * y as i64);
+                let four = [self.at(x, y), self.at(x + 1, y), self.at(x, y + 1), self.at(x + 1, y + 1)];
+                pixels.push(std::array::from_fn(|c| (four.iter().map(|p| u32::from(p[c])).sum::<u32>() / 4) as u8));
+            }
+        }
+        Self { width, height, pixels }
+    }
+
+    /// The nearest pixel of the bitmap.
+    fn at(&self, x: i64, y: i64) -> [u8; 4] {
+        let x = x.clamp(0, self.width as i64 - 1) as usize;
+        let y = y.clamp(0, self.height as i64 - 1) as usize;
+        self.pixels[y * self.width + x]
+    }
+
+    /// Bilinear between four pixels, truncated; coordinates in 1/16 pixel.
+    fn sample(&self, u: i64, v: i64) -> [u8; 4] {
+        let (x, y) = (u >> 4, v >> 4);
+        let (fx, fy) = ((u & 15) as u32, (v & 15) as u32);
+        let weighted = [
+            (self.at(x, y), (16 - fx) * (16 - fy)),
+            (self.at(x + 1, y), fx * (16 - fy)),
+            (self.at(x, y + 1), (16 - fx) * fy),
+            (self.at(x + 1, y + 1), fx * fy),
+        ];
+        std::array::from_fn(|c| (weighted.iter().map(|(p, w)| u32::from(p[c]) * w).sum::<u32>() >> 8) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(font_size_px: f64) -> Layer {
+        let emoji = Emoji::new("❤️");
+        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&emoji]).unwrap();
+        sheet.layer(&emoji).unwrap().clone()
+    }
+
+    #[test]
+    fn the_box_is_what_a_browser_lays_out() {
+        let size = |px| BoxSize::new(&EmojiFonts::bundled(), px);
+        assert_eq!(size(30.0), BoxSize { width: 37.4375, height: 35.0, ascent: 28.0 });
+    }
+
+    #[test]
+    fn at_the_strikes_own_size_it_is_the_strike() {
+        let bitmap = EmojiFonts::bundled().picture(&Emoji::new("❤️")).bitmap;
+        let layer = layer(109.0);
+        let rows: Vec<_> = layer.pixels.chunks(layer.width).collect();
+        let skip = rows.iter().position(|row| row.iter().any(|p| p[3] > 0)).unwrap();
+        let first = bitmap.pixels.chunks(136).position(|row| row.iter().any(|p| p[3] > 0)).unwrap();
+        for (row, expected) in rows[skip..].iter().zip(bitmap.pixels.chunks(136).skip(first)) {
+            assert_eq!(&row[..136], expected);
+        }
+    }
+
+    #[test]
+    fn every_size_stays_premultiplied_and_shows_something() {
+        for px in [1.0, 1.5, 6.0, 7.0, 16.0, 30.0, 54.4, 54.5, 109.0, 200.0, 1_000.0] {
+            let layer = layer(px);
+            assert_eq!(layer.pixels.len(), layer.width * layer.height, "{px}");
+            assert!(layer.pixels.iter().all(|&[r, g, b, a]| r.max(g).max(b) <= a), "{px}");
+            assert!(layer.pixels.iter().any(|p| p[3] > 128), "{px}");
+        }
+    }
+}
