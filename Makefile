@@ -28,7 +28,7 @@ lint: ## Format, lints, documentation, and that benches and fuzz targets compile
 	cargo clippy --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 	cargo build --benches
-	cargo build --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target
+	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target -- -D warnings
 
 bench: ## Measure; needs a machine that does nothing else
 	@.ci/setup build

@@ -82,7 +82,7 @@ pub(super) struct PipeArgs {
     #[arg(long, value_name = "NAME")]
     pub cache: Option<Text<Name>>,
 
-    /// File with the token to follow the topic with; or put the token itself in FLOATUP_TOKEN
+    /// File with the token to follow the topic with; or put the token itself in `FLOATUP_TOKEN`
     /// [default: asked from the endpoint]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

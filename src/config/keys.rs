@@ -20,7 +20,7 @@ pub(super) struct ServiceKeys {
     pub listen: Option<Text<Listen>>,
 
     /// File with the key that signs tokens, at least 32 bytes of text; or put the key itself in
-    /// FLOATUP_SIGNING_KEY [default: a new key at each start; beyond loopback a key is needed]
+    /// `FLOATUP_SIGNING_KEY` [default: a new key at each start; beyond loopback a key is needed]
     #[arg(long, value_name = "FILE")]
     pub signing_key_file: Option<PathBuf>,
 
