@@ -219,11 +219,14 @@ struct Mistakes<'a>(&'a Path, &'a [Mistake]);
 
 impl fmt::Display for Mistakes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, mistake) in self.1.iter().enumerate() {
-            let newline = if n == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{mistake}", self.0.display())?;
-        }
-        Ok(())
+        let Self(path, mistakes) = self;
+        let path = path.display();
+        let s = if mistakes.len() == 1 { "" } else { "s" };
+        write!(f, "{} mistake{s} in {path}", mistakes.len())?;
+        // Each on a line of its own, as editors and other tools look for places in a file.
+        mistakes
+            .iter()
+            .try_for_each(|mistake| write!(f, "\n{path}:{mistake}"))
     }
 }
 

@@ -500,13 +500,14 @@ fn check_config_exits_1_with_the_mistakes_and_0_without() {
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines.len(), 3, "{text}");
     let place = path.display();
+    assert_eq!(lines[0], format!("error: 2 mistakes in {place}"));
     assert!(
-        lines[0].starts_with(&format!("{place}:1: size: ")),
+        lines[1].starts_with(&format!("{place}:1: size: ")),
         "{text}"
     );
-    assert!(lines[1].starts_with(&format!("{place}:3: fps: ")), "{text}");
+    assert!(lines[2].starts_with(&format!("{place}:3: fps: ")), "{text}");
 
     std::fs::write(&path, "size = '12x12'\n").unwrap();
     let output = run();
