@@ -14,7 +14,7 @@ use crate::stage::Placement;
 pub const SPRITES_MAX: usize = 100_000;
 
 /// At most this many bytes of JSON are read as one scene.
-pub const BYTES_MAX: u64 = 32 << 20;
+pub const BYTES_MAX: u64 = 128 << 20;
 
 /// What to draw, and on what.
 #[derive(Clone, Debug, PartialEq)]

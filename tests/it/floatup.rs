@@ -1,0 +1,150 @@
+//! The `floatup` binary, as a person runs it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Starting, stopping and answering must each be done within this time.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The command, with no setting from this environment.
+pub(crate) fn floatup() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floatup"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FLOATUP_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs it to its end, in a folder.
+pub(crate) fn run(folder: &Path, args: &[&str]) -> Output {
+    floatup()
+        .current_dir(folder)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("floatup starts")
+}
+
+/// Its standard error as text.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A running `floatup serve`, on a free port of loopback unless told otherwise.
+pub(crate) struct Service {
+    child: Child,
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Service {
+    pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
+        let listen = if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let mut child = floatup()
+            .current_dir(folder)
+            .args(listen)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("floatup starts");
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let (found, address) = mpsc::sync_channel(1);
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once("metrics         http://") {
+                    let address = rest.trim_end_matches("/metrics").to_owned();
+                    found.send(address).expect("somebody waits for it");
+                }
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        let address = match address.recv_timeout(DEADLINE) {
+            Ok(address) => address,
+            Err(_) => {
+                child.kill().expect("it is ours");
+                panic!("no address: {}", log.join().expect("the log is read"));
+            }
+        };
+        Self { child, address, log: Some(log) }
+    }
+
+    /// `http://127.0.0.1:port` and a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sends a signal, by its number.
+    pub(crate) fn signal(&self, signal: &str) {
+        send_signal(&self.child, signal);
+    }
+
+    /// Ends it as Ctrl-C does, and gives how it ended and what it said.
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+        self.signal("INT");
+        let status = wait(&mut self.child);
+        let log = self.log.take().expect("it is taken once").join().expect("the log is read");
+        (status, log)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It has ended already, or a test has failed.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Sends a signal by name to a child of this test.
+pub(crate) fn send_signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Waits for a child, up to the deadline.
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < DEADLINE {
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("it is ours");
+    panic!("it did not end within {DEADLINE:?}");
+}
+
+/// One HTTP/1.1 request on a connection of its own; the status and the body.
+pub(crate) fn http(address: &str, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let mut stream = std::net::TcpStream::connect(address).expect("the service is there");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a time-out is set");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).expect("it takes a request");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("headers end");
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    (status, answer[end + 4..].to_vec())
+}
+
+/// Publishes one payload to a topic of the cache `video`.
+pub(crate) fn publish(address: &str, topic: &str, payload: &str) {
+    let (status, body) = http(address, "POST", &format!("/topics/video/{topic}"), payload.as_bytes());
+    assert_eq!(status, 204, "{}", String::from_utf8_lossy(&body));
+}
