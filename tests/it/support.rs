@@ -11,7 +11,7 @@ use floatup::reaction::Palette;
 use floatup::server::{Access, Service, serve};
 use floatup::token::{Claims, Key, Role, mint};
 use floatup::topic::{Broker, Limits};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ use tokio::time::{sleep, timeout};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) const PAGE: u64 = 1_700_000_000;
+
+pub(crate) const BOTH: Role = Role::PublishSubscribe;
 
 /// A server on a port of its own.
 pub(crate) struct Server {
@@ -40,20 +42,7 @@ impl Server {
     pub(crate) async fn with(change: impl FnOnce(&mut Service)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
-        let mut service = Service {
-            broker: Broker::new(Limits::default(), PAGE),
-            metrics: Arc::new(Metrics::new()),
-            key: Key::new([1; 32]).expect("32 bytes"),
-            access: Access::Open,
-            palette: Arc::new(Palette::default()),
-            stylesheet: "".into(),
-            default_topic: "demo".into(),
-            caches: None,
-            gap_cure: true,
-            hold: DEADLINE * 2,
-            stills: BTreeMap::new(),
-            address,
-        };
+        let mut service = service(address);
         change(&mut service);
         let service = Arc::new(service);
         let (stop, stopped) = oneshot::channel();
@@ -109,6 +98,24 @@ impl Server {
     }
 }
 
+/// An open service that holds polls for longer than any test takes.
+pub(crate) fn service(address: SocketAddr) -> Service {
+    Service {
+        broker: Broker::new(Limits::default(), PAGE),
+        metrics: Arc::new(Metrics::new()),
+        key: Key::new([1; 32]).expect("32 bytes"),
+        access: Access::Open,
+        palette: Arc::new(Palette::default()),
+        stylesheet: "".into(),
+        default_topic: "demo".into(),
+        caches: None,
+        gap_cure: true,
+        hold: DEADLINE * 2,
+        stills: BTreeMap::new(),
+        address,
+    }
+}
+
 pub(crate) fn now_unix() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -132,11 +139,11 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 pub(crate) async fn get(url: &str) -> (u16, Json) {
-    json(client().get(url)).await
+    answer(client().get(url)).await
 }
 
 /// Sends a request, and reads a JSON answer; null if the answer is empty.
-pub(crate) async fn json(request: reqwest::RequestBuilder) -> (u16, Json) {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Json) {
     let answer = request.send().await.expect("an answer");
     let status = answer.status().as_u16();
     let text = answer.text().await.expect("a whole answer");
@@ -178,4 +185,35 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
         }
     };
     assert!(timeout(DEADLINE, wait).await.is_ok(), "in vain: {what}");
+}
+
+pub(crate) fn item(number: u64, publisher: &str, value: Json) -> Json {
+    json!({"item": {
+        "topic_sequence_number": number,
+        "sequence_page": PAGE,
+        "publisher_id": publisher,
+        "value": value,
+    }})
+}
+
+pub(crate) fn text(number: u64, text: &str) -> Json {
+    item(number, "", json!({ "text": text }))
+}
+
+pub(crate) fn items(items: impl Into<Vec<Json>>) -> (u16, Json) {
+    (200, json!({ "items": items.into() }))
+}
+
+/// An error answer's status, code and message; the shape is checked.
+pub(crate) fn error((status, body): (u16, Json)) -> (u16, String, String) {
+    let fields = body
+        .as_object()
+        .unwrap_or_else(|| panic!("{status} {body}"));
+    let field = |name| fields[name].as_str().expect("text").to_string();
+    assert_eq!(fields.len(), 2, "{body}");
+    (status, field("code"), field("message"))
+}
+
+pub(crate) async fn get_owned(url: String) -> (u16, Json) {
+    get(&url).await
 }
