@@ -175,8 +175,10 @@ async fn refusals_of_polls_are_held_back_and_others_are_not() {
 #[tokio::test]
 async fn one_caller_can_have_sixteen_polls_waiting() {
     let server = Server::start().await;
-    let url = |topic| {
-        let token = server.token(topic, BOTH);
+    // Minted once: a token of another second is another token.
+    let tokens = ["a", "b"].map(|topic| (topic, server.token(topic, BOTH)));
+    let url = |wanted| {
+        let (topic, token) = &tokens[usize::from(wanted == "b")];
         server.url(&format!("/topics/video/{topic}?token={token}"))
     };
     let waiting: Vec<_> = (0..16).map(|_| tokio::spawn(get_owned(url("a")))).collect();

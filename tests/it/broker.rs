@@ -305,6 +305,8 @@ async fn an_idle_topic_is_removed_and_comes_back_on_a_later_page() {
         let hold = 1_000 * SECOND;
         tokio::spawn(async move { broker.next(&name("watched"), at(0, 0), hold).await })
     };
+    tokio::task::yield_now().await;
+    assert_eq!(broker.topics(), 3, "the waiting task has begun to wait");
     advance(599 * SECOND).await;
     assert_eq!(broker.reap(Instant::now()), 3);
     advance(SECOND).await;

@@ -97,6 +97,8 @@ async fn a_channel_sends_its_reactions_as_they_are_published() {
     events.expect(hello(1)).await;
     server.publish("demo", "heart").await;
     events.expect(hearts(2, 1)).await;
+    server.publish("demo", "nonsense").await;
+    events.expect(id_alone(3)).await;
     server
         .publish("demo", r#"{"r":{"heart":12,"fire":3}}"#)
         .await;

@@ -128,6 +128,11 @@ async fn ten_thousand_polls_can_wait() {
     }
     assert_eq!(service.metrics.items_delivered.get(), 10_000);
     assert_eq!(service.metrics.polls_waiting.get(), 0);
+    let again = poll(10_000);
+    while service.metrics.polls_waiting.get() < 1 {
+        assert!(!again.is_finished(), "a place is free again");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
