@@ -1,6 +1,91 @@
-//! floatup
+//! floatup burns a live audience's emoji reactions into the broadcast, without a browser.
+//!
+//! It subscribes to a stream's reaction topic, floats a fading emoji for each reaction along the
+//! curve of a CSS stylesheet, and delivers the picture: as raw RGBA frames, as a video file with
+//! alpha, as a still, or as a page for OBS. This page is the architecture; the command line, the
+//! HTTP API, the environment names, raw frames, file formats and metric names are the stable
+//! interfaces, and this library is not one of them.
+//!
+//! # One picture
+//!
+//! ```text
+//! viewers ──POST──► topic ──► source ──► Cue ──► stage ──► Placements ──► paint ──► Frame ──► output
+//!                    │       (follow,   (page,  (sprites,     ▲             ▲
+//!                    │        resume,   number,  cap)         │             │
+//!                    │        decode)   reactions)          motion        sprite
+//!                    └──► server ──► pages (viewer, browser source):      (emoji)
+//!                                    the same stylesheet, the same glyphs, the same hash
+//! ```
+//!
+//! A *channel* is one stream's row of this picture; one process runs many.
+//!
+//! - **One stylesheet, two renderers.** `assets/overlay.css` is the truth about motion: pages use
+//!   it as it is, [`motion`] parses it. A user's own works in both.
+//! - **One place everywhere.** Where a sprite starts is a function of its topic item alone
+//!   ([`scatter`]), so every page and every frame show it at the same place.
+//! - **The browser's picture.** [`sprite`] and [`paint`] are the two stages in which Chromium draws
+//!   a moving glyph, with its rounding.
+//!
+//! # Layout
+//!
+//! Modules stand in reading order, and each imports only from those above it; a test holds this.
+//!
+//! The *core* is pure: no clock, no IO, no environment, no thread, no tokio. Time, randomness and
+//! bytes are arguments, and what has been constructed cannot fail. The *shell* reads clocks and
+//! sockets; the *top* puts a process together.
+//!
+//! # Invariants
+//!
+//! - The server and the stage don't know each other: page and renderer are two subscribers of one
+//!   topic.
+//! - The stage sees no pixel; paint sees no clock; pixels are written nowhere else.
+//! - A pose is a closed form of age, so that 30 and 60 frames a second agree where both draw.
+//! - Time stamps are made from a frame's index, never summed.
+//! - Nothing is unbounded: every queue, map and cache has a named capacity, and says what happens
+//!   when it is full.
+//! - stdout is for frames and asked-for answers alone; all else is said on stderr.
+//! - Untrusted text is never HTML, never a path, never a format string. Only emoji of the palette
+//!   are ever drawn.
+//! - There is no `unsafe` code.
+//!
+//! # Glossary
+//!
+//! | word | what it is here |
+//! | --- | --- |
+//! | channel | one stream: a topic, a stage, outputs |
+//! | topic, item | a named sequence of messages in a cache, and one of them |
+//! | page | one incarnation of a topic; its items are numbered from 1 |
+//! | token | what lets its holder publish to or read one topic, for half an hour |
+//! | source | what follows a topic |
+//! | cue | one item's reactions, with its page and number |
+//! | reaction | an emoji and how many of it |
+//! | palette | the reactions that are allowed, by name |
+//! | emoji | one grapheme cluster of text, and the font's picture of it |
+//! | sprite | one emoji on its way |
+//! | sheet, layer | every emoji in use at its size, and one of them |
+//! | stage | the sprites that are alive |
+//! | motion, pose | the stylesheet's curve, and a sprite on it at one age |
+//! | placement | an emoji, where it starts, and its pose: all that paint needs |
+//! | frame | one picture, premultiplied RGBA |
+//! | output | where frames go |
+//!
+//! Time: `pts` is media time since the channel's start, age is `pts` less the time of spawning.
+//!
+//! # Specifications
+//!
+//! | what | where |
+//! | --- | --- |
+//! | CSS Animations 1, CSS Easing 1, CSS Transforms 1, CSS Syntax 3 | [`motion`] |
+//! | OpenType `CBDT`, `sbix`, `GSUB` | [`emoji`] |
+//! | Porter and Duff, source-over | [`paint`] |
+//! | Momento Topics HTTP API | [`server`], [`source`] |
+//! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
+//! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
+//! | OpenMetrics text | [`metrics`] |
+//! | ITU-R BT.709-6 | [`output`] |
+#![forbid(unsafe_code)]
 
-// Core: pure. No clock, IO, environment, thread or tokio.
+// Core.
 pub mod frame;
 pub mod motion;
 pub mod reaction;
@@ -12,12 +97,14 @@ pub mod stage;
 pub mod paint;
 pub mod scene;
 pub mod log;
+
 // Shell.
 pub mod metrics;
 pub mod topic;
 pub mod source;
 pub mod output;
 pub mod server;
+
 // Top.
 pub mod config;
 pub mod look;

@@ -192,6 +192,10 @@ impl Metrics {
 
     /// All figures, in the text format that [`CONTENT_TYPE`] names.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "to write into a String cannot fail"
+    )]
     pub fn encode(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("invariant: a String takes any text");
@@ -284,5 +288,5 @@ impl Metrics {
     }
 }
 
-/// The content type of [`Metrics::encode`]: OpenMetrics text, which Prometheus reads.
+/// The content type of [`Metrics::encode`]: `OpenMetrics` text, which Prometheus reads.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -147,7 +147,10 @@ fn sent_token(head: &Parts) -> Result<Option<String>, ApiError> {
 
 fn refusal(error: TokenError, token: Option<&str>) -> ApiError {
     let (code, message) = match error {
-        TokenError::Expired => ("token_expired", "the token has expired; get a new one".into()),
+        TokenError::Expired => (
+            "token_expired",
+            "the token has expired; get a new one".into(),
+        ),
         TokenError::Unreadable => {
             let why = match token.map(|token| token.trim().trim_start_matches("Bearer ")) {
                 None => "no token was sent: send it in the Authorization header or as ?token=",

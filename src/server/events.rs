@@ -38,12 +38,20 @@ pub(super) async fn subscribe(
     let channel = segments.get(1).map_or("", String::as_str);
     let name = TopicName::new(REACTION_CACHE, channel)?;
     let exists = |cache: &String| cache == REACTION_CACHE;
-    if !app.service.caches.as_ref().is_none_or(|caches| caches.iter().any(exists)) {
+    if !app
+        .service
+        .caches
+        .as_ref()
+        .is_none_or(|caches| caches.iter().any(exists))
+    {
         let message = format!("no cache {REACTION_CACHE:?}, where channels' reactions are");
         return Err(ApiError::not_found("no_cache", message));
     }
     let permit = app.subscribers.clone().try_acquire_owned().map_err(|_| {
-        ApiError::busy("too_many_subscribers", "too many event streams are open already")
+        ApiError::busy(
+            "too_many_subscribers",
+            "too many event streams are open already",
+        )
     })?;
     let cursor = match resumed(&request)? {
         Some(cursor) => cursor,

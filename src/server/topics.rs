@@ -210,9 +210,7 @@ fn wire(event: &Event) -> WireEvent<'_> {
             publisher_id: item.publisher.as_deref().unwrap_or(""),
             value: match &item.value {
                 Value::Text(text) => WireValue::Text(text),
-                Value::Binary(bytes) => {
-                    WireValue::Binary(general_purpose::STANDARD.encode(bytes))
-                }
+                Value::Binary(bytes) => WireValue::Binary(general_purpose::STANDARD.encode(bytes)),
             },
         },
         Event::Gap {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::support::{files_below, read};
+use crate::tree::{files_below, read};
 
 #[expect(unreachable_pub, reason = "the fuzz crate shares the file")]
 #[path = "../fuzz/bodies.rs"]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::{files_below, read, root};
+use crate::tree::{files_below, read, root};
 
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[

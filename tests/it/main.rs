@@ -1,14 +1,25 @@
-//! The one integration-test binary.
+//! The one integration-test binary, a module per subject.
 #![expect(clippy::unwrap_used, reason = "all of it is tests, helpers too")]
 
+// What tests share.
 mod chromium;
+mod floatup;
+mod in_process;
+mod media;
+mod tree;
+
+mod access;
+mod broker;
 mod cli;
 mod end_to_end;
-mod floatup;
+mod events;
 mod fuzz_corpus;
 mod layers;
-mod media;
+mod limits;
 mod pages;
+mod protocol;
 mod settings;
 mod setup;
-mod support;
+mod tokens;
+mod tutorial;
+mod vending;

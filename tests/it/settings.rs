@@ -10,7 +10,8 @@ use floatup::config::{self, Command, ConfigError, Pipe, Serve};
 use floatup::frame::Alpha;
 use floatup::stage::Overflow;
 
-use crate::support::{floatup, read, stderr};
+use crate::floatup::{floatup, stderr};
+use crate::tree::read;
 
 /// Settings from a command line, an environment and a file's text.
 fn command(

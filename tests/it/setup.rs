@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::{root, stderr};
+use crate::floatup::stderr;
+use crate::tree::root;
 
 /// Programs that a package manager brings, and what they do here.
 const PROGRAMS: &[(&str, &str)] = &[

@@ -1,7 +1,6 @@
-//! What several tests need.
+//! The project's own files.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 /// The project's folder.
 pub(crate) fn root() -> &'static Path {
@@ -33,20 +32,4 @@ pub(crate) fn files_below(folder: &str) -> Vec<PathBuf> {
     }
     files.sort();
     files
-}
-
-/// The `floatup` binary, with none of this process's settings.
-pub(crate) fn floatup() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_floatup"));
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"FLOATUP_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// What a process wrote to stderr.
-pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
