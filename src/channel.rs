@@ -61,7 +61,10 @@ impl Channel {
             overflow: picture.overflow,
             started: now(),
             metrics,
-            stage: Mutex::new(OnStage { stage, drawn_until: None }),
+            stage: Mutex::new(OnStage {
+                stage,
+                drawn_until: None,
+            }),
             still: Mutex::new(painter.clone()),
             loop_painter: Mutex::new(Some(painter)),
         })
@@ -74,7 +77,9 @@ impl Channel {
         let at = self.rate.pts(self.rate.first_at_or_after(elapsed));
         let over = on_stage.drawn_until.unwrap_or(elapsed);
         on_stage.stage.retire(over);
-        let dropped = on_stage.stage.spawn(cue.page, cue.sequence, &cue.reactions, at);
+        let dropped = on_stage
+            .stage
+            .spawn(cue.page, cue.sequence, &cue.reactions, at);
         match self.overflow {
             Overflow::DropNewest => &self.metrics.sprites_dropped_newest,
             Overflow::RetireOldest => &self.metrics.sprites_retired_oldest,
@@ -88,7 +93,9 @@ impl Channel {
     /// # Errors
     /// The PNG can't be made.
     pub fn still(&self) -> Result<Vec<u8>> {
-        let due = self.rate.first_at_or_after(self.started.elapsed() + Duration::from_nanos(1));
+        let due = self
+            .rate
+            .first_at_or_after(self.started.elapsed() + Duration::from_nanos(1));
         let pts = self.rate.pts(due.saturating_sub(1));
         let mut painter = lock(&self.still);
         let placements = self.placements(pts, None);
@@ -123,7 +130,9 @@ impl Channel {
             }
             let placements = self.placements(pts, Some(pts));
             let frame = painter.paint(placements);
-            self.metrics.frame_render_seconds.observe(begun.elapsed().as_secs_f64());
+            self.metrics
+                .frame_render_seconds
+                .observe(begun.elapsed().as_secs_f64());
             self.metrics.frames_rendered.inc();
             let mut open = Vec::with_capacity(outputs.len());
             for mut output in outputs {
@@ -158,7 +167,9 @@ impl Channel {
     }
 
     fn show_live(&self, stage: &Stage) {
-        self.metrics.sprites_live.set(i64::try_from(stage.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .sprites_live
+            .set(i64::try_from(stage.len()).unwrap_or(i64::MAX));
     }
 }
 
@@ -180,7 +191,9 @@ impl Stop {
     fn wait_until(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(now());
         let asked = lock(&self.asked);
-        let waited = self.changed.wait_timeout_while(asked, left, |asked| !*asked);
+        let waited = self
+            .changed
+            .wait_timeout_while(asked, left, |asked| !*asked);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -190,7 +203,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock for frames")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock for frames"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -32,7 +32,9 @@ pub fn run(command: Command) -> Result<()> {
 /// Writes an answer to stdout, for commands whose stdout is not frames.
 fn tell(text: &str) -> Result<()> {
     use std::io::Write as _;
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write to stdout")
 }
 
 fn runtime() -> Result<Runtime> {

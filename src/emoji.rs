@@ -57,7 +57,9 @@ pub enum FontError {
     #[error("not a TrueType or OpenType font, or a damaged one")]
     Unreadable,
     /// Outlines, `COLR` or `SVG` only.
-    #[error("a font without colour bitmaps; expected one with a CBDT or sbix table, such as NotoColorEmoji.ttf")]
+    #[error(
+        "a font without colour bitmaps; expected one with a CBDT or sbix table, such as NotoColorEmoji.ttf"
+    )]
     NoBitmaps,
 }
 
@@ -89,7 +91,9 @@ impl EmojiFonts {
     #[must_use]
     pub fn bundled() -> Self {
         let font = EmojiFont::new(Arc::new(BUNDLED));
-        Self { fonts: vec![font.expect("invariant: the bundled font is sound, as its test shows")] }
+        Self {
+            fonts: vec![font.expect("invariant: the bundled font is sound, as its test shows")],
+        }
     }
 
     /// Adds a font for what the fonts before it don't have.
@@ -110,7 +114,9 @@ impl EmojiFonts {
     /// Whether a font has the emoji itself.
     #[must_use]
     pub fn has(&self, emoji: &Emoji) -> bool {
-        self.fonts.iter().any(|font| font.bitmap(emoji.as_str()).is_some())
+        self.fonts
+            .iter()
+            .any(|font| font.bitmap(emoji.as_str()).is_some())
     }
 
     /// The picture of one emoji.
@@ -118,7 +124,10 @@ impl EmojiFonts {
     pub fn picture(&self, emoji: &Emoji) -> Picture {
         let find = |text: &str| self.fonts.iter().find_map(|font| font.bitmap(text));
         match find(emoji.as_str()) {
-            Some(bitmap) => Picture { bitmap, substituted: false },
+            Some(bitmap) => Picture {
+                bitmap,
+                substituted: false,
+            },
             None => Picture {
                 bitmap: find(SUBSTITUTE).expect("invariant: the bundled font has the substitute"),
                 substituted: true,
@@ -151,7 +160,11 @@ impl EmojiFont {
             return Err(FontError::NoBitmaps);
         }
         let shaping = harfrust::Font::new(data.clone(), 0).ok_or(FontError::Unreadable)?;
-        Ok(Self { data, shaping, metrics })
+        Ok(Self {
+            data,
+            shaping,
+            metrics,
+        })
     }
 
     /// The bitmap of the one glyph that `text` shapes to; `None` where it is not exactly one, or
@@ -194,7 +207,8 @@ impl fmt::Debug for EmojiFont {
 }
 
 fn decode_png(data: &[u8]) -> Option<image::RgbaImage> {
-    let mut reader = image::ImageReader::with_format(std::io::Cursor::new(data), image::ImageFormat::Png);
+    let mut reader =
+        image::ImageReader::with_format(std::io::Cursor::new(data), image::ImageFormat::Png);
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(BITMAP_SIDE_MAX);
     limits.max_image_height = Some(BITMAP_SIDE_MAX);
@@ -202,14 +216,20 @@ fn decode_png(data: &[u8]) -> Option<image::RgbaImage> {
     Some(reader.decode().ok()?.into_rgba8())
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "strike offsets are 8- or 16-bit integers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "strike offsets are 8- or 16-bit integers"
+)]
 fn round(offset: f32) -> i32 {
     offset.round() as i32
 }
 
 /// Colour times alpha, rounded to the nearest level.
 fn premultiply([r, g, b, a]: [u8; 4]) -> [u8; 4] {
-    #[expect(clippy::cast_possible_truncation, reason = "a product of two bytes over 255 is a byte")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a product of two bytes over 255 is a byte"
+    )]
     let product = |c: u8| {
         let t = u32::from(c) * u32::from(a) + 128;
         ((t + (t >> 8)) >> 8) as u8
@@ -228,21 +248,34 @@ mod tests {
         for (name, emoji) in DEFAULT_PALETTE {
             let picture = fonts.picture(&Emoji::new(emoji));
             assert!(!picture.substituted, "{name} {emoji}");
-            let Bitmap { width, height, top, ppem, .. } = picture.bitmap;
+            let Bitmap {
+                width,
+                height,
+                top,
+                ppem,
+                ..
+            } = picture.bitmap;
             assert_eq!((width, height, top, ppem), (136, 128, 101, 109), "{name}");
         }
     }
 
     #[test]
     fn line_metrics_are_noto_color_emojis() {
-        let expected = LineMetrics { ascent: 1_900.0, descent: 500.0, units_per_em: 2_048.0 };
+        let expected = LineMetrics {
+            ascent: 1_900.0,
+            descent: 500.0,
+            units_per_em: 2_048.0,
+        };
         assert_eq!(EmojiFonts::bundled().line_metrics(), expected);
     }
 
     #[test]
     fn a_presentation_selector_changes_no_pixel() {
         let fonts = EmojiFonts::bundled();
-        assert_eq!(fonts.picture(&Emoji::new("❤")), fonts.picture(&Emoji::new("❤️")));
+        assert_eq!(
+            fonts.picture(&Emoji::new("❤")),
+            fonts.picture(&Emoji::new("❤️"))
+        );
     }
 
     #[test]
@@ -260,7 +293,10 @@ mod tests {
     #[test]
     fn fonts_that_cannot_draw_are_refused() {
         let mut fonts = EmojiFonts::bundled();
-        assert_eq!(fonts.push(b"not a font".to_vec()), Err(FontError::Unreadable));
+        assert_eq!(
+            fonts.push(b"not a font".to_vec()),
+            Err(FontError::Unreadable)
+        );
         assert_eq!(fonts.push(Vec::new()), Err(FontError::Unreadable));
         for cut in [12, 200, 5_000] {
             assert!(fonts.push(BUNDLED[..cut].to_vec()).is_err(), "cut at {cut}");

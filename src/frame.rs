@@ -282,7 +282,11 @@ impl Frame {
     #[must_use]
     pub fn new(size: Size) -> Self {
         let count = size.width as usize * size.height as usize;
-        Self { size, pixels: vec![[0; 4]; count], inked: 0..0 }
+        Self {
+            size,
+            pixels: vec![[0; 4]; count],
+            inked: 0..0,
+        }
     }
 
     /// The frame's size.
@@ -348,7 +352,12 @@ impl FrameBytes {
     /// Bytes for frames of `size`, all 0.
     #[must_use]
     pub fn new(size: Size, alpha: Alpha, format: PixelFormat) -> Self {
-        Self { alpha, format, bytes: Frame::new(size).pixels, inked: 0..0 }
+        Self {
+            alpha,
+            format,
+            bytes: Frame::new(size).pixels,
+            inked: 0..0,
+        }
     }
 
     /// `frame` as [`Size::frame_bytes`] bytes.
@@ -358,7 +367,11 @@ impl FrameBytes {
     /// # Panics
     /// The frame is of another size.
     pub fn of(&mut self, frame: &Frame) -> &[u8] {
-        assert_eq!(frame.pixels.len(), self.bytes.len(), "one size for all frames");
+        assert_eq!(
+            frame.pixels.len(),
+            self.bytes.len(),
+            "one size for all frames"
+        );
         let width = frame.size.width as usize;
         let pixels = |rows: &Range<usize>| rows.start * width..rows.end * width;
         let (before, now) = (pixels(&self.inked), pixels(&frame.inked));

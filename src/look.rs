@@ -40,12 +40,21 @@ impl Look {
     /// # Errors
     /// A file that can't be read; a stylesheet's mistake, with line and column; not a font with
     /// colour bitmaps.
-    pub fn load(css: Option<&Path>, emoji_font: Option<&Path>, font_size_px: Option<f64>) -> Result<Self> {
+    pub fn load(
+        css: Option<&Path>,
+        emoji_font: Option<&Path>,
+        font_size_px: Option<f64>,
+    ) -> Result<Self> {
         let (stylesheet, name): (Arc<str>, String) = match css {
             None => (STYLESHEET.into(), "the built-in stylesheet".into()),
             Some(path) => {
                 let name = path.display().to_string();
-                (fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?.into(), name)
+                (
+                    fs::read_to_string(path)
+                        .with_context(|| format!("cannot read {name}"))?
+                        .into(),
+                    name,
+                )
             }
         };
         let mut motion = Motion::from_css(&stylesheet).context(name)?;
@@ -55,9 +64,15 @@ impl Look {
         let mut fonts = EmojiFonts::bundled();
         if let Some(path) = emoji_font {
             let font = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            fonts.push(font).with_context(|| path.display().to_string())?;
+            fonts
+                .push(font)
+                .with_context(|| path.display().to_string())?;
         }
-        Ok(Self { stylesheet, motion, fonts })
+        Ok(Self {
+            stylesheet,
+            motion,
+            fonts,
+        })
     }
 
     /// The sheet of `emoji` at the motion's font size. The system's emoji font is looked for only
@@ -74,7 +89,11 @@ impl Look {
         }
         let sheet = SpriteSheet::new(&fonts, self.motion.font_size_px(), emoji)?;
         for missing in sheet.substituted() {
-            tracing::warn!("no glyph for {missing} ({}): {} instead", missing.as_str().escape_unicode(), crate::emoji::SUBSTITUTE);
+            tracing::warn!(
+                "no glyph for {missing} ({}): {} instead",
+                missing.as_str().escape_unicode(),
+                crate::emoji::SUBSTITUTE
+            );
         }
         Ok(sheet)
     }

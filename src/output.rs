@@ -48,7 +48,11 @@ impl Target {
     /// `-` is stdout, all else a path.
     #[must_use]
     pub fn new(name: &OsStr) -> Self {
-        if name == "-" { Self::Stdout } else { Self::File(name.into()) }
+        if name == "-" {
+            Self::Stdout
+        } else {
+            Self::File(name.into())
+        }
     }
 }
 
@@ -77,7 +81,11 @@ impl Output {
             Target::Stdout => return Ok(Self::Raw(raw::Raw::stdout(spec)?)),
             Target::File(path) => path,
         };
-        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+        let ending = path
+            .extension()
+            .and_then(OsStr::to_str)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         match ending.as_str() {
             ending if RAW.contains(&ending) => {
                 let format = ending.parse().unwrap_or(spec.format);
@@ -101,7 +109,9 @@ impl Output {
             );
         };
         let video = encode::Video::create(path, recipe, spec);
-        Ok(Self::Video(Box::new(video.with_context(|| cannot_write(path))?)))
+        Ok(Self::Video(Box::new(
+            video.with_context(|| cannot_write(path))?,
+        )))
     }
 
     #[cfg(not(feature = "ffmpeg"))]

@@ -24,7 +24,10 @@ impl Painter {
     /// A clear frame, to be drawn on with the pictures of `sheet`.
     #[must_use]
     pub fn new(sheet: SpriteSheet, size: Size) -> Self {
-        Self { sheet, frame: Frame::new(size) }
+        Self {
+            sheet,
+            frame: Frame::new(size),
+        }
     }
 
     /// Draws `placements` on an otherwise clear frame, later ones on top.
@@ -50,7 +53,11 @@ impl Painter {
 /// input stays finite.
 fn device_matrix(placement: &Placement, box_size: BoxSize, layer: &Layer, size: Size) -> [f64; 6] {
     const FAR_PX: f64 = 1e7;
-    let Pose { bottom_px, matrix: [a, b, c, d, e, f], .. } = placement.pose;
+    let Pose {
+        bottom_px,
+        matrix: [a, b, c, d, e, f],
+        ..
+    } = placement.pose;
     let layout = |px: f64| (px.clamp(-FAR_PX, FAR_PX) * 64.0).trunc() / 64.0;
     let x = (layout(placement.left_px) + 0.5).floor();
     let y = (f64::from(size.height()) - box_size.height - layout(bottom_px) + 0.5).floor();

@@ -65,17 +65,22 @@ impl Scene {
     /// # Errors
     /// What isn't such JSON, with line and column; sizes and counts out of range, by field.
     pub fn parse(json: &[u8]) -> Result<Self, SceneError> {
-        let scene: SceneJson = serde_json::from_slice(json).map_err(|e| SceneError(e.to_string()))?;
+        let scene: SceneJson =
+            serde_json::from_slice(json).map_err(|e| SceneError(e.to_string()))?;
         let size = Size::new(scene.width, scene.height)
             .map_err(|e| SceneError(format!("width and height: {e}")))?;
         if let Some(px) = scene.font_size_px
             && !(1.0..=1_000.0).contains(&px)
         {
-            return Err(SceneError(format!("font_size_px: {px}; expected 1 to 1000")));
+            return Err(SceneError(format!(
+                "font_size_px: {px}; expected 1 to 1000"
+            )));
         }
         if scene.sprites.len() > SPRITES_MAX {
             let count = scene.sprites.len();
-            return Err(SceneError(format!("sprites: {count} of them; expected at most {SPRITES_MAX}")));
+            return Err(SceneError(format!(
+                "sprites: {count} of them; expected at most {SPRITES_MAX}"
+            )));
         }
         let sprites = scene.sprites.into_iter().map(|sprite| SceneSprite {
             emoji: Emoji::new(&sprite.emoji),
@@ -96,11 +101,19 @@ impl Scene {
     }
 
     /// Every sprite that is alive at its age, in order of drawing.
-    pub fn placements(&self, motion: &Motion, box_size: BoxSize) -> impl Iterator<Item = Placement> {
+    pub fn placements(
+        &self,
+        motion: &Motion,
+        box_size: BoxSize,
+    ) -> impl Iterator<Item = Placement> {
         let height = f64::from(self.size.height());
         self.sprites.iter().filter_map(move |sprite| {
             let pose = motion.pose(sprite.age?, height, (box_size.width, box_size.height))?;
-            Some(Placement { emoji: sprite.emoji.clone(), left_px: sprite.left_px, pose })
+            Some(Placement {
+                emoji: sprite.emoji.clone(),
+                left_px: sprite.left_px,
+                pose,
+            })
         })
     }
 }
@@ -120,17 +133,31 @@ mod tests {
         refused("{\"width\":1,\n\"height\":}", "line 2");
         refused(r#"{"width":1,"height":1}"#, "missing field `sprites`");
         refused(r#"{"width":0,"height":1,"sprites":[]}"#, "width and height");
-        refused(r#"{"width":-1,"height":1,"sprites":[]}"#, "invalid value: integer `-1`");
-        refused(r#"{"width":20000,"height":1,"sprites":[]}"#, "from 1 to 16384");
-        refused(r#"{"width":1,"height":1,"font_size_px":0,"sprites":[]}"#, "font_size_px: 0; expected 1 to 1000");
+        refused(
+            r#"{"width":-1,"height":1,"sprites":[]}"#,
+            "invalid value: integer `-1`",
+        );
+        refused(
+            r#"{"width":20000,"height":1,"sprites":[]}"#,
+            "from 1 to 16384",
+        );
+        refused(
+            r#"{"width":1,"height":1,"font_size_px":0,"sprites":[]}"#,
+            "font_size_px: 0; expected 1 to 1000",
+        );
         let sprite = |left: &str| {
-            format!(r#"{{"width":1,"height":1,"sprites":[{{"emoji":"x","left_px":{left},"age_ms":0}}]}}"#)
+            format!(
+                r#"{{"width":1,"height":1,"sprites":[{{"emoji":"x","left_px":{left},"age_ms":0}}]}}"#
+            )
         };
         refused(&sprite("NaN"), "expected value at line 1 column");
         refused(&sprite("1e999"), "number out of range");
         refused(&sprite("\"1\""), "expected f64");
         let million = vec![r#"{"emoji":"x","left_px":0,"age_ms":0}"#; 1_000_000].join(",");
-        refused(&format!(r#"{{"width":1,"height":1,"sprites":[{million}]}}"#), "at most 100000");
+        refused(
+            &format!(r#"{{"width":1,"height":1,"sprites":[{million}]}}"#),
+            "at most 100000",
+        );
     }
 
     #[test]
@@ -142,7 +169,11 @@ mod tests {
         let motion = Motion::from_css(
             ".animated-emoji { bottom: 0; font-size: 9px; animation: k 1s } @keyframes k { to { opacity: 0 } }",
         );
-        let box_size = BoxSize { width: 10.0, height: 10.0, ascent: 8.0 };
+        let box_size = BoxSize {
+            width: 10.0,
+            height: 10.0,
+            ascent: 8.0,
+        };
         let placed: Vec<_> = scene.placements(&motion.unwrap(), box_size).collect();
         assert_eq!(placed.len(), 1);
         assert_eq!(placed[0].emoji.as_str(), "b");

@@ -40,7 +40,9 @@ impl Source {
     /// Follows the topic for as long as the future is kept, from what is published next on.
     pub async fn follow(self, palette: &Palette, metrics: &ChannelMetrics, deliver: impl Fn(Cue)) {
         match self {
-            Self::Embedded(broker, name) => embedded(&broker, &name, palette, metrics, deliver).await,
+            Self::Embedded(broker, name) => {
+                embedded(&broker, &name, palette, metrics, deliver).await
+            }
             Self::Momento(momento) => momento.follow(palette, metrics, deliver).await,
         }
     }
@@ -72,10 +74,18 @@ async fn embedded(
                     if let Value::Text(text) = &item.value
                         && let Ok(reactions) = palette.decode(text)
                     {
-                        deliver(Cue { page: item.page, sequence: item.sequence, reactions });
+                        deliver(Cue {
+                            page: item.page,
+                            sequence: item.sequence,
+                            reactions,
+                        });
                     }
                 }
-                Event::Gap { last_sequence, new_sequence, .. } => {
+                Event::Gap {
+                    last_sequence,
+                    new_sequence,
+                    ..
+                } => {
                     report_gap(&name.to_string(), metrics, last_sequence, new_sequence);
                 }
             }
@@ -89,4 +99,3 @@ fn report_gap(topic: &str, metrics: &ChannelMetrics, last_sequence: u64, new_seq
     metrics.source_gap_items.inc_by(lost);
     tracing::warn!("topic {topic}: {lost} items lost; goes on at {new_sequence}");
 }
-

@@ -62,8 +62,11 @@ impl SpriteSheet {
         font_size_px: f64,
         emoji: impl IntoIterator<Item = &'a Emoji>,
     ) -> Result<Self, SheetTooLarge> {
-        let mut sheet =
-            Self { box_size: BoxSize::new(fonts, font_size_px), layers: HashMap::new(), substituted: Vec::new() };
+        let mut sheet = Self {
+            box_size: BoxSize::new(fonts, font_size_px),
+            layers: HashMap::new(),
+            substituted: Vec::new(),
+        };
         let mut bytes = 0;
         for emoji in emoji {
             if sheet.layers.contains_key(emoji) {
@@ -109,7 +112,11 @@ impl BoxSize {
         let (ascent, descent) = line(fonts.line_metrics(), font_size_px);
         #[expect(clippy::cast_precision_loss, reason = "a bitmap's side is small")]
         let advance = font_size_px * bitmap.width as f64 / f64::from(bitmap.ppem);
-        Self { width: (advance * 64.0).ceil() / 64.0, height: ascent + descent, ascent }
+        Self {
+            width: (advance * 64.0).ceil() / 64.0,
+            height: ascent + descent,
+            ascent,
+        }
     }
 }
 
@@ -132,13 +139,18 @@ impl Layer {
         let (ascent, descent) = line(metrics, font_size_px);
         // The bitmap's upper edge, from the top of the box.
         let edge = ascent - f64::from(bitmap.top) * scale;
-        let (bitmap_width, bitmap_height) = (bitmap.width as f64 * scale, bitmap.height as f64 * scale);
+        let (bitmap_width, bitmap_height) =
+            (bitmap.width as f64 * scale, bitmap.height as f64 * scale);
         let first = (edge + 1e-9).floor().min(0.0);
         let last = (edge + bitmap_height - 1e-9).ceil().max(ascent + descent);
         let (width, height) = (bitmap_width.ceil() as usize, (last - first) as usize);
         let edge = edge - first;
 
-        let halvings = if scale < 0.5 { (1.0 / scale).log2().floor() as u32 } else { 0 };
+        let halvings = if scale < 0.5 {
+            (1.0 / scale).log2().floor() as u32
+        } else {
+            0
+        };
         let source = (0..halvings).fold(Strike::new(bitmap), |strike, _| strike.halved());
         let grid = SampleGrid::new(bitmap, font_size_px, halvings, ascent - first);
         let inside = |x: usize, y: usize| {
@@ -149,10 +161,19 @@ impl Layer {
         for y in 0..height {
             let v = grid.v(y);
             for x in 0..width {
-                pixels.push(if inside(x, y) { source.sample(grid.u(x), v) } else { [0; 4] });
+                pixels.push(if inside(x, y) {
+                    source.sample(grid.u(x), v)
+                } else {
+                    [0; 4]
+                });
             }
         }
-        Self { width, height, top: first as i32, pixels }
+        Self {
+            width,
+            height,
+            top: first as i32,
+            pixels,
+        }
     }
 }
 
@@ -168,7 +189,10 @@ struct SampleGrid {
     first_row: f64,
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "that is what the fixed-point steps do")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "that is what the fixed-point steps do"
+)]
 impl SampleGrid {
     fn new(bitmap: &Bitmap, font_size_px: f64, halvings: u32, ascent: f64) -> Self {
         let scale = font_size_px as f32 / f32::from(bitmap.ppem);
@@ -199,7 +223,10 @@ impl SampleGrid {
 /// One half in 32.32 fixed point.
 const HALF: i64 = 1 << 31;
 
-#[expect(clippy::cast_possible_truncation, reason = "truncation is part of Skia's conversion")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "truncation is part of Skia's conversion"
+)]
 fn fixed(value: f32) -> i64 {
     (f64::from(value) * 4_294_967_296.0) as i64
 }
@@ -219,7 +246,11 @@ struct Strike {
 )]
 impl Strike {
     fn new(bitmap: &Bitmap) -> Self {
-        Self { width: bitmap.width, height: bitmap.height, pixels: bitmap.pixels.clone() }
+        Self {
+            width: bitmap.width,
+            height: bitmap.height,
+            pixels: bitmap.pixels.clone(),
+        }
     }
 
     /// Means of 2x2 pixels, truncated.
@@ -229,11 +260,22 @@ impl Strike {
         for y in 0..height {
             for x in 0..width {
                 let (x, y) = (2 * x as i64, 2 * y as i64);
-                let four = [self.at(x, y), self.at(x + 1, y), self.at(x, y + 1), self.at(x + 1, y + 1)];
-                pixels.push(std::array::from_fn(|c| (four.iter().map(|p| u32::from(p[c])).sum::<u32>() / 4) as u8));
+                let four = [
+                    self.at(x, y),
+                    self.at(x + 1, y),
+                    self.at(x, y + 1),
+                    self.at(x + 1, y + 1),
+                ];
+                pixels.push(std::array::from_fn(|c| {
+                    (four.iter().map(|p| u32::from(p[c])).sum::<u32>() / 4) as u8
+                }));
             }
         }
-        Self { width, height, pixels }
+        Self {
+            width,
+            height,
+            pixels,
+        }
     }
 
     /// The nearest pixel of the bitmap.
@@ -253,7 +295,13 @@ impl Strike {
             (self.at(x, y + 1), (16 - fx) * fy),
             (self.at(x + 1, y + 1), fx * fy),
         ];
-        std::array::from_fn(|c| (weighted.iter().map(|(p, w)| u32::from(p[c]) * w).sum::<u32>() >> 8) as u8)
+        std::array::from_fn(|c| {
+            (weighted
+                .iter()
+                .map(|(p, w)| u32::from(p[c]) * w)
+                .sum::<u32>()
+                >> 8) as u8
+        })
     }
 }
 
@@ -270,7 +318,14 @@ mod tests {
     #[test]
     fn the_box_is_what_a_browser_lays_out() {
         let size = |px| BoxSize::new(&EmojiFonts::bundled(), px);
-        assert_eq!(size(30.0), BoxSize { width: 37.4375, height: 35.0, ascent: 28.0 });
+        assert_eq!(
+            size(30.0),
+            BoxSize {
+                width: 37.4375,
+                height: 35.0,
+                ascent: 28.0
+            }
+        );
     }
 
     #[test]
@@ -278,19 +333,37 @@ mod tests {
         let bitmap = EmojiFonts::bundled().picture(&Emoji::new("❤️")).bitmap;
         let layer = layer(109.0);
         let rows: Vec<_> = layer.pixels.chunks(layer.width).collect();
-        let skip = rows.iter().position(|row| row.iter().any(|p| p[3] > 0)).unwrap();
-        let first = bitmap.pixels.chunks(136).position(|row| row.iter().any(|p| p[3] > 0)).unwrap();
-        for (row, expected) in rows[skip..].iter().zip(bitmap.pixels.chunks(136).skip(first)) {
+        let skip = rows
+            .iter()
+            .position(|row| row.iter().any(|p| p[3] > 0))
+            .unwrap();
+        let first = bitmap
+            .pixels
+            .chunks(136)
+            .position(|row| row.iter().any(|p| p[3] > 0))
+            .unwrap();
+        for (row, expected) in rows[skip..]
+            .iter()
+            .zip(bitmap.pixels.chunks(136).skip(first))
+        {
             assert_eq!(&row[..136], expected);
         }
     }
 
     #[test]
     fn every_size_stays_premultiplied_and_shows_something() {
-        for px in [1.0, 1.5, 6.0, 7.0, 16.0, 30.0, 54.4, 54.5, 109.0, 200.0, 1_000.0] {
+        for px in [
+            1.0, 1.5, 6.0, 7.0, 16.0, 30.0, 54.4, 54.5, 109.0, 200.0, 1_000.0,
+        ] {
             let layer = layer(px);
             assert_eq!(layer.pixels.len(), layer.width * layer.height, "{px}");
-            assert!(layer.pixels.iter().all(|&[r, g, b, a]| r.max(g).max(b) <= a), "{px}");
+            assert!(
+                layer
+                    .pixels
+                    .iter()
+                    .all(|&[r, g, b, a]| r.max(g).max(b) <= a),
+                "{px}"
+            );
             assert!(layer.pixels.iter().any(|p| p[3] > 128), "{px}");
         }
     }

@@ -40,7 +40,9 @@ impl FromStr for Overflow {
         match text {
             "retire-oldest" => Ok(Self::RetireOldest),
             "drop-newest" => Ok(Self::DropNewest),
-            _ => Err(format!("overflow {text:?}: expected retire-oldest or drop-newest")),
+            _ => Err(format!(
+                "overflow {text:?}: expected retire-oldest or drop-newest"
+            )),
         }
     }
 }
@@ -91,17 +93,28 @@ impl Stage {
     /// An empty stage.
     #[must_use]
     pub fn new(settings: StageSettings) -> Self {
-        Self { settings, sprites: VecDeque::new() }
+        Self {
+            settings,
+            sprites: VecDeque::new(),
+        }
     }
 
     /// Puts the sprites of one topic item on stage at media time `at`. Times must not go back from
     /// one call to the next; [`retire`](Self::retire) makes room.
     ///
     /// Returns how many sprites, new or old, had to give way.
-    pub fn spawn(&mut self, page: u64, sequence: u64, reactions: &[Reaction], at: Duration) -> usize {
+    pub fn spawn(
+        &mut self,
+        page: u64,
+        sequence: u64,
+        reactions: &[Reaction],
+        at: Duration,
+    ) -> usize {
         let width = f64::from(self.settings.size.width());
         let font_size = self.settings.motion.font_size_px();
-        let emoji = reactions.iter().flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
+        let emoji = reactions
+            .iter()
+            .flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
         let mut dropped = 0;
         for (index, emoji) in (0..).zip(emoji) {
             if self.sprites.len() >= self.settings.sprites_max {
@@ -111,8 +124,17 @@ impl Stage {
                     Overflow::DropNewest => continue,
                 }
             }
-            let left_px = SpriteId { page, sequence, index }.left_px(width, font_size);
-            self.sprites.push_back(Sprite { emoji: emoji.clone(), left_px, spawned_at: at });
+            let left_px = SpriteId {
+                page,
+                sequence,
+                index,
+            }
+            .left_px(width, font_size);
+            self.sprites.push_back(Sprite {
+                emoji: emoji.clone(),
+                left_px,
+                spawned_at: at,
+            });
         }
         dropped
     }
@@ -120,19 +142,32 @@ impl Stage {
     /// Lets those sprites go that are over at media time `now`.
     pub fn retire(&mut self, now: Duration) {
         let lifetime = self.settings.motion.lifetime();
-        while self.sprites.front().is_some_and(|s| s.spawned_at + lifetime <= now) {
+        while self
+            .sprites
+            .front()
+            .is_some_and(|s| s.spawned_at + lifetime <= now)
+        {
             self.sprites.pop_front();
         }
     }
 
     /// Where every sprite that is alive at media time `pts` is, in order of drawing.
     pub fn placements(&self, pts: Duration) -> impl Iterator<Item = Placement> + '_ {
-        let StageSettings { size, motion, box_size, .. } = &self.settings;
+        let StageSettings {
+            size,
+            motion,
+            box_size,
+            ..
+        } = &self.settings;
         let height = f64::from(size.height());
         self.sprites.iter().filter_map(move |sprite| {
             let age = pts.checked_sub(sprite.spawned_at)?;
             let pose = motion.pose(age, height, (box_size.width, box_size.height))?;
-            Some(Placement { emoji: sprite.emoji.clone(), left_px: sprite.left_px, pose })
+            Some(Placement {
+                emoji: sprite.emoji.clone(),
+                left_px: sprite.left_px,
+                pose,
+            })
         })
     }
 
@@ -163,14 +198,21 @@ mod tests {
         Stage::new(StageSettings {
             size: Size::new(640, 360).unwrap(),
             motion: Motion::from_css(CSS).unwrap(),
-            box_size: BoxSize { width: 37.4375, height: 35.0, ascent: 28.0 },
+            box_size: BoxSize {
+                width: 37.4375,
+                height: 35.0,
+                ascent: 28.0,
+            },
             sprites_max,
             overflow,
         })
     }
 
     fn hearts(count: u32) -> [Reaction; 1] {
-        [Reaction { emoji: Emoji::new("❤️"), count }]
+        [Reaction {
+            emoji: Emoji::new("❤️"),
+            count,
+        }]
     }
 
     fn ms(ms: u64) -> Duration {
@@ -195,14 +237,31 @@ mod tests {
 
     #[test]
     fn the_cap_holds_and_the_policy_says_who_goes() {
-        for (overflow, newest) in [(Overflow::RetireOldest, true), (Overflow::DropNewest, false)] {
+        for (overflow, newest) in [
+            (Overflow::RetireOldest, true),
+            (Overflow::DropNewest, false),
+        ] {
             let mut stage = stage(3, overflow);
             stage.spawn(1, 1, &hearts(3), ms(0));
             let before = placed(&stage, ms(0));
-            assert_eq!(stage.spawn(1, 2, &[Reaction { emoji: Emoji::new("🔥"), count: 2 }], ms(0)), 2);
+            assert_eq!(
+                stage.spawn(
+                    1,
+                    2,
+                    &[Reaction {
+                        emoji: Emoji::new("🔥"),
+                        count: 2
+                    }],
+                    ms(0)
+                ),
+                2
+            );
             let after = placed(&stage, ms(0));
             assert_eq!(after.len(), 3);
-            assert_eq!(after.iter().filter(|p| p.emoji.as_str() == "🔥").count(), if newest { 2 } else { 0 });
+            assert_eq!(
+                after.iter().filter(|p| p.emoji.as_str() == "🔥").count(),
+                if newest { 2 } else { 0 }
+            );
             assert_eq!(after[0] == before[0], !newest);
         }
     }

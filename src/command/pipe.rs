@@ -15,11 +15,20 @@ use crate::topic::TopicName;
 
 pub(super) fn run(job: &Pipe) -> Result<()> {
     let picture = &job.channel.picture;
-    let look = Look::load(picture.css.as_deref(), picture.emoji_font.as_deref(), picture.font_size_px)?;
+    let look = Look::load(
+        picture.css.as_deref(),
+        picture.emoji_font.as_deref(),
+        picture.font_size_px,
+    )?;
     let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
     let token = job.token.as_ref().map(|token| token.expose().to_owned());
     let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
-    let spec = Spec { size: picture.size, rate: picture.rate, alpha: picture.alpha, format: job.format };
+    let spec = Spec {
+        size: picture.size,
+        rate: picture.rate,
+        alpha: picture.alpha,
+        format: job.format,
+    };
     let output = Output::open(&Target::Stdout, spec)?;
 
     let metrics = Metrics::new().channel(&job.channel.name);
@@ -28,7 +37,9 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     let runtime = runtime()?;
     let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
     runtime.spawn(async move {
-        Source::Momento(source).follow(&palette, &metrics, |cue| stage.deliver(&cue)).await;
+        Source::Momento(source)
+            .follow(&palette, &metrics, |cue| stage.deliver(&cue))
+            .await;
     });
     let asked = Arc::clone(&stop);
     runtime.spawn(async move {

@@ -18,7 +18,11 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
     let target = Target::new(job.out.as_os_str());
     let log = read(job)?;
     let picture = &job.picture;
-    let look = Look::load(picture.css.as_deref(), picture.emoji_font.as_deref(), picture.font_size_px)?;
+    let look = Look::load(
+        picture.css.as_deref(),
+        picture.emoji_font.as_deref(),
+        picture.font_size_px,
+    )?;
     let sheet = look.sheet(log.iter().map(|entry| &entry.reaction.emoji))?;
     let spec = Spec {
         size: picture.size,
@@ -37,7 +41,9 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
     let mut output = Output::open(&target, spec)?;
 
     // Up to the first frame on which the last sprite is gone: a clear one ends every animation.
-    let end = log.last().map_or(Duration::ZERO, |entry| entry.at + look.motion.lifetime());
+    let end = log
+        .last()
+        .map_or(Duration::ZERO, |entry| entry.at + look.motion.lifetime());
     let whole = picture.rate.first_at_or_after(end).saturating_add(1);
     let frames = job.frames.unwrap_or(whole);
     let progress = progress(frames);
@@ -46,7 +52,12 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
         let pts = picture.rate.pts(index);
         while let Some(entry) = coming.next_if(|entry| entry.at <= pts) {
             stage.retire(entry.at);
-            dropped += stage.spawn(picture.seed, entry.line, std::slice::from_ref(&entry.reaction), entry.at);
+            dropped += stage.spawn(
+                picture.seed,
+                entry.line,
+                std::slice::from_ref(&entry.reaction),
+                entry.at,
+            );
         }
         stage.retire(pts);
         if output.write(painter.paint(stage.placements(pts)))? == Flow::Closed {
@@ -56,7 +67,10 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
     }
     progress.finish_and_clear();
     if dropped > 0 {
-        tracing::warn!("{dropped} sprites gave way at the cap of {}", picture.sprites_max);
+        tracing::warn!(
+            "{dropped} sprites gave way at the cap of {}",
+            picture.sprites_max
+        );
     }
     output.finish()
 }
@@ -81,7 +95,8 @@ fn progress(frames: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left");
+    let style =
+        ProgressStyle::with_template("{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left");
     let bar = ProgressBar::with_draw_target(Some(frames), ProgressDrawTarget::stderr());
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -27,13 +27,20 @@ pub(super) fn run(job: Serve) -> Result<()> {
         .channels
         .iter()
         .zip(&looks)
-        .map(|(config, look)| Channel::new(config, look, metrics.channel(&config.name)).map(Arc::new))
+        .map(|(config, look)| {
+            Channel::new(config, look, metrics.channel(&config.name)).map(Arc::new)
+        })
         .collect::<Result<Vec<_>>>()?;
 
     let runtime = runtime()?;
-    let listener = runtime.block_on(TcpListener::bind(job.listen)).with_context(|| {
-        format!("cannot listen on {} (--listen names another address)", job.listen)
-    })?;
+    let listener = runtime
+        .block_on(TcpListener::bind(job.listen))
+        .with_context(|| {
+            format!(
+                "cannot listen on {} (--listen names another address)",
+                job.listen
+            )
+        })?;
     let address = listener.local_addr().context("cannot listen")?;
     let stop = Arc::new(Stop::default());
     let recording = record(&job, &channels, &stop)?;
@@ -44,7 +51,9 @@ pub(super) fn run(job: Serve) -> Result<()> {
         let (palette, channel) = (Arc::clone(&config.picture.palette), Arc::clone(channel));
         let metrics = metrics.channel(&config.name);
         runtime.spawn(async move {
-            source.follow(&palette, &metrics, |cue| channel.deliver(&cue)).await;
+            source
+                .follow(&palette, &metrics, |cue| channel.deliver(&cue))
+                .await;
         });
     }
     let first = &job.channels[0];
@@ -52,7 +61,11 @@ pub(super) fn run(job: Serve) -> Result<()> {
         broker,
         metrics,
         key: key(&job)?,
-        access: if job.require_token { Access::Required } else { Access::Open },
+        access: if job.require_token {
+            Access::Required
+        } else {
+            Access::Open
+        },
         palette: Arc::clone(&first.picture.palette),
         stylesheet: Arc::clone(&looks[0].stylesheet),
         default_topic: first.topic.clone(),
@@ -66,7 +79,9 @@ pub(super) fn run(job: Serve) -> Result<()> {
     let served = runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
     stop.stop();
     let recorded = recording.map_or(Ok(()), |thread| {
-        thread.join().unwrap_or_else(|_| Err(anyhow!("the frame loop panicked")))
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the frame loop panicked")))
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.context("the server failed")?;
@@ -85,8 +100,12 @@ fn limits(job: &Serve) -> Limits {
 
 fn load(config: &ChannelConfig) -> Result<Look> {
     let picture = &config.picture;
-    Look::load(picture.css.as_deref(), picture.emoji_font.as_deref(), picture.font_size_px)
-        .with_context(|| format!("channel {}", config.name))
+    Look::load(
+        picture.css.as_deref(),
+        picture.emoji_font.as_deref(),
+        picture.font_size_px,
+    )
+    .with_context(|| format!("channel {}", config.name))
 }
 
 /// The configured signing key, or one for this run alone.
@@ -98,10 +117,22 @@ fn key(job: &Serve) -> Result<Key> {
 }
 
 /// The frame loop that writes the first channel's recordings, if there are any.
-fn record(job: &Serve, channels: &[Arc<Channel>], stop: &Arc<Stop>) -> Result<Option<JoinHandle<Result<()>>>> {
+fn record(
+    job: &Serve,
+    channels: &[Arc<Channel>],
+    stop: &Arc<Stop>,
+) -> Result<Option<JoinHandle<Result<()>>>> {
     let picture = &job.channels[0].picture;
-    let spec = Spec { size: picture.size, rate: picture.rate, alpha: picture.alpha, format: Default::default() };
-    let outputs = job.outputs.iter().map(|path| Output::open(&Target::new(path.as_os_str()), spec));
+    let spec = Spec {
+        size: picture.size,
+        rate: picture.rate,
+        alpha: picture.alpha,
+        format: Default::default(),
+    };
+    let outputs = job
+        .outputs
+        .iter()
+        .map(|path| Output::open(&Target::new(path.as_os_str()), spec));
     let outputs = outputs.collect::<Result<Vec<_>>>()?;
     if outputs.is_empty() {
         return Ok(None);
@@ -117,12 +148,19 @@ fn stills(configs: &[ChannelConfig], channels: &[Arc<Channel>]) -> Stills {
         let channel = Arc::clone(channel);
         Box::new(move || channel.still().map_err(|e| format!("{e:#}"))) as server::Still
     };
-    configs.iter().zip(channels).map(|(config, channel)| (config.name.clone(), still(channel))).collect()
+    configs
+        .iter()
+        .zip(channels)
+        .map(|(config, channel)| (config.name.clone(), still(channel)))
+        .collect()
 }
 
 /// Addresses to open go to stderr: stdout is for frames alone.
 fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
-    eprintln!("floatup {} is running; Ctrl-C ends it.", env!("CARGO_PKG_VERSION"));
+    eprintln!(
+        "floatup {} is running; Ctrl-C ends it.",
+        env!("CARGO_PKG_VERSION")
+    );
     for ChannelConfig { name, .. } in channels {
         eprintln!("  viewer page     http://{address}/?videoId={name}");
         eprintln!("  browser source  http://{address}/overlay/{name}");
@@ -131,7 +169,12 @@ fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
     eprintln!("  metrics         http://{address}/metrics");
 }
 
-#[expect(clippy::disallowed_methods, reason = "topics' pages begin with the process's start")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "topics' pages begin with the process's start"
+)]
 fn epoch_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |since| since.as_secs())
 }

@@ -14,10 +14,19 @@ use crate::scene::{self, Scene};
 
 pub(super) fn run(job: &FrameJob) -> Result<()> {
     let scene = read(&job.scene)?;
-    let css = job.css.clone().or_else(|| Some(beside(&job.scene, scene.css.as_deref()?)));
-    let look = Look::load(css.as_deref(), job.emoji_font.as_deref(), scene.font_size_px)?;
+    let css = job
+        .css
+        .clone()
+        .or_else(|| Some(beside(&job.scene, scene.css.as_deref()?)));
+    let look = Look::load(
+        css.as_deref(),
+        job.emoji_font.as_deref(),
+        scene.font_size_px,
+    )?;
     let emoji: Vec<_> = scene.emoji().collect();
-    let sheet = look.sheet(emoji.iter().copied()).with_context(|| job.scene.display().to_string())?;
+    let sheet = look
+        .sheet(emoji.iter().copied())
+        .with_context(|| job.scene.display().to_string())?;
     let placements = scene.placements(&look.motion, sheet.box_size());
     let mut painter = Painter::new(sheet, scene.size);
     let still = png(painter.paint(placements))?;
@@ -28,7 +37,9 @@ fn read(path: &Path) -> Result<Scene> {
     let name = path.display();
     let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
     let mut json = Vec::new();
-    file.take(scene::BYTES_MAX + 1).read_to_end(&mut json).with_context(|| format!("cannot read {name}"))?;
+    file.take(scene::BYTES_MAX + 1)
+        .read_to_end(&mut json)
+        .with_context(|| format!("cannot read {name}"))?;
     if json.len() as u64 > scene::BYTES_MAX {
         bail!("{name}: more than {} bytes", scene::BYTES_MAX);
     }

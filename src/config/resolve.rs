@@ -15,8 +15,8 @@ use crate::config::file::{self, ChannelTable, FileKeys};
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Secret, Text};
 use crate::config::{
-    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, PageJob, Picture, Pipe, RenderJob,
-    SIGNING_KEY_BYTES_MIN, Serve, cache_exists,
+    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, PageJob, Picture, Pipe,
+    RenderJob, SIGNING_KEY_BYTES_MIN, Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::reaction::Palette;

@@ -77,7 +77,10 @@ const RECIPES: &[Recipe] = &[
 
 impl Recipe {
     pub(super) fn for_ending(ending: &str) -> Option<Self> {
-        RECIPES.iter().find(|recipe| recipe.ending == ending).copied()
+        RECIPES
+            .iter()
+            .find(|recipe| recipe.ending == ending)
+            .copied()
     }
 
     pub(super) fn endings() -> impl Iterator<Item = &'static str> {
@@ -106,16 +109,23 @@ impl Video {
     pub(super) fn create(path: &Path, recipe: Recipe, spec: Spec) -> Result<Self> {
         ffmpeg::init().context("FFmpeg's libraries don't start")?;
         ffmpeg::log::set_level(ffmpeg::log::Level::Error);
-        let Some(name) = path.to_str() else { bail!("the path is not UTF-8") };
+        let Some(name) = path.to_str() else {
+            bail!("the path is not UTF-8")
+        };
         let Some(codec) = encoder::find_by_name(recipe.encoder) else {
             bail!("this system's FFmpeg has no encoder {}", recipe.encoder);
         };
         // `file:`, so that no name is taken for another protocol's address.
         let mut container = format::output_as(&format!("file:{name}"), recipe.container)?;
-        let global_header = container.format().flags().contains(format::Flags::GLOBAL_HEADER);
+        let global_header = container
+            .format()
+            .flags()
+            .contains(format::Flags::GLOBAL_HEADER);
         let time_base = ratio(spec.rate.den(), spec.rate.num())?;
 
-        let mut video = codec::context::Context::new_with_codec(codec).encoder().video()?;
+        let mut video = codec::context::Context::new_with_codec(codec)
+            .encoder()
+            .video()?;
         video.set_width(spec.size.width());
         video.set_height(spec.size.height());
         video.set_format(recipe.layout.pixel());
@@ -131,7 +141,9 @@ impl Video {
             video.set_flags(codec::Flags::GLOBAL_HEADER);
         }
         let options: Dictionary<'_> = recipe.options.iter().copied().collect();
-        let encoder = video.open_with(options).with_context(|| format!("encoder {}", recipe.encoder))?;
+        let encoder = video
+            .open_with(options)
+            .with_context(|| format!("encoder {}", recipe.encoder))?;
         let mut stream = container.add_stream(codec)?;
         stream.set_parameters(&encoder);
         stream.set_time_base(time_base);
@@ -157,7 +169,11 @@ impl Video {
         match self.layout {
             Layout::Packed(_) => {
                 let stride = video.stride(0);
-                for (row, line) in video.data_mut(0).chunks_mut(stride).zip(bytes.chunks(width * 4)) {
+                for (row, line) in video
+                    .data_mut(0)
+                    .chunks_mut(stride)
+                    .zip(bytes.chunks(width * 4))
+                {
                     row[..width * 4].copy_from_slice(line);
                 }
             }
@@ -168,7 +184,9 @@ impl Video {
         }
         video.set_pts(Some(self.next));
         self.next += 1;
-        self.encoder.send_frame(&video).with_context(|| self.trouble())?;
+        self.encoder
+            .send_frame(&video)
+            .with_context(|| self.trouble())?;
         self.drain()?;
         Ok(Flow::Open)
     }
@@ -176,7 +194,9 @@ impl Video {
     pub(super) fn finish(mut self) -> Result<()> {
         self.encoder.send_eof().with_context(|| self.trouble())?;
         self.drain()?;
-        self.container.write_trailer().with_context(|| self.trouble())
+        self.container
+            .write_trailer()
+            .with_context(|| self.trouble())
     }
 
     fn drain(&mut self) -> Result<()> {
@@ -184,9 +204,14 @@ impl Video {
         while self.encoder.receive_packet(&mut packet).is_ok() {
             packet.set_stream(0);
             packet.set_duration(1);
-            let stream_base = self.container.stream(0).map_or(self.time_base, |s| s.time_base());
+            let stream_base = self
+                .container
+                .stream(0)
+                .map_or(self.time_base, |s| s.time_base());
             packet.rescale_ts(self.time_base, stream_base);
-            packet.write_interleaved(&mut self.container).with_context(|| self.trouble())?;
+            packet
+                .write_interleaved(&mut self.container)
+                .with_context(|| self.trouble())?;
         }
         Ok(())
     }
@@ -217,7 +242,10 @@ impl Layout {
 }
 
 fn ratio(num: u32, den: u32) -> Result<ffmpeg::Rational> {
-    Ok(ffmpeg::Rational::new(i32::try_from(num)?, i32::try_from(den)?))
+    Ok(ffmpeg::Rational::new(
+        i32::try_from(num)?,
+        i32::try_from(den)?,
+    ))
 }
 
 /// R'G'B' to Y'CbCr of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in

@@ -34,7 +34,11 @@ impl Raw {
     }
 
     fn new(name: String, sink: File, spec: Spec) -> Self {
-        Self { name, sink, bytes: FrameBytes::new(spec.size, spec.alpha, spec.format) }
+        Self {
+            name,
+            sink,
+            bytes: FrameBytes::new(spec.size, spec.alpha, spec.format),
+        }
     }
 
     pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
@@ -46,6 +50,8 @@ impl Raw {
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
-        self.sink.flush().with_context(|| format!("cannot write to {}", self.name))
+        self.sink
+            .flush()
+            .with_context(|| format!("cannot write to {}", self.name))
     }
 }

@@ -15,7 +15,10 @@ use crate::frame::{Alpha, Frame, FrameBytes, PixelFormat};
 /// # Errors
 /// None that is known of: the encoder writes to memory.
 pub fn png(frame: &Frame) -> Result<Vec<u8>> {
-    encode(&mut FrameBytes::new(frame.size(), Alpha::Straight, PixelFormat::Rgba), frame)
+    encode(
+        &mut FrameBytes::new(frame.size(), Alpha::Straight, PixelFormat::Rgba),
+        frame,
+    )
 }
 
 fn encode(bytes: &mut FrameBytes, frame: &Frame) -> Result<Vec<u8>> {
@@ -40,7 +43,10 @@ pub struct Sequence {
 
 impl Sequence {
     pub(super) fn new(path: &Path, spec: Spec) -> Result<Self> {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let Some(pattern) = pattern(name) else {
             bail!(
                 "{}: one PNG a frame needs one number pattern in its name, such as frames-%05d.png",
@@ -58,7 +64,9 @@ impl Sequence {
     pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
         let (before, digits, after) = &self.pattern;
         let number = self.next;
-        let path = self.folder.join(format!("{before}{number:0digits$}{after}"));
+        let path = self
+            .folder
+            .join(format!("{before}{number:0digits$}{after}"));
         let png = encode(&mut self.bytes, frame)?;
         fs::write(&path, png).with_context(|| cannot_write(&path))?;
         self.next += 1;
@@ -86,7 +94,15 @@ mod tests {
     fn a_pattern_has_one_number() {
         assert_eq!(pattern("a-%05d.png"), Some(("a-".into(), 5, ".png".into())));
         assert_eq!(pattern("%d.png"), Some((String::new(), 1, ".png".into())));
-        for bad in ["a.png", "%s.png", "%5d.png", "%05x.png", "%d-%d.png", "%%d.png", "%0999d.png"] {
+        for bad in [
+            "a.png",
+            "%s.png",
+            "%5d.png",
+            "%05x.png",
+            "%d-%d.png",
+            "%%d.png",
+            "%0999d.png",
+        ] {
             assert_eq!(pattern(bad), None, "{bad}");
         }
     }

@@ -33,11 +33,7 @@ pub(super) fn composite(frame: &mut Frame, layer: &Layer, matrix: [f64; 6], opac
 }
 
 /// The pixels under the layer's four corners: columns and rows, both empty if it is off the frame.
-fn bounds(
-    [a, b, c, d, e, f]: [f64; 6],
-    layer: &Layer,
-    size: Size,
-) -> (Range<usize>, Range<usize>) {
+fn bounds([a, b, c, d, e, f]: [f64; 6], layer: &Layer, size: Size) -> (Range<usize>, Range<usize>) {
     let (w, h) = (float(layer.width), float(layer.height));
     let range = |origin: f64, along_x: f64, along_y: f64, side: u32| {
         let corners = [0.0, along_x, along_y, along_x + along_y].map(|offset| origin + offset);
@@ -48,7 +44,11 @@ fn bounds(
     };
     let columns = range(e, a * w, c * h, size.width());
     let rows = range(f, b * w, d * h, size.height());
-    if columns.is_empty() || rows.is_empty() { (0..0, 0..0) } else { (columns, rows) }
+    if columns.is_empty() || rows.is_empty() {
+        (0..0, 0..0)
+    } else {
+        (columns, rows)
+    }
 }
 
 /// From the centre of a frame pixel to a point of the layer.
@@ -78,7 +78,11 @@ struct Texels<'a> {
 
 impl<'a> Texels<'a> {
     fn new(layer: &'a Layer) -> Self {
-        Self { layer, width: float(layer.width), height: float(layer.height) }
+        Self {
+            layer,
+            width: float(layer.width),
+            height: float(layer.height),
+        }
     }
 
     /// The share of a pixel that the layer's rectangle covers, `0.0..=1.0`: a ramp one pixel wide
@@ -91,7 +95,10 @@ impl<'a> Texels<'a> {
     }
 
     /// Bilinear between the four nearest texels, edges clamped, to the nearest level.
-    #[expect(clippy::cast_possible_truncation, reason = "weights lose nothing that shows")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "weights lose nothing that shows"
+    )]
     fn sample(&self, u: f64, v: f64) -> [u32; 4] {
         let (u, v) = (u - 0.5, v - 0.5);
         let (left, upper) = (u.floor(), v.floor());
@@ -119,7 +126,10 @@ fn over(pixel: &mut [u8; 4], source: [u32; 4], share: u32) {
     let source = source.map(|v| product(v, share));
     let rest = 255 - source[3];
     for (v, s) in pixel.iter_mut().zip(source) {
-        #[expect(clippy::cast_possible_truncation, reason = "a + (255 - a) * v is at most 255")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a + (255 - a) * v is at most 255"
+        )]
         let sum = (s + product(u32::from(*v), rest)) as u8;
         *v = sum;
     }
@@ -130,19 +140,30 @@ fn product(v: u32, c: u32) -> u32 {
 }
 
 /// A level of `0.0..=255.0`, to the nearest whole one, half up.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 255"
+)]
 fn nearest(level: f64) -> u32 {
     (level + 0.5) as u32
 }
 
 /// A pixel coordinate that is in range already.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped before"
+)]
 fn index(coordinate: f64) -> usize {
     coordinate as usize
 }
 
 /// A side or coordinate of a picture, far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "pictures are smaller than 2^53 pixels")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "pictures are smaller than 2^53 pixels"
+)]
 fn float(coordinate: usize) -> f64 {
     coordinate as f64
 }

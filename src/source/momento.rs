@@ -35,7 +35,11 @@ const HELD_AT_LEAST: Duration = Duration::from_millis(500);
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// What a path segment may hold as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A topic of a remote endpoint.
 #[derive(Debug)]
@@ -67,7 +71,11 @@ enum PollError {
     #[error("{0}")]
     Transport(#[from] reqwest::Error),
     #[error("answered {status}{message}")]
-    Status { status: StatusCode, message: String, retry_after: Option<Duration> },
+    Status {
+        status: StatusCode,
+        message: String,
+        retry_after: Option<Duration>,
+    },
     #[error("the answer is not a topic's: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("the answer is longer than {ANSWER_BYTES_MAX} bytes")]
@@ -128,20 +136,32 @@ impl Momento {
         }
         let under = |segments: &str| {
             let mut url = endpoint.clone();
-            url.set_path(&format!("{}/{segments}", endpoint.path().trim_end_matches('/')));
+            url.set_path(&format!(
+                "{}/{segments}",
+                endpoint.path().trim_end_matches('/')
+            ));
             url
         };
         let encode = |segment| utf8_percent_encode(segment, SEGMENT);
         Ok(Self {
             client: client.build()?,
-            topic: under(&format!("topics/{}/{}", encode(name.cache()), encode(name.topic()))),
+            topic: under(&format!(
+                "topics/{}/{}",
+                encode(name.cache()),
+                encode(name.topic())
+            )),
             token: token.map_or_else(|| TokenSource::Vended(under("tokens")), TokenSource::Given),
             name,
         })
     }
 
     /// Follows the topic for as long as the future is kept.
-    pub(super) async fn follow(self, palette: &Palette, metrics: &ChannelMetrics, deliver: impl Fn(Cue)) {
+    pub(super) async fn follow(
+        self,
+        palette: &Palette,
+        metrics: &ChannelMetrics,
+        deliver: impl Fn(Cue),
+    ) {
         let (mut sequence, mut page) = (0, 0);
         let mut token = None;
         let mut backoff = Backoff::default();
@@ -158,11 +178,17 @@ impl Momento {
                         metrics.source_reconnects.inc();
                     }
                     let mut pause = backoff.pause(&mut rand::rng());
-                    if let PollError::Status { status, retry_after, .. } = error {
+                    if let PollError::Status {
+                        status,
+                        retry_after,
+                        ..
+                    } = error
+                    {
                         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                             token = None;
                         }
-                        pause = retry_after.map_or(pause, |asked| asked.clamp(pause, RETRY_AFTER_MAX));
+                        pause =
+                            retry_after.map_or(pause, |asked| asked.clamp(pause, RETRY_AFTER_MAX));
                     }
                     tokio::time::sleep(pause).await;
                     continue;
@@ -175,11 +201,20 @@ impl Momento {
             if answer.items.is_empty() && asked.elapsed() < HELD_AT_LEAST {
                 tokio::time::sleep(HELD_AT_LEAST).await;
             }
-            for AnswerItem { item, discontinuity } in answer.items {
+            for AnswerItem {
+                item,
+                discontinuity,
+            } in answer.items
+            {
                 if let Some(gap) = discontinuity {
                     // With nothing had before, it only says where the topic is.
                     if sequence > 0 {
-                        report_gap(&self.name.to_string(), metrics, gap.last_topic_sequence, gap.new_topic_sequence);
+                        report_gap(
+                            &self.name.to_string(),
+                            metrics,
+                            gap.last_topic_sequence,
+                            gap.new_topic_sequence,
+                        );
                     }
                     (sequence, page) = (gap.new_topic_sequence, gap.new_sequence_page);
                 }
@@ -187,14 +222,23 @@ impl Momento {
                     let number = item.topic_sequence_number;
                     (sequence, page) = (number.saturating_add(1), item.sequence_page);
                     if let Some(Ok(reactions)) = item.value.text.map(|text| palette.decode(&text)) {
-                        deliver(Cue { page, sequence: number, reactions });
+                        deliver(Cue {
+                            page,
+                            sequence: number,
+                            reactions,
+                        });
                     }
                 }
             }
         }
     }
 
-    async fn poll(&self, sequence: u64, page: u64, token: Option<&str>) -> Result<Answer, PollError> {
+    async fn poll(
+        &self,
+        sequence: u64,
+        page: u64,
+        token: Option<&str>,
+    ) -> Result<Answer, PollError> {
         let mut request = self.client.get(self.topic.clone());
         if sequence > 0 {
             request = request.query(&[("sequence_number", sequence), ("sequence_page", page)]);
@@ -211,9 +255,18 @@ impl Momento {
         if status.is_success() {
             return Ok(serde_json::from_slice(&body)?);
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        Err(PollError::Status { status, message: message(&body), retry_after })
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let retry_after = retry_after
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs);
+        Err(PollError::Status {
+            status,
+            message: message(&body),
+            retry_after,
+        })
     }
 
     /// The token to send; `None` if there is none to be had, which an open endpoint takes too.
@@ -234,7 +287,10 @@ impl Momento {
 fn is_loopback(url: &Url) -> bool {
     match url.host_str().unwrap_or_default() {
         "localhost" => true,
-        host => host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        host => host
+            .trim_matches(['[', ']'])
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
     }
 }
 
@@ -252,10 +308,16 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, PollError> {
 /// The message of an error answer, for the log: its JSON's, else its text's beginning.
 fn message(body: &[u8]) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
-    let told = json.as_ref().and_then(|json| json.get("message")?.as_str().map(str::to_owned));
+    let told = json
+        .as_ref()
+        .and_then(|json| json.get("message")?.as_str().map(str::to_owned));
     let text = told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
     let line: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-    if line.is_empty() { line } else { format!(": {line}") }
+    if line.is_empty() {
+        line
+    } else {
+        format!(": {line}")
+    }
 }
 
 #[derive(Debug, Default)]

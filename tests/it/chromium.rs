@@ -10,6 +10,7 @@ use chromiumoxide::cdp::browser_protocol::emulation::{
 };
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
+use chromiumoxide::cdp::browser_protocol::target::CreateTargetParams;
 use chromiumoxide::cdp::js_protocol::runtime::{
     ConsoleApiCalledType, EvaluateParams, EventConsoleApiCalled, EventExceptionThrown,
 };
@@ -78,9 +79,14 @@ impl Chromium {
         }
     }
 
-    /// Opens `url` in a tab whose page is `width` x `height` CSS px, and waits for its `load`.
+    /// Opens `url` in a window of its own, so that it is seen whatever else is open, whose page is `width` x `height` CSS px, and waits for its `load`.
     pub(crate) async fn open(&self, url: &str, width: u32, height: u32) -> Tab {
-        let page = self.browser.new_page("about:blank").await.unwrap();
+        let window = CreateTargetParams::builder()
+            .url("about:blank")
+            .new_window(true)
+            .build()
+            .unwrap();
+        let page = self.browser.new_page(window).await.unwrap();
         let complaints = Arc::new(Mutex::new(Vec::new()));
         collect_complaints(&page, &complaints).await;
         let tab = Tab { page, complaints };

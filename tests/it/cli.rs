@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{ChildStdout, Stdio};
 
-use crate::floatup::{Service, floatup, http, publish, run, send_signal, stderr, wait};
+use crate::floatup::{Running, Service, floatup, http, publish, run, send_signal, stderr, wait};
 
-const LOG: &str = "{\"at_ms\":0,\"reaction\":\"heart\"}\n{\"at_ms\":150,\"reaction\":\"100\",\"count\":3}\n";
+const LOG: &str =
+    "{\"at_ms\":0,\"reaction\":\"heart\"}\n{\"at_ms\":150,\"reaction\":\"100\",\"count\":3}\n";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -41,7 +42,10 @@ fn a_frame_is_a_straight_alpha_png_of_the_scenes_size() {
     assert_eq!(image.dimensions(), (320, 180));
     let brightest = image.pixels().max_by_key(|p| p.0[3]).unwrap().0;
     // Opacity is 0.75 at a quarter of the flight; colour is not multiplied by it.
-    assert!((185..=191).contains(&brightest[3]) && brightest[0] > 200, "{brightest:?}");
+    assert!(
+        (185..=191).contains(&brightest[3]) && brightest[0] > 200,
+        "{brightest:?}"
+    );
 }
 
 #[test]
@@ -52,16 +56,37 @@ fn a_scene_may_name_its_own_stylesheet() {
     fs::write(folder.path().join("scenes/still.css"), css).unwrap();
     let scene = r#"{"width":64,"height":64,"css":"still.css","sprites":[{"emoji":"🔥","left_px":9,"age_ms":900}]}"#;
     fs::write(folder.path().join("scenes/scene.json"), scene).unwrap();
-    assert!(run(folder.path(), &["frame", "scenes/scene.json", "out.png"]).status.success());
-    let image = image::open(folder.path().join("out.png")).unwrap().into_rgba8();
+    assert!(
+        run(folder.path(), &["frame", "scenes/scene.json", "out.png"])
+            .status
+            .success()
+    );
+    let image = image::open(folder.path().join("out.png"))
+        .unwrap()
+        .into_rgba8();
     let inked = |y| (0..64).any(|x| image.get_pixel(x, y).0[3] == 255);
-    assert!(!(0..38).any(inked) && (44..62).any(inked), "it stands at the bottom, opaque");
+    assert!(
+        !(0..38).any(inked) && (44..62).any(inked),
+        "it stands at the bottom, opaque"
+    );
 }
 
 #[test]
 fn a_log_renders_to_the_same_bytes_every_time() {
     let folder = folder();
-    let args = |out| ["render", "--size", "160x90", "--fps", "30000/1001", "--seed", "7", "log.ndjson", out];
+    let args = |out| {
+        [
+            "render",
+            "--size",
+            "160x90",
+            "--fps",
+            "30000/1001",
+            "--seed",
+            "7",
+            "log.ndjson",
+            out,
+        ]
+    };
     let first = run(folder.path(), &args("-"));
     assert!(first.status.success(), "{}", stderr(&first));
     // The last sprite ends at 2.15 s: frame 65 is the first at or after it, and is clear.
@@ -70,17 +95,36 @@ fn a_log_renders_to_the_same_bytes_every_time() {
     assert!(frame(65).iter().all(|&byte| byte == 0) && frame(60).iter().any(|&byte| byte != 0));
     assert_eq!(first.stdout, run(folder.path(), &args("-")).stdout);
     assert!(run(folder.path(), &args("out.rgba")).status.success());
-    assert_eq!(first.stdout, fs::read(folder.path().join("out.rgba")).unwrap());
+    assert_eq!(
+        first.stdout,
+        fs::read(folder.path().join("out.rgba")).unwrap()
+    );
     let mut other = args("-");
     other[6] = "8";
-    assert_ne!(first.stdout, run(folder.path(), &other).stdout, "another seed");
+    assert_ne!(
+        first.stdout,
+        run(folder.path(), &other).stdout,
+        "another seed"
+    );
 }
 
 #[test]
 fn frames_alpha_and_format_do_what_they_say() {
     let folder = folder();
     let render = |more: &[&str]| {
-        let args = [&["render", "--size", "160x90", "--frames", "20", "log.ndjson", "-"], more].concat();
+        let args = [
+            &[
+                "render",
+                "--size",
+                "160x90",
+                "--frames",
+                "20",
+                "log.ndjson",
+                "-",
+            ],
+            more,
+        ]
+        .concat();
         let output = run(folder.path(), &args);
         assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!(output.stdout.len(), 20 * 160 * 90 * 4);
@@ -90,9 +134,16 @@ fn frames_alpha_and_format_do_what_they_say() {
     let premultiplied = render(&["--alpha", "premultiplied"]);
     let bgra = render(&["--format", "bgra"]);
     let mut half_transparent = 0;
-    for ((s, p), b) in straight.chunks(4).zip(premultiplied.chunks(4)).zip(bgra.chunks(4)) {
+    for ((s, p), b) in straight
+        .chunks(4)
+        .zip(premultiplied.chunks(4))
+        .zip(bgra.chunks(4))
+    {
         assert_eq!(s[3], p[3]);
-        assert!(p[..3].iter().all(|c| *c <= p[3]), "premultiplied colour is below alpha: {p:?}");
+        assert!(
+            p[..3].iter().all(|c| *c <= p[3]),
+            "premultiplied colour is below alpha: {p:?}"
+        );
         assert_eq!([s[2], s[1], s[0], s[3]], b);
         half_transparent += usize::from(s[3] > 100 && s[3] < 250 && s[..3] != p[..3]);
     }
@@ -102,29 +153,69 @@ fn frames_alpha_and_format_do_what_they_say() {
 #[test]
 fn a_bad_log_line_is_named_and_refused_or_skipped() {
     let folder = folder();
-    let log = format!("{LOG}{{\"at_ms\":200,\"reaction\":\"nope\"}}\n{{\"at_ms\":300,\"reaction\":\"fire\"}}\n");
+    let log = format!(
+        "{LOG}{{\"at_ms\":200,\"reaction\":\"nope\"}}\n{{\"at_ms\":300,\"reaction\":\"fire\"}}\n"
+    );
     fs::write(folder.path().join("bad.ndjson"), log).unwrap();
-    let args = ["render", "--size", "64x64", "--fps", "10", "bad.ndjson", "out.rgba"];
-    refused(folder.path(), &args, &["bad.ndjson: line 3", "\"nope\" is not in the palette", "--skip-bad-lines"]);
-    assert!(!folder.path().join("out.rgba").exists(), "nothing is written");
+    let args = [
+        "render",
+        "--size",
+        "64x64",
+        "--fps",
+        "10",
+        "bad.ndjson",
+        "out.rgba",
+    ];
+    refused(
+        folder.path(),
+        &args,
+        &[
+            "bad.ndjson: line 3",
+            "\"nope\" is not in the palette",
+            "--skip-bad-lines",
+        ],
+    );
+    assert!(
+        !folder.path().join("out.rgba").exists(),
+        "nothing is written"
+    );
     let output = run(folder.path(), &[&args[..], &["--skip-bad-lines"]].concat());
-    assert!(output.status.success() && stderr(&output).contains("line 3"), "{}", stderr(&output));
+    assert!(
+        output.status.success() && stderr(&output).contains("line 3"),
+        "{}",
+        stderr(&output)
+    );
     // To 2.3 s at 10 a second: the rest is kept.
-    assert_eq!(fs::metadata(folder.path().join("out.rgba")).unwrap().len(), 24 * 64 * 64 * 4);
+    assert_eq!(
+        fs::metadata(folder.path().join("out.rgba")).unwrap().len(),
+        24 * 64 * 64 * 4
+    );
 }
 
 #[test]
 fn bad_scenes_fonts_and_stylesheets_are_named() {
     let folder = folder();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write("nan.json", r#"{"width":1,"height":1,"sprites":[{"emoji":"x","left_px":NaN,"age_ms":0}]}"#);
+    write(
+        "nan.json",
+        r#"{"width":1,"height":1,"sprites":[{"emoji":"x","left_px":NaN,"age_ms":0}]}"#,
+    );
     write("negative.json", r#"{"width":-5,"height":1,"sprites":[]}"#);
-    write("huge.json", r#"{"width":1000000,"height":1000000,"sprites":[]}"#);
+    write(
+        "huge.json",
+        r#"{"width":1000000,"height":1000000,"sprites":[]}"#,
+    );
     write("scene.json", r#"{"width":9,"height":9,"sprites":[]}"#);
     let million = vec![r#"{"emoji":"x","left_px":0,"age_ms":0}"#; 1_000_000].join(",");
-    write("million.json", &format!(r#"{{"width":9,"height":9,"sprites":[{million}]}}"#));
+    write(
+        "million.json",
+        &format!(r#"{{"width":9,"height":9,"sprites":[{million}]}}"#),
+    );
     write("broken.ttf", "not a font");
-    write("bad.css", ".animated-emoji {\n  bottom: 0;\n  left: 3px;\n}");
+    write(
+        "bad.css",
+        ".animated-emoji {\n  bottom: 0;\n  left: 3px;\n}",
+    );
     for (scene, parts) in [
         ("nan.json", &["nan.json", "line 1 column 5"][..]),
         ("negative.json", &["-5"]),
@@ -135,24 +226,54 @@ fn bad_scenes_fonts_and_stylesheets_are_named() {
         refused(folder.path(), &["frame", scene, "out.png"], parts);
     }
     let frame = |more: &[&'static str]| [&["frame", "scene.json", "out.png"], more].concat();
-    refused(folder.path(), &frame(&["--emoji-font", "none.ttf"]), &["cannot read none.ttf"]);
-    refused(folder.path(), &frame(&["--emoji-font", "broken.ttf"]), &["broken.ttf", "not a TrueType"]);
-    refused(folder.path(), &frame(&["--css", "none.css"]), &["cannot read none.css"]);
-    refused(folder.path(), &frame(&["--css", "bad.css"]), &["bad.css", "line 3, column 3", "\"left\""]);
-    refused(folder.path(), &["--listen", "127.0.0.1:0", "--css", "bad.css"], &["bad.css", "line 3"]);
+    refused(
+        folder.path(),
+        &frame(&["--emoji-font", "none.ttf"]),
+        &["cannot read none.ttf"],
+    );
+    refused(
+        folder.path(),
+        &frame(&["--emoji-font", "broken.ttf"]),
+        &["broken.ttf", "not a TrueType"],
+    );
+    refused(
+        folder.path(),
+        &frame(&["--css", "none.css"]),
+        &["cannot read none.css"],
+    );
+    refused(
+        folder.path(),
+        &frame(&["--css", "bad.css"]),
+        &["bad.css", "line 3, column 3", "\"left\""],
+    );
+    refused(
+        folder.path(),
+        &["--listen", "127.0.0.1:0", "--css", "bad.css"],
+        &["bad.css", "line 3"],
+    );
 }
 
 #[test]
 fn a_missing_glyph_is_substituted_and_logged() {
     let folder = folder();
     let scene = |emoji: &str| {
-        format!(r#"{{"width":64,"height":64,"sprites":[{{"emoji":"{emoji}","left_px":9,"age_ms":300}}]}}"#)
+        format!(
+            r#"{{"width":64,"height":64,"sprites":[{{"emoji":"{emoji}","left_px":9,"age_ms":300}}]}}"#
+        )
     };
     for (name, emoji) in [("missing", "\u{e000}"), ("substitute", "✨")] {
         fs::write(folder.path().join(format!("{name}.json")), scene(emoji)).unwrap();
-        let output = run(folder.path(), &["frame", &format!("{name}.json"), &format!("{name}.png")]);
+        let output = run(
+            folder.path(),
+            &["frame", &format!("{name}.json"), &format!("{name}.png")],
+        );
         assert!(output.status.success());
-        assert_eq!(stderr(&output).contains("no glyph for"), name == "missing", "{}", stderr(&output));
+        assert_eq!(
+            stderr(&output).contains("no glyph for"),
+            name == "missing",
+            "{}",
+            stderr(&output)
+        );
     }
     let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
     assert_eq!(read("missing.png"), read("substitute.png"));
@@ -167,8 +288,16 @@ fn a_full_disk_is_said_and_a_closed_stdout_is_the_end() {
         let args = ["render", "--size", "320x180", "log.ndjson", &name];
         refused(folder.path(), &args, &[&name, "No space left on device"]);
     }
-    refused(folder.path(), &["render", "log.ndjson", "a.xyz"], &["\"xyz\"; expected", "rgba", "frames-%05d.png"]);
-    refused(folder.path(), &["render", "log.ndjson", "no/such/a.rgba"], &["cannot write no/such/a.rgba"]);
+    refused(
+        folder.path(),
+        &["render", "log.ndjson", "a.xyz"],
+        &["\"xyz\"; expected", "rgba", "frames-%05d.png"],
+    );
+    refused(
+        folder.path(),
+        &["render", "log.ndjson", "no/such/a.rgba"],
+        &["cannot write no/such/a.rgba"],
+    );
     let mut child = floatup()
         .current_dir(folder.path())
         .args(["render", "--size", "320x180", "log.ndjson", "-"])
@@ -193,8 +322,27 @@ fn endings() -> &'static [&'static str] {
 #[test]
 fn without_ffmpeg_video_is_refused_with_what_is_left() {
     let folder = folder();
-    refused(folder.path(), &["render", "log.ndjson", "a.mov"], &["without FFmpeg", "rgba", "frames-%05d.png"]);
-    assert!(run(folder.path(), &["render", "--size", "64x64", "--frames", "3", "log.ndjson", "f%d.png"]).status.success());
+    refused(
+        folder.path(),
+        &["render", "log.ndjson", "a.mov"],
+        &["without FFmpeg", "rgba", "frames-%05d.png"],
+    );
+    assert!(
+        run(
+            folder.path(),
+            &[
+                "render",
+                "--size",
+                "64x64",
+                "--frames",
+                "3",
+                "log.ndjson",
+                "f%d.png"
+            ]
+        )
+        .status
+        .success()
+    );
     assert!(folder.path().join("f2.png").exists());
 }
 
@@ -203,14 +351,29 @@ fn the_service_ends_cleanly_on_either_signal() {
     let folder = folder();
     for signal in ["INT", "TERM"] {
         let service = Service::start(folder.path(), &[]);
-        for path in ["/healthz", "/readyz", "/metrics", "/", "/overlay/demo", "/channels/demo/frame.png"] {
+        for path in [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/",
+            "/overlay/demo",
+            "/channels/demo/frame.png",
+        ] {
             assert_eq!(http(&service.address, "GET", path, b"").0, 200, "{path}");
         }
-        assert_eq!(http(&service.address, "GET", "/channels/nope/frame.png", b"").0, 404);
+        assert_eq!(
+            http(&service.address, "GET", "/channels/nope/frame.png", b"").0,
+            404
+        );
         service.signal(signal);
         let (status, log) = service.stop();
         assert_eq!(status.code(), Some(0), "{log}");
-        for address in ["/?videoId=demo", "/overlay/demo", "/channels/demo/frame.png", "/metrics"] {
+        for address in [
+            "/?videoId=demo",
+            "/overlay/demo",
+            "/channels/demo/frame.png",
+            "/metrics",
+        ] {
             assert!(log.contains(address), "{address} in {log}");
         }
     }
@@ -220,7 +383,11 @@ fn the_service_ends_cleanly_on_either_signal() {
 fn a_port_in_use_is_said() {
     let folder = folder();
     let service = Service::start(folder.path(), &[]);
-    refused(folder.path(), &["--listen", &service.address], &[&service.address, "in use", "--listen"]);
+    refused(
+        folder.path(),
+        &["--listen", &service.address],
+        &[&service.address, "in use", "--listen"],
+    );
     service.stop();
 }
 
@@ -247,14 +414,22 @@ fn a_still_shows_what_was_published() {
 }
 
 /// `floatup pipe`, whose stdout the test reads.
-fn pipe(address: &str, args: &[&str]) -> Child {
-    floatup()
-        .args(["pipe", "--url", &format!("http://{address}"), "--size", "320x180", "--fps", "30"])
+fn pipe(address: &str, args: &[&str]) -> Running {
+    let child = floatup()
+        .args([
+            "pipe",
+            "--url",
+            &format!("http://{address}"),
+            "--size",
+            "320x180",
+            "--fps",
+            "30",
+        ])
         .args(args)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null())
+        .spawn();
+    Running(child.unwrap())
 }
 
 #[test]
@@ -265,14 +440,26 @@ fn a_pipe_writes_whole_frames_until_its_reader_or_a_signal_ends_it() {
 
     let mut counted = pipe(&service.address, &["--frames", "5"]);
     let mut bytes = Vec::new();
-    counted.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
-    assert_eq!((wait(&mut counted).code(), bytes.len()), (Some(0), 5 * FRAME));
+    counted
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    assert_eq!(
+        (wait(&mut counted).code(), bytes.len()),
+        (Some(0), 5 * FRAME)
+    );
 
     let mut left = pipe(&service.address, &[]);
     let mut reader = left.stdout.take().unwrap();
     reader.read_exact(&mut vec![0; FRAME]).unwrap();
     drop(reader);
-    assert_eq!(wait(&mut left).code(), Some(0), "a reader that goes away is no error");
+    assert_eq!(
+        wait(&mut left).code(),
+        Some(0),
+        "a reader that goes away is no error"
+    );
 
     for signal in ["INT", "TERM"] {
         let mut ended = pipe(&service.address, &[]);
@@ -315,7 +502,10 @@ fn a_pipe_shows_reactions_and_comes_back_when_the_service_does() {
     // What is afloat from before ends within its two seconds of frames.
     let mut frames = vec![0; FRAME * 60];
     reader.read_exact(&mut frames).unwrap();
-    assert!(shows(&mut reader), "no reaction of the service that came back");
+    assert!(
+        shows(&mut reader),
+        "no reaction of the service that came back"
+    );
     drop(reader);
     assert_eq!(wait(&mut piped).code(), Some(0));
     service.stop();
@@ -324,7 +514,10 @@ fn a_pipe_shows_reactions_and_comes_back_when_the_service_does() {
 #[test]
 fn a_recording_is_whole_when_the_service_ends() {
     let folder = folder();
-    let outputs: Vec<String> = endings().iter().map(|ending| format!("live.{ending}")).collect();
+    let outputs: Vec<String> = endings()
+        .iter()
+        .map(|ending| format!("live.{ending}"))
+        .collect();
     let mut args = vec!["--size", "160x90", "--fps", "25"];
     for output in &outputs {
         args.extend(["--output", output]);

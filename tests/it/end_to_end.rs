@@ -15,12 +15,20 @@ use floatup::sprite::SpriteSheet;
 use image::RgbaImage;
 
 use crate::chromium::{Chromium, Tab};
-use crate::floatup::{Service, floatup, http, send_signal, wait};
+use crate::floatup::{Running, Service, floatup, http, send_signal, wait};
 use crate::media::decode_rgba;
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 720;
-const BUTTONS: [(&str, &str); 4] = [("heart", "❤️"), ("100", "💯"), ("thumbsup", "👍"), ("mindblown", "🤯")];
+const BUTTONS: [(&str, &str); 4] = [
+    ("heart", "❤️"),
+    ("100", "💯"),
+    ("thumbsup", "👍"),
+    ("mindblown", "🤯"),
+];
+
+/// The built-in stylesheet's font size.
+const FONT_PX: f64 = 30.0;
 
 /// How far apart the same sprite may be in two pictures, in px.
 const PLACE_PX: f64 = 2.0;
@@ -32,25 +40,45 @@ async fn a_click_floats_the_same_emoji_on_both_pages_in_the_still_and_in_the_fra
     let service = Service::start(folder.path(), &["--size", &size, "--fps", "30"]);
 
     let movie = folder.path().join("piped.mov");
-    let mut pipe = floatup()
-        .args(["pipe", "--url", &service.url(""), "--size", &size, "--fps", "30"])
+    let pipe = floatup()
+        .args([
+            "pipe",
+            "--url",
+            &service.url(""),
+            "--size",
+            &size,
+            "--fps",
+            "30",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut ffmpeg = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "rgba", "-s", &size, "-r", "30", "-i", "-"])
+    let mut pipe = Running(pipe);
+    let ffmpeg = Command::new("ffmpeg")
+        .args([
+            "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgba", "-s", &size, "-r", "30", "-i", "-",
+        ])
         .args(["-c:v", "qtrle"])
         .arg(&movie)
         .stdin(pipe.stdout.take().unwrap())
         .spawn()
         .expect("apt-get install ffmpeg");
+    let mut ffmpeg = Running(ffmpeg);
 
     let chromium = Chromium::launch().await;
-    let viewer = chromium.open(&service.url("/?videoId=demo"), WIDTH, 900).await;
+    let viewer = chromium
+        .open(&service.url("/?videoId=demo"), WIDTH, 900)
+        .await;
     viewer.reduce_motion().await;
-    viewer.wait_for("document.querySelector('#status').dataset.state === 'live'").await;
-    let overlay = chromium.open(&service.url("/overlay/demo"), WIDTH, HEIGHT).await;
-    overlay.wait_for("document.documentElement.dataset.state === 'live'").await;
+    viewer
+        .wait_for("document.querySelector('#status').dataset.state === 'live'")
+        .await;
+    let overlay = chromium
+        .open(&service.url("/overlay/demo"), WIDTH, HEIGHT)
+        .await;
+    overlay
+        .wait_for("document.documentElement.dataset.state === 'live'")
+        .await;
     until_two_polls_wait(&service);
 
     let mut clicked = Vec::new();
@@ -65,12 +93,20 @@ async fn a_click_floats_the_same_emoji_on_both_pages_in_the_still_and_in_the_fra
             ("viewer", canvas(&viewer).await),
         ];
         let id = newest_item(&service, name);
+        // The canvas may be a pixel larger than the player, whose edges need not be whole ones.
+        let player: f64 = viewer
+            .evaluate("document.querySelector('#sprites').clientWidth")
+            .await;
         for (what, shot) in &shots {
-            let size = shot.dimensions();
-            assert!(*what == "viewer" || size == (WIDTH, HEIGHT), "{what}: {size:?}");
-            Flight::new(emoji, id, size).check(&format!("{name} in the {what}"), shot);
+            let width = if *what == "viewer" {
+                player
+            } else {
+                WIDTH.into()
+            };
+            let flight = Flight::new(emoji, id.left_px(width, FONT_PX), shot.dimensions());
+            flight.check(&format!("{name} in the {what}"), shot);
         }
-        clicked.push((name, emoji, id));
+        clicked.push((name, emoji, id.left_px(WIDTH.into(), FONT_PX)));
     }
     assert_eq!(viewer.complaints(), Vec::<String>::new());
     assert_eq!(overlay.complaints(), Vec::<String>::new());
@@ -81,13 +117,16 @@ async fn a_click_floats_the_same_emoji_on_both_pages_in_the_still_and_in_the_fra
     assert!(wait(&mut ffmpeg).success());
     service.stop();
     // Six frames of each 30: a flight has ten of them.
-    let decoded = decode_rgba(&movie, &["-vf", "select=not(mod(n\\,6))", "-vsync", "passthrough"]);
+    let decoded = decode_rgba(
+        &movie,
+        &["-vf", "select=not(mod(n\\,6))", "-vsync", "passthrough"],
+    );
     let frame_bytes = (WIDTH * HEIGHT * 4) as usize;
-    let mut frames = decoded.chunks_exact(frame_bytes).map(|bytes| {
-        RgbaImage::from_raw(WIDTH, HEIGHT, bytes.to_vec()).unwrap()
-    });
-    for (name, emoji, id) in clicked {
-        let flight = Flight::new(emoji, id, (WIDTH, HEIGHT));
+    let mut frames = decoded
+        .chunks_exact(frame_bytes)
+        .map(|bytes| RgbaImage::from_raw(WIDTH, HEIGHT, bytes.to_vec()).unwrap());
+    for (name, emoji, left_px) in clicked {
+        let flight = Flight::new(emoji, left_px, (WIDTH, HEIGHT));
         let frame = frames.find(|frame| flight.fit(frame).is_some_and(|fit| fit.is_the_same()));
         let frame = frame.unwrap_or_else(|| panic!("no {name} among the frames"));
         flight.check(&format!("{name} in the frames"), &frame);
@@ -106,7 +145,9 @@ fn until_two_polls_wait(service: &Service) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let metrics = String::from_utf8(http(&service.address, "GET", "/metrics", b"").1).unwrap();
-        let waiting = metrics.lines().find_map(|line| line.strip_prefix("floatup_polls_waiting "));
+        let waiting = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("floatup_polls_waiting "));
         if waiting.is_some_and(|count| count.trim() == "2") {
             return;
         }
@@ -116,13 +157,22 @@ fn until_two_polls_wait(service: &Service) {
 
 /// The last item of the topic, which must be `text`.
 fn newest_item(service: &Service, text: &str) -> SpriteId {
-    let (status, body) = http(&service.address, "GET", "/topics/video/demo?sequence_number=1", b"");
+    let (status, body) = http(
+        &service.address,
+        "GET",
+        "/topics/video/demo?sequence_number=1",
+        b"",
+    );
     assert_eq!(status, 200);
     let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let item = &answer["items"].as_array().unwrap().last().unwrap()["item"];
     assert_eq!(item["value"]["text"], text);
     let number = |key: &str| item[key].as_u64().unwrap();
-    SpriteId { page: number("sequence_page"), sequence: number("topic_sequence_number"), index: 0 }
+    SpriteId {
+        page: number("sequence_page"),
+        sequence: number("topic_sequence_number"),
+        index: 0,
+    }
 }
 
 fn still(service: &Service) -> RgbaImage {
@@ -133,9 +183,13 @@ fn still(service: &Service) -> RgbaImage {
 
 /// What the page's own canvas shows: the page has more in it than sprites.
 async fn canvas(tab: &Tab) -> RgbaImage {
-    let url: String = tab.evaluate("document.querySelector('#sprites canvas').toDataURL()").await;
+    let url: String = tab
+        .evaluate("document.querySelector('#sprites canvas').toDataURL()")
+        .await;
     let png = url.strip_prefix("data:image/png;base64,").unwrap();
-    let png = base64::engine::general_purpose::STANDARD.decode(png).unwrap();
+    let png = base64::engine::general_purpose::STANDARD
+        .decode(png)
+        .unwrap();
     image::load_from_memory(&png).unwrap().into_rgba8()
 }
 
@@ -166,11 +220,20 @@ impl Fit {
 }
 
 impl Flight {
-    fn new(emoji: &'static str, id: SpriteId, size: (u32, u32)) -> Self {
-        let left_px = id.left_px(size.0.into(), 30.0);
-        let draw = |age| (age, middle(&draw(emoji, left_px, age, size)).expect("it shows"));
+    fn new(emoji: &'static str, left_px: f64, size: (u32, u32)) -> Self {
+        let draw = |age| {
+            (
+                age,
+                middle(&draw(emoji, left_px, age, size)).expect("it shows"),
+            )
+        };
         let path = (0..=38).map(|step| draw(f64::from(step) * 50.0)).collect();
-        Self { emoji, left_px, size, path }
+        Self {
+            emoji,
+            left_px,
+            size,
+            path,
+        }
     }
 
     /// `None` where the picture is clear, or the sprite is not on its way.
@@ -182,17 +245,35 @@ impl Flight {
         let share = (from_y - y) / (from_y - to_y);
         let age = from_age + share * (to_age - from_age);
         let differences = BUTTONS.map(|(_, emoji)| {
-            (emoji, difference(picture, &draw(emoji, self.left_px, age, self.size)))
+            (
+                emoji,
+                difference(picture, &draw(emoji, self.left_px, age, self.size)),
+            )
         });
         let (likest, difference) = differences.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some(Fit { off_px: x - (from_x + share * (to_x - from_x)), likest, difference, emoji: self.emoji })
+        Some(Fit {
+            off_px: x - (from_x + share * (to_x - from_x)),
+            likest,
+            difference,
+            emoji: self.emoji,
+        })
     }
 
     fn check(&self, what: &str, picture: &RgbaImage) {
-        let fit = self.fit(picture).unwrap_or_else(|| panic!("{what}: nothing on its way"));
-        let Fit { off_px, likest, difference, .. } = fit;
+        let fit = self
+            .fit(picture)
+            .unwrap_or_else(|| panic!("{what}: nothing on its way"));
+        let Fit {
+            off_px,
+            likest,
+            difference,
+            ..
+        } = fit;
         println!("{what}: {off_px:+.2} px off, {difference:.1} levels from {likest}");
-        assert!(fit.is_the_same(), "{what}: {off_px} px off, {difference} levels from {likest}");
+        assert!(
+            fit.is_the_same(),
+            "{what}: {off_px} px off, {difference} levels from {likest}"
+        );
     }
 }
 
@@ -201,7 +282,8 @@ fn draw(emoji: &str, left_px: f64, age_ms: f64, (width, height): (u32, u32)) -> 
         "sprites": [{ "emoji": emoji, "left_px": left_px, "age_ms": age_ms }] });
     let scene = Scene::parse(scene.to_string().as_bytes()).unwrap();
     let motion = Motion::from_css(STYLESHEET).unwrap();
-    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
+    let sheet =
+        SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
     let placements: Vec<_> = scene.placements(&motion, sheet.box_size()).collect();
     let mut painter = Painter::new(sheet, scene.size);
     let mut bytes = FrameBytes::new(scene.size, Alpha::Straight, PixelFormat::Rgba);
@@ -212,7 +294,10 @@ fn draw(emoji: &str, left_px: f64, age_ms: f64, (width, height): (u32, u32)) -> 
 /// The middle of a picture's ink, weighted by alpha; `None` where it is clear.
 fn middle(picture: &RgbaImage) -> Option<(f64, f64)> {
     let (mut sum, mut weight) = ((0.0, 0.0), 0.0);
-    for (x, y, pixel) in picture.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[3] > 0) {
+    for (x, y, pixel) in picture
+        .enumerate_pixels()
+        .filter(|(_, _, pixel)| pixel.0[3] > 0)
+    {
         let alpha = f64::from(pixel.0[3]);
         sum = (sum.0 + f64::from(x) * alpha, sum.1 + f64::from(y) * alpha);
         weight += alpha;
@@ -221,8 +306,12 @@ fn middle(picture: &RgbaImage) -> Option<(f64, f64)> {
 }
 
 fn difference(a: &RgbaImage, b: &RgbaImage) -> f64 {
-    let premultiplied = |[r, g, b, a]: [u8; 4]| [r, g, b, 255].map(|c| f64::from(c) * f64::from(a) / 255.0);
-    let inked = a.pixels().zip(b.pixels()).filter(|(a, b)| a.0[3] > 0 || b.0[3] > 0);
+    let premultiplied =
+        |[r, g, b, a]: [u8; 4]| [r, g, b, 255].map(|c| f64::from(c) * f64::from(a) / 255.0);
+    let inked = a
+        .pixels()
+        .zip(b.pixels())
+        .filter(|(a, b)| a.0[3] > 0 || b.0[3] > 0);
     let (mut sum, mut count) = (0.0, 0.0);
     for (a, b) in inked {
         let pairs = premultiplied(a.0).into_iter().zip(premultiplied(b.0));

@@ -38,7 +38,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// A running `floatup serve`, on a free port of loopback unless told otherwise.
 pub(crate) struct Service {
-    child: Child,
+    child: Running,
     /// `127.0.0.1:port`.
     pub(crate) address: String,
     log: Option<JoinHandle<String>>,
@@ -46,7 +46,11 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Self {
-        let listen = if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let listen = if args.contains(&"--listen") {
+            &[][..]
+        } else {
+            &["--listen", "127.0.0.1:0"]
+        };
         let mut child = floatup()
             .current_dir(folder)
             .args(listen)
@@ -77,7 +81,11 @@ impl Service {
                 panic!("no address: {}", log.join().expect("the log is read"));
             }
         };
-        Self { child, address, log: Some(log) }
+        Self {
+            child: Running(child),
+            address,
+            log: Some(log),
+        }
     }
 
     /// `http://127.0.0.1:port` and a path.
@@ -94,22 +102,46 @@ impl Service {
     pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         self.signal("INT");
         let status = wait(&mut self.child);
-        let log = self.log.take().expect("it is taken once").join().expect("the log is read");
+        let log = self
+            .log
+            .take()
+            .expect("it is taken once")
+            .join()
+            .expect("the log is read");
         (status, log)
     }
 }
 
-impl Drop for Service {
+/// A child that doesn't outlive a test that fails.
+pub(crate) struct Running(pub(crate) Child);
+
+impl std::ops::Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         // It has ended already, or a test has failed.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
 /// Sends a signal by name to a child of this test.
 pub(crate) fn send_signal(child: &Child, signal: &str) {
-    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    let sent = Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status();
     assert!(sent.expect("kill runs").success());
 }
 
@@ -129,22 +161,38 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
 /// One HTTP/1.1 request on a connection of its own; the status and the body.
 pub(crate) fn http(address: &str, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = std::net::TcpStream::connect(address).expect("the service is there");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a time-out is set");
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a time-out is set");
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(&[head.as_bytes(), body].concat()).expect("it takes a request");
+    stream
+        .write_all(&[head.as_bytes(), body].concat())
+        .expect("it takes a request");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("it answers");
-    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("headers end");
+    let end = answer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("headers end");
     let head = String::from_utf8_lossy(&answer[..end]);
-    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .expect("a status");
     (status, answer[end + 4..].to_vec())
 }
 
 /// Publishes one payload to a topic of the cache `video`.
 pub(crate) fn publish(address: &str, topic: &str, payload: &str) {
-    let (status, body) = http(address, "POST", &format!("/topics/video/{topic}"), payload.as_bytes());
+    let (status, body) = http(
+        address,
+        "POST",
+        &format!("/topics/video/{topic}"),
+        payload.as_bytes(),
+    );
     assert_eq!(status, 204, "{}", String::from_utf8_lossy(&body));
 }

@@ -11,25 +11,53 @@ fn tool(name: &str) -> Command {
 }
 
 fn output(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}: apt-get install ffmpeg"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}: apt-get install ffmpeg"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
 /// How many frames a decoder gets out of the first video stream.
 pub(crate) fn frame_count(path: &Path) -> u64 {
-    let count = ["-select_streams", "v:0", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"];
+    let count = [
+        "-select_streams",
+        "v:0",
+        "-count_frames",
+        "-show_entries",
+        "stream=nb_read_frames",
+        "-of",
+        "csv=p=0",
+    ];
     let text = output(tool("ffprobe").args(count).arg(path));
     let text = String::from_utf8(text).unwrap();
-    text.trim().trim_end_matches(',').parse().unwrap_or_else(|e| panic!("{}: {text:?}: {e}", path.display()))
+    text.trim()
+        .trim_end_matches(',')
+        .parse()
+        .unwrap_or_else(|e| panic!("{}: {text:?}: {e}", path.display()))
 }
 
 /// Entries of the first video stream, comma-separated, in ffprobe's own order.
 pub(crate) fn stream(path: &Path, entries: &str) -> String {
     let entries = format!("stream={entries}");
-    let show = ["-select_streams", "v:0", "-show_entries", &entries, "-of", "csv=p=0"];
+    let show = [
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        &entries,
+        "-of",
+        "csv=p=0",
+    ];
     let text = output(tool("ffprobe").args(show).arg(path));
-    String::from_utf8(text).unwrap().trim().trim_end_matches(',').to_owned()
+    String::from_utf8(text)
+        .unwrap()
+        .trim()
+        .trim_end_matches(',')
+        .to_owned()
 }
 
 /// Frames decoded to straight RGBA: all, or those that further arguments of ffmpeg leave.
