@@ -394,10 +394,6 @@ impl fmt::Debug for Frame {
 }
 
 /// One pixel from premultiplied to straight alpha.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "c <= a, so the quotient is at most 255"
-)]
 fn straight([r, g, b, a]: [u8; 4]) -> [u8; 4] {
     let divide = |c: u8| ((u32::from(c) * 510 + u32::from(a)) / (2 * u32::from(a))).min(255) as u8;
     match a {

@@ -84,8 +84,9 @@ impl Look {
         let mut fonts = self.fonts.clone();
         if !emoji.clone().all(|emoji| fonts.has(emoji)) {
             let system = SYSTEM_FONTS.iter().find_map(|path| fs::read(path).ok());
-            // One without bitmaps is of no use, but no reason to stop: the substitute is.
-            drop(system.map(|font| fonts.push(font)));
+            if let Some(Err(error)) = system.map(|font| fonts.push(font)) {
+                tracing::warn!("the system's emoji font is of no use: {error}");
+            }
         }
         let sheet = SpriteSheet::new(&fonts, self.motion.font_size_px(), emoji)?;
         for missing in sheet.substituted() {

@@ -78,10 +78,6 @@ fn low(word: u64) -> u32 {
     word as u32
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "32 bits are left after the shift"
-)]
 fn high(word: u64) -> u32 {
     (word >> 32) as u32
 }

@@ -38,7 +38,12 @@ const HOLD: Duration = Duration::from_secs(60);
 
 impl Source {
     /// Follows the topic for as long as the future is kept, from what is published next on.
-    pub async fn follow(self, palette: &Palette, metrics: &ChannelMetrics, deliver: impl Fn(Cue)) {
+    pub async fn follow(
+        self,
+        palette: &Palette,
+        metrics: &ChannelMetrics,
+        deliver: impl Fn(Cue),
+    ) -> ! {
         match self {
             Self::Embedded(broker, name) => {
                 embedded(&broker, &name, palette, metrics, deliver).await
@@ -54,7 +59,7 @@ async fn embedded(
     palette: &Palette,
     metrics: &ChannelMetrics,
     deliver: impl Fn(Cue),
-) {
+) -> ! {
     let mut cursor = broker.latest(name);
     loop {
         let events = match broker.next(name, cursor, HOLD).await {

@@ -248,7 +248,7 @@ fn ratio(num: u32, den: u32) -> Result<ffmpeg::Rational> {
     ))
 }
 
-/// R'G'B' to Y'CbCr of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in
+/// Straight RGB to YCbCr of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in
 /// 16.16 fixed point. A chroma sample is the mean of its 2x2 pixels weighted by alpha, so that the
 /// colour of what is clear does not bleed into what is not.
 fn yuva420(video: &mut frame::Video, pixels: &[[u8; 4]], (width, height): (usize, usize)) {

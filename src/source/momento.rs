@@ -3,7 +3,7 @@
 //! The API is that of Momento's documentation (Topics, HTTP API reference), which the embedded
 //! server speaks too.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rand::RngExt as _;
@@ -161,7 +161,7 @@ impl Momento {
         palette: &Palette,
         metrics: &ChannelMetrics,
         deliver: impl Fn(Cue),
-    ) {
+    ) -> ! {
         let (mut sequence, mut page) = (0, 0);
         let mut token = None;
         let mut backoff = Backoff::default();
@@ -169,7 +169,7 @@ impl Momento {
             if token.is_none() {
                 token = self.token().await;
             }
-            let asked = Instant::now();
+            let asked = tokio::time::Instant::now();
             let answer = match self.poll(sequence, page, token.as_deref()).await {
                 Ok(answer) => answer,
                 Err(error) => {

@@ -245,6 +245,10 @@ async fn collect_complaints(page: &Page, complaints: &Arc<Mutex<Vec<String>>>) {
     });
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where Chromium is belongs to the machine, not to floatup's settings"
+)]
 fn executable() -> PathBuf {
     if let Some(path) = std::env::var_os("CHROMIUM") {
         return path.into();

@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{ChildStdout, Stdio};
 
-use crate::floatup::{Running, Service, floatup, http, publish, run, send_signal, stderr, wait};
+use crate::floatup::{
+    Running, Service, floatup, http, publish, run, send_signal, stderr, until, wait,
+};
 
 const LOG: &str =
     "{\"at_ms\":0,\"reaction\":\"heart\"}\n{\"at_ms\":150,\"reaction\":\"100\",\"count\":3}\n";
@@ -403,10 +405,7 @@ fn a_still_shows_what_was_published() {
     assert!(still().pixels().all(|p| p.0 == [0; 4]));
     publish(&service.address, "demo", "heart");
     publish(&service.address, "demo", "nothing of the palette");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while still().pixels().all(|p| p.0 == [0; 4]) {
-        assert!(std::time::Instant::now() < deadline, "no heart");
-    }
+    until("a heart", || still().pixels().any(|p| p.0 != [0; 4]));
     let metrics = String::from_utf8(http(&service.address, "GET", "/metrics", b"").1).unwrap();
     assert!(metrics.contains("outcome=\"accepted\"} 1"), "{metrics}");
     assert!(metrics.contains("outcome=\"unknown\"} 1"), "{metrics}");
@@ -525,13 +524,11 @@ fn a_recording_is_whole_when_the_service_ends() {
     let service = Service::start(folder.path(), &args);
     publish(&service.address, "demo", "heart");
     let raw = folder.path().join("live.rgba");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while fs::metadata(&raw).unwrap().len() < 20 * 160 * 90 * 4 {
-        assert!(std::time::Instant::now() < deadline);
-    }
+    let bytes = || fs::metadata(&raw).unwrap().len();
+    until("20 frames", || bytes() >= 20 * 160 * 90 * 4);
     let (status, log) = service.stop();
     assert_eq!(status.code(), Some(0), "{log}");
-    let bytes = fs::metadata(&raw).unwrap().len();
+    let bytes = bytes();
     assert_eq!(bytes % (160 * 90 * 4), 0);
     for output in outputs.iter().filter(|name| !name.ends_with("rgba")) {
         let frames = crate::media::frame_count(&folder.path().join(output));

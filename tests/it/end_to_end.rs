@@ -1,7 +1,6 @@
 //! The main job: a click in the page, and the same emoji at the same place everywhere.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use floatup::emoji::EmojiFonts;
@@ -15,7 +14,7 @@ use floatup::sprite::SpriteSheet;
 use image::RgbaImage;
 
 use crate::chromium::{Chromium, Tab};
-use crate::floatup::{Running, Service, floatup, http, send_signal, wait};
+use crate::floatup::{Running, Service, floatup, http, send_signal, until, wait};
 use crate::media::decode_rgba;
 
 const WIDTH: u32 = 1280;
@@ -142,17 +141,13 @@ const CANVAS_IS_INKED: &str = "(() => {
 
 /// Waits until the viewer page and the pipe both wait for an item.
 fn until_two_polls_wait(service: &Service) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
+    until("two polls wait", || {
         let metrics = String::from_utf8(http(&service.address, "GET", "/metrics", b"").1).unwrap();
         let waiting = metrics
             .lines()
             .find_map(|line| line.strip_prefix("floatup_polls_waiting "));
-        if waiting.is_some_and(|count| count.trim() == "2") {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{metrics}");
-    }
+        waiting.is_some_and(|count| count.trim() == "2")
+    });
 }
 
 /// The last item of the topic, which must be `text`.
@@ -269,7 +264,7 @@ impl Flight {
             difference,
             ..
         } = fit;
-        println!("{what}: {off_px:+.2} px off, {difference:.1} levels from {likest}");
+        eprintln!("{what}: {off_px:+.2} px off, {difference:.1} levels from {likest}");
         assert!(
             fit.is_the_same(),
             "{what}: {off_px} px off, {difference} levels from {likest}"

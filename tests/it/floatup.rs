@@ -74,12 +74,9 @@ impl Service {
             }
             log
         });
-        let address = match address.recv_timeout(DEADLINE) {
-            Ok(address) => address,
-            Err(_) => {
-                child.kill().expect("it is ours");
-                panic!("no address: {}", log.join().expect("the log is read"));
-            }
+        let Ok(address) = address.recv_timeout(DEADLINE) else {
+            child.kill().expect("it is ours");
+            panic!("no address: {}", log.join().expect("the log is read"));
         };
         Self {
             child: Running(child),
@@ -147,15 +144,28 @@ pub(crate) fn send_signal(child: &Child, signal: &str) {
 
 /// Waits for a child, up to the deadline.
 pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until("the process ends", || {
+        status = child.try_wait().expect("it is ours");
+        status.is_some()
+    });
+    status.expect("it has one")
+}
+
+/// Waits for a condition, up to the deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is how a test without tokio waits for a condition"
+)]
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
-    while begun.elapsed() < DEADLINE {
-        if let Some(status) = child.try_wait().expect("it is ours") {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    while !condition() {
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "not within {DEADLINE:?}: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
     }
-    child.kill().expect("it is ours");
-    panic!("it did not end within {DEADLINE:?}");
 }
 
 /// One HTTP/1.1 request on a connection of its own; the status and the body.

@@ -143,7 +143,8 @@ fn is_word(c: char) -> bool {
 fn mentions(code: &str, name: &str) -> bool {
     code.match_indices(name).any(|(at, _)| {
         let after = &code[at + name.len()..];
-        !code[..at].ends_with(is_word) && !(name.ends_with(is_word) && after.starts_with(is_word))
+        let ends = !name.ends_with(is_word) || !after.starts_with(is_word);
+        ends && !code[..at].ends_with(is_word)
     })
 }
 

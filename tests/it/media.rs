@@ -41,25 +41,6 @@ pub(crate) fn frame_count(path: &Path) -> u64 {
         .unwrap_or_else(|e| panic!("{}: {text:?}: {e}", path.display()))
 }
 
-/// Entries of the first video stream, comma-separated, in ffprobe's own order.
-pub(crate) fn stream(path: &Path, entries: &str) -> String {
-    let entries = format!("stream={entries}");
-    let show = [
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        &entries,
-        "-of",
-        "csv=p=0",
-    ];
-    let text = output(tool("ffprobe").args(show).arg(path));
-    String::from_utf8(text)
-        .unwrap()
-        .trim()
-        .trim_end_matches(',')
-        .to_owned()
-}
-
 /// Frames decoded to straight RGBA: all, or those that further arguments of ffmpeg leave.
 pub(crate) fn decode_rgba(path: &Path, arguments: &[&str]) -> Vec<u8> {
     let mut command = tool("ffmpeg");
