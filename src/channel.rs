@@ -26,6 +26,7 @@ pub struct Channel {
     overflow: Overflow,
     started: Instant,
     metrics: ChannelMetrics,
+    substituted: u64,
     /// Locked for a spawn or for one frame's placements, never while pixels are drawn.
     stage: Mutex<OnStage>,
     /// For stills, one at a time. The frame loop has a painter of its own.
@@ -55,8 +56,10 @@ impl Channel {
             sprites_max: picture.sprites_max,
             overflow: picture.overflow,
         });
+        let substituted = sheet.substituted().len() as u64;
         let painter = Painter::new(sheet, picture.size);
         Ok(Self {
+            substituted,
             rate: picture.rate,
             overflow: picture.overflow,
             started: now(),
@@ -68,6 +71,12 @@ impl Channel {
             still: Mutex::new(painter.clone()),
             loop_painter: Mutex::new(Some(painter)),
         })
+    }
+
+    /// How many emoji of the palette no font has.
+    #[must_use]
+    pub fn substituted(&self) -> u64 {
+        self.substituted
     }
 
     /// Puts a cue on stage, in the frame that is next.
@@ -107,7 +116,7 @@ impl Channel {
     /// An output that is slow delays the next frame but loses none: frames that are late follow
     /// one another without pause until the clock is caught up.
     ///
-    /// Outputs are finished in any case.
+    /// An output that fails is given up; the others go on. All are finished in any case.
     ///
     /// # Errors
     /// The first output that can't be written or finished.
@@ -119,7 +128,7 @@ impl Channel {
         let last = frames.map(|frames| first.saturating_add(frames));
         let mut result = Ok(());
         let mut index = first;
-        while last.is_none_or(|last| index < last) && !outputs.is_empty() && result.is_ok() {
+        while last.is_none_or(|last| index < last) && !outputs.is_empty() {
             let pts = self.rate.pts(index);
             if stop.wait_until(self.started + pts) {
                 break;
@@ -139,7 +148,11 @@ impl Channel {
                 match output.write(frame) {
                     Ok(Flow::Open) => open.push(output),
                     Ok(Flow::Closed) => result = result.and(output.finish()),
-                    Err(error) => result = result.and(Err(error)),
+                    Err(error) => {
+                        // Said now, since the service may go on for days.
+                        tracing::error!("{error:#}");
+                        result = result.and(Err(error));
+                    }
                 }
             }
             outputs = open;

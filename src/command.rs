@@ -6,10 +6,19 @@ mod render;
 mod serve;
 mod still;
 
-use anyhow::{Context, Result};
-use tokio::runtime::Runtime;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::{Context, Result, anyhow, bail};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::channel::{Channel, Stop};
 use crate::config::Command;
+use crate::output::Output;
+
+/// How long outputs may take to write the last frame and their ends, once asked to.
+const FINISH_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs one command to its end.
 ///
@@ -35,6 +44,46 @@ fn tell(text: &str) -> Result<()> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("cannot write to stdout")
+}
+
+/// A frame loop on a thread of its own.
+struct FrameLoop {
+    stop: Arc<Stop>,
+    done: oneshot::Receiver<Result<()>>,
+}
+
+impl FrameLoop {
+    fn start(channel: Arc<Channel>, outputs: Vec<Output>, frames: Option<u64>) -> Result<Self> {
+        let stop = Arc::new(Stop::default());
+        let (tell, done) = oneshot::channel();
+        let stopped = Arc::clone(&stop);
+        let run = move || {
+            // Nobody waits for it any more when the process is about to end anyway.
+            drop(tell.send(channel.run(outputs, frames, &stopped)));
+        };
+        let thread = std::thread::Builder::new().name("frames".into()).spawn(run);
+        drop(thread.context("cannot start a thread")?);
+        Ok(Self { stop, done })
+    }
+
+    /// Resolves when the loop has ended by itself.
+    async fn ended(&mut self) -> Result<()> {
+        (&mut self.done)
+            .await
+            .unwrap_or_else(|_| Err(anyhow!("the frame loop panicked")))
+    }
+
+    /// Ends the loop, the last frame whole and every file finished.
+    async fn finish(mut self) -> Result<()> {
+        self.stop.stop();
+        match tokio::time::timeout(FINISH_GRACE, self.ended()).await {
+            Ok(result) => result,
+            Err(_) => bail!(
+                "an output took nothing for {} s, so its last frame may be cut off",
+                FINISH_GRACE.as_secs()
+            ),
+        }
+    }
 }
 
 fn runtime() -> Result<Runtime> {

@@ -44,7 +44,6 @@ pub struct Metrics {
     frames_rendered: Family<ChannelLabel, Counter>,
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
-    output_bytes: Family<OutputLabel, Counter>,
     source_reconnects: Family<ChannelLabel, Counter>,
     source_gap_items: Family<ChannelLabel, Counter>,
     registry: Registry,
@@ -115,11 +114,6 @@ struct DropLabel {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutputLabel {
-    output: String,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -145,7 +139,6 @@ impl Metrics {
             frames_rendered: Family::default(),
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
-            output_bytes: Family::default(),
             source_reconnects: Family::default(),
             source_gap_items: Family::default(),
             registry: Registry::with_prefix("floatup"),
@@ -180,14 +173,6 @@ impl Metrics {
             source_reconnects: self.source_reconnects.get_or_create_owned(&label),
             source_gap_items: self.source_gap_items.get_or_create_owned(&label),
         }
-    }
-
-    /// Bytes that the output of this name has taken; the name must come from the settings.
-    #[must_use]
-    pub fn output_bytes(&self, output: &str) -> Counter {
-        self.output_bytes.get_or_create_owned(&OutputLabel {
-            output: output.into(),
-        })
     }
 
     /// All figures, in the text format that [`CONTENT_TYPE`] names.
@@ -269,11 +254,6 @@ impl Metrics {
             "frame_render_seconds",
             "Time to draw one frame",
             self.frame_render_seconds.clone(),
-        );
-        r.register(
-            "output_bytes",
-            "Bytes that an output has taken",
-            self.output_bytes.clone(),
         );
         r.register(
             "source_reconnects",

@@ -8,7 +8,9 @@ pub mod still;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+#[cfg(feature = "ffmpeg")]
+use anyhow::Context;
+use anyhow::{Result, bail};
 
 use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::{asked_to_end, runtime};
-use crate::channel::{Channel, Stop};
+use super::{FrameLoop, asked_to_end, runtime};
+use crate::channel::Channel;
 use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
@@ -33,20 +33,22 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
 
     let metrics = Metrics::new().channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics.clone())?);
-    let stop = Arc::new(Stop::default());
     let runtime = runtime()?;
     let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
     runtime.spawn(async move {
+        let deliver = |cue| stage.deliver(&cue);
         Source::Momento(source)
-            .follow(&palette, &metrics, |cue| stage.deliver(&cue))
+            .follow(&palette, &metrics, deliver)
             .await;
     });
-    let asked = Arc::clone(&stop);
-    runtime.spawn(async move {
-        asked_to_end().await;
-        asked.stop();
+    let mut frames = FrameLoop::start(channel, vec![output], job.frames)?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = frames.ended() => return result,
+            () = asked_to_end() => {}
+        }
+        frames.finish().await
     });
-    let result = channel.run(vec![output], job.frames, &stop);
     // Nothing that the source still does matters.
     runtime.shutdown_background();
     result

@@ -1,16 +1,17 @@
 //! `floatup serve`: topics, pages, and the channels that draw them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
-use super::{asked_to_end, runtime};
-use crate::channel::{Channel, Stop};
+use super::{FrameLoop, asked_to_end, runtime};
+use crate::channel::Channel;
 use crate::config::{ChannelConfig, Serve};
+use crate::frame::PixelFormat;
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Output, Spec, Target};
@@ -31,6 +32,9 @@ pub(super) fn run(job: Serve) -> Result<()> {
             Channel::new(config, look, metrics.channel(&config.name)).map(Arc::new)
         })
         .collect::<Result<Vec<_>>>()?;
+    for channel in &channels {
+        metrics.glyphs_substituted.inc_by(channel.substituted());
+    }
 
     let runtime = runtime()?;
     let listener = runtime
@@ -42,8 +46,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
             )
         })?;
     let address = listener.local_addr().context("cannot listen")?;
-    let stop = Arc::new(Stop::default());
-    let recording = record(&job, &channels, &stop)?;
+    let recording = record(&job, &channels)?;
 
     for (config, channel) in job.channels.iter().zip(&channels) {
         let topic = TopicName::new(&config.cache, &config.topic)?;
@@ -77,12 +80,10 @@ pub(super) fn run(job: Serve) -> Result<()> {
     };
     announce(address, &job.channels);
     let served = runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
-    stop.stop();
-    let recorded = recording.map_or(Ok(()), |thread| {
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(anyhow!("the frame loop panicked")))
-    });
+    let recorded = match recording {
+        Some(recording) => runtime.block_on(recording.finish()),
+        None => Ok(()),
+    };
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.context("the server failed")?;
     recorded
@@ -117,30 +118,20 @@ fn key(job: &Serve) -> Result<Key> {
 }
 
 /// The frame loop that writes the first channel's recordings, if there are any.
-fn record(
-    job: &Serve,
-    channels: &[Arc<Channel>],
-    stop: &Arc<Stop>,
-) -> Result<Option<JoinHandle<Result<()>>>> {
+fn record(job: &Serve, channels: &[Arc<Channel>]) -> Result<Option<FrameLoop>> {
     let picture = &job.channels[0].picture;
     let spec = Spec {
         size: picture.size,
         rate: picture.rate,
         alpha: picture.alpha,
-        format: Default::default(),
+        format: PixelFormat::default(),
     };
-    let outputs = job
-        .outputs
-        .iter()
-        .map(|path| Output::open(&Target::new(path.as_os_str()), spec));
-    let outputs = outputs.collect::<Result<Vec<_>>>()?;
+    let open = |path: &PathBuf| Output::open(&Target::new(path.as_os_str()), spec);
+    let outputs = job.outputs.iter().map(open).collect::<Result<Vec<_>>>()?;
     if outputs.is_empty() {
         return Ok(None);
     }
-    let (channel, stop) = (Arc::clone(&channels[0]), Arc::clone(stop));
-    let run = move || channel.run(outputs, None, &stop);
-    let thread = std::thread::Builder::new().name("frames".into()).spawn(run);
-    Ok(Some(thread.context("cannot start a thread")?))
+    FrameLoop::start(Arc::clone(&channels[0]), outputs, None).map(Some)
 }
 
 fn stills(configs: &[ChannelConfig], channels: &[Arc<Channel>]) -> Stills {

@@ -282,6 +282,21 @@ fn a_missing_glyph_is_substituted_and_logged() {
 }
 
 #[test]
+fn a_missing_glyph_of_a_palette_is_counted() {
+    let folder = folder();
+    let settings = "[palette]\nheart = \"❤️\"\nmine = \"\\uE000\"\n";
+    fs::write(folder.path().join("settings.toml"), settings).unwrap();
+    let service = Service::start(folder.path(), &["--config", "settings.toml"]);
+    let metrics = String::from_utf8(http(&service.address, "GET", "/metrics", b"").1).unwrap();
+    assert!(
+        metrics.contains("\nfloatup_glyphs_substituted_total 1\n"),
+        "{metrics}"
+    );
+    let (_, log) = service.stop();
+    assert!(log.contains("no glyph for"), "{log}");
+}
+
+#[test]
 fn a_full_disk_is_said_and_a_closed_stdout_is_the_end() {
     let folder = folder();
     for ending in endings() {
@@ -474,6 +489,19 @@ fn a_pipe_writes_whole_frames_until_its_reader_or_a_signal_ends_it() {
 }
 
 #[test]
+fn a_reader_that_takes_nothing_does_not_keep_a_pipe_from_ending() {
+    let folder = folder();
+    let service = Service::start(folder.path(), &[]);
+    let mut stuck = pipe(&service.address, &[]);
+    let mut reader = stuck.stdout.take().unwrap();
+    reader.read_exact(&mut [0; 4]).unwrap();
+    send_signal(&stuck, "TERM");
+    // It can't end well: a frame that nobody takes can't be written whole.
+    assert_eq!(wait(&mut stuck).code(), Some(1));
+    service.stop();
+}
+
+#[test]
 fn a_pipe_shows_reactions_and_comes_back_when_the_service_does() {
     const FRAME: usize = 320 * 180 * 4;
     let folder = folder();
@@ -508,6 +536,45 @@ fn a_pipe_shows_reactions_and_comes_back_when_the_service_does() {
     drop(reader);
     assert_eq!(wait(&mut piped).code(), Some(0));
     service.stop();
+}
+
+#[test]
+fn the_readmes_picture_is_what_its_command_draws() {
+    let folder = folder();
+    let picture = |name: &str| crate::tree::root().join("docs").join(name);
+    let scene = picture("picture.json");
+    let args = ["frame", scene.to_str().unwrap(), "picture.png"];
+    assert!(run(folder.path(), &args).status.success());
+    let drawn = image::open(folder.path().join("picture.png")).unwrap();
+    let shown = image::open(picture("picture.png")).unwrap();
+    assert!(drawn == shown, "docs/picture.png is out of date");
+}
+
+#[test]
+fn a_recording_that_fails_is_said_and_the_service_goes_on() {
+    let folder = folder();
+    symlink("/dev/full", folder.path().join("full.rgba")).unwrap();
+    let args = [
+        "--size",
+        "64x64",
+        "--output",
+        "full.rgba",
+        "--output",
+        "good.rgba",
+    ];
+    let service = Service::start(folder.path(), &args);
+    let good = folder.path().join("good.rgba");
+    until("ten frames", || {
+        fs::metadata(&good).unwrap().len() > 10 * 64 * 64 * 4
+    });
+    assert_eq!(http(&service.address, "GET", "/readyz", b"").0, 200);
+    let (status, log) = service.stop();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("cannot write to full.rgba: No space left on device"),
+        "{log}"
+    );
+    assert_eq!(fs::metadata(&good).unwrap().len() % (64 * 64 * 4), 0);
 }
 
 #[test]
