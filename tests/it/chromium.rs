@@ -254,8 +254,19 @@ fn executable() -> PathBuf {
         return path.into();
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("chromium"))
-        .find(|file| file.is_file())
-        .expect("no chromium in PATH: apt-get install chromium, or name one in CHROMIUM")
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    [
+        "chromium",
+        "chromium-browser",
+        "google-chrome-stable",
+        "google-chrome",
+    ]
+    .iter()
+    .find_map(|name| {
+        folders
+            .iter()
+            .map(|f| f.join(name))
+            .find(|file| file.is_file())
+    })
+    .expect("no Chromium in PATH: apt-get install chromium, or name one in CHROMIUM")
 }
