@@ -11,7 +11,7 @@ pub use momento::Momento;
 
 use crate::metrics::Channel as ChannelMetrics;
 use crate::reaction::{Palette, Reaction};
-use crate::topic::{Broker, Event, TopicName, Value};
+use crate::topic::{Broker, Cursor, Event, TopicName, Value};
 
 /// What a source delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub enum Source {
 
 /// How long one wait for the embedded broker lasts; any length will do.
 const HOLD: Duration = Duration::from_secs(60);
+
+/// How long to wait before asking a full broker again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Source {
     /// Follows the topic for as long as the future is kept, from what is published next on.
@@ -61,15 +64,20 @@ async fn embedded(
     deliver: impl Fn(Cue),
 ) -> ! {
     let mut cursor = broker.latest(name);
+    let mut told = false;
     loop {
+        let before = cursor;
         let events = match broker.next(name, cursor, HOLD).await {
             Ok((events, next)) => {
                 cursor = next;
+                told = false;
                 events
             }
             Err(error) => {
-                tracing::warn!("topic {name}: {error}");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("topic {name}: {error}; waiting for a place");
+                }
+                tokio::time::sleep(FULL_PAUSE).await;
                 continue;
             }
         };
@@ -87,20 +95,31 @@ async fn embedded(
                     }
                 }
                 Event::Gap {
-                    last_sequence,
                     new_sequence,
+                    new_page,
                     ..
                 } => {
-                    report_gap(&name.to_string(), metrics, last_sequence, new_sequence);
+                    let next = Cursor {
+                        page: new_page,
+                        sequence: new_sequence,
+                    };
+                    report_gap(name, metrics, before, next);
                 }
             }
         }
     }
 }
 
-/// Items between the last that was had and the next; unknown after a reset counts as none.
-fn report_gap(topic: &str, metrics: &ChannelMetrics, last_sequence: u64, new_sequence: u64) {
-    let lost = new_sequence.saturating_sub(last_sequence.saturating_add(1));
+/// Counts the items between the one that was expected and the one that comes. Of a topic that was
+/// reset, only those of its new page are known to be missing.
+fn report_gap(topic: &TopicName, metrics: &ChannelMetrics, expected: Cursor, next: Cursor) {
+    let was_reset = expected.page != 0 && next.page != expected.page;
+    let first = if was_reset { 1 } else { expected.sequence };
+    let lost = next.sequence.saturating_sub(first);
     metrics.source_gap_items.inc_by(lost);
-    tracing::warn!("topic {topic}: {lost} items lost; goes on at {new_sequence}");
+    if was_reset {
+        tracing::warn!("topic {topic} was reset, with {lost} items lost since");
+    } else {
+        tracing::warn!("topic {topic}: {lost} items lost");
+    }
 }

@@ -10,11 +10,12 @@ use rand::RngExt as _;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
+use tokio::time::{Instant, sleep};
 
 use super::{Cue, report_gap};
 use crate::metrics::Channel as ChannelMetrics;
 use crate::reaction::Palette;
-use crate::topic::TopicName;
+use crate::topic::{Cursor, TopicName};
 
 /// A poll without an answer for this long is on a connection that died unnoticed. The embedded
 /// server answers within 25 s; how long the real one holds a poll is not documented.
@@ -22,14 +23,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pauses between attempts double from the first to the last, each cut at random by up to half.
+/// Pauses between attempts double from the first to the last, each cut at random by up to half,
+/// so that the clients of a server that comes back don't all come at once.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// The longest pause that a server may ask for.
+/// The longest pause that a server may ask for by a number of seconds. A date as `Retry-After` is not read.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// An empty answer sooner than this is not a long poll's, and is not repeated at once.
+/// An answer that brings nothing new sooner than this is not a long poll's, and the next poll
+/// waits this long.
 const HELD_AT_LEAST: Duration = Duration::from_millis(500);
+
+/// A poll that fails after it was held this long was with a server that works: proxies end polls
+/// that are idle. The next pause is the shortest again.
+const HELD_WELL: Duration = Duration::from_secs(5);
 
 /// At most this many bytes of one answer are read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -82,13 +89,13 @@ enum PollError {
     TooLong,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Answer {
-    #[serde(default)]
-    items: Vec<AnswerItem>,
+    items: Option<Vec<AnswerItem>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// Members that are not known, such as heartbeats, are passed over.
+#[derive(Debug, Deserialize)]
 struct AnswerItem {
     item: Option<TopicItem>,
     discontinuity: Option<Discontinuity>,
@@ -98,24 +105,17 @@ struct AnswerItem {
 struct TopicItem {
     topic_sequence_number: u64,
     /// Older servers leave it out.
+    sequence_page: Option<u64>,
+    /// Of any shape, so that one odd item doesn't stop the topic for good.
     #[serde(default)]
-    sequence_page: u64,
-    #[serde(default)]
-    value: TopicValue,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct TopicValue {
-    text: Option<String>,
+    value: serde_json::Value,
 }
 
 #[derive(Debug, Deserialize)]
 struct Discontinuity {
-    #[serde(default)]
-    last_topic_sequence: u64,
     new_topic_sequence: u64,
-    #[serde(default)]
-    new_sequence_page: u64,
+    /// Older servers leave it out.
+    new_sequence_page: Option<u64>,
 }
 
 impl Momento {
@@ -162,126 +162,177 @@ impl Momento {
         metrics: &ChannelMetrics,
         deliver: impl Fn(Cue),
     ) -> ! {
-        let (mut sequence, mut page) = (0, 0);
+        let mut place = Cursor::default();
         let mut token = None;
-        let mut backoff = Backoff::default();
+        let mut trouble = Trouble::default();
         loop {
-            if token.is_none() {
-                token = self.token().await;
-            }
-            let asked = tokio::time::Instant::now();
-            let answer = match self.poll(sequence, page, token.as_deref()).await {
-                Ok(answer) => answer,
+            let asked = Instant::now();
+            match self.poll(place, &mut token).await {
+                Ok(answer) => {
+                    if trouble.end() {
+                        tracing::info!("{}: connected again", self.topic);
+                    }
+                    let before = place;
+                    for item in answer.items.unwrap_or_default() {
+                        place = self.take(item, place, palette, metrics, &deliver);
+                    }
+                    if place == before && asked.elapsed() < HELD_AT_LEAST {
+                        sleep(HELD_AT_LEAST).await;
+                    }
+                }
                 Err(error) => {
-                    if backoff.attempts == 0 {
-                        tracing::warn!("{}: {error}; trying again", self.topic);
+                    if trouble.is_new() {
                         metrics.source_reconnects.inc();
                     }
-                    let mut pause = backoff.pause(&mut rand::rng());
-                    if let PollError::Status {
-                        status,
-                        retry_after,
-                        ..
-                    } = error
-                    {
-                        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-                            token = None;
-                        }
-                        pause =
-                            retry_after.map_or(pause, |asked| asked.clamp(pause, RETRY_AFTER_MAX));
+                    if trouble.is_news(error.to_string()) {
+                        tracing::warn!("{}: {error}; trying again", self.topic);
                     }
-                    tokio::time::sleep(pause).await;
-                    continue;
-                }
-            };
-            if backoff.attempts > 0 {
-                tracing::info!("{}: connected again", self.topic);
-                backoff = Backoff::default();
-            }
-            if answer.items.is_empty() && asked.elapsed() < HELD_AT_LEAST {
-                tokio::time::sleep(HELD_AT_LEAST).await;
-            }
-            for AnswerItem {
-                item,
-                discontinuity,
-            } in answer.items
-            {
-                if let Some(gap) = discontinuity {
-                    // With nothing had before, it only says where the topic is.
-                    if sequence > 0 {
-                        report_gap(
-                            &self.name.to_string(),
-                            metrics,
-                            gap.last_topic_sequence,
-                            gap.new_topic_sequence,
-                        );
+                    if error.is_refused_token() {
+                        token = None;
                     }
-                    (sequence, page) = (gap.new_topic_sequence, gap.new_sequence_page);
-                }
-                if let Some(item) = item {
-                    let number = item.topic_sequence_number;
-                    (sequence, page) = (number.saturating_add(1), item.sequence_page);
-                    if let Some(Ok(reactions)) = item.value.text.map(|text| palette.decode(&text)) {
-                        deliver(Cue {
-                            page,
-                            sequence: number,
-                            reactions,
-                        });
-                    }
+                    let pause = trouble.pause(asked.elapsed(), &mut rand::rng());
+                    sleep(error.pause(pause)).await;
                 }
             }
         }
     }
 
+    /// Delivers what an item asks for, and gives the place after it.
+    fn take(
+        &self,
+        AnswerItem {
+            item,
+            discontinuity,
+        }: AnswerItem,
+        mut place: Cursor,
+        palette: &Palette,
+        metrics: &ChannelMetrics,
+        deliver: impl Fn(Cue),
+    ) -> Cursor {
+        if let Some(gap) = discontinuity {
+            let next = Cursor {
+                page: known(gap.new_sequence_page).unwrap_or(place.page),
+                sequence: gap.new_topic_sequence,
+            };
+            // With nothing had before, it only says where the topic is.
+            if place.sequence > 0 {
+                report_gap(&self.name, metrics, place, next);
+            }
+            place = next;
+        }
+        let Some(item) = item else { return place };
+        let sequence = item.topic_sequence_number;
+        let page = known(item.sequence_page);
+        // Without a page, a number that is had already may be that of a topic that was reset.
+        if page == Some(place.page) && sequence < place.sequence {
+            return place;
+        }
+        let page = page.unwrap_or(place.page);
+        let text = item.value.get("text").and_then(serde_json::Value::as_str);
+        if let Some(Ok(reactions)) = text.map(|text| palette.decode(text)) {
+            deliver(Cue {
+                page,
+                sequence,
+                reactions,
+            });
+        }
+        Cursor {
+            page,
+            sequence: sequence.saturating_add(1),
+        }
+    }
+
+    /// Asks for what comes at `place`, with a token. `token` is what was had before: `None` before
+    /// the first poll, `Some(None)` if there is none to be had, which an open endpoint takes too.
     async fn poll(
         &self,
-        sequence: u64,
-        page: u64,
-        token: Option<&str>,
+        place: Cursor,
+        token: &mut Option<Option<String>>,
     ) -> Result<Answer, PollError> {
+        let token = match token {
+            Some(token) => token,
+            None => token.insert(self.token().await?),
+        };
         let mut request = self.client.get(self.topic.clone());
-        if sequence > 0 {
-            request = request.query(&[("sequence_number", sequence), ("sequence_page", page)]);
+        if place.sequence > 0 {
+            request = request.query(&[
+                ("sequence_number", place.sequence),
+                ("sequence_page", place.page),
+            ]);
         }
         if let Some(token) = token {
-            request = request.header(AUTHORIZATION, token);
+            request = request.header(AUTHORIZATION, token.as_str());
         }
         let mut response = request.send().await?;
         let status = response.status();
         if status == StatusCode::NO_CONTENT {
-            return Ok(Answer { items: Vec::new() });
+            return Ok(Answer::default());
         }
         let body = read(&mut response).await?;
         if status.is_success() {
             return Ok(serde_json::from_slice(&body)?);
         }
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
-        let retry_after = retry_after
-            .and_then(|seconds| seconds.parse().ok())
-            .map(Duration::from_secs);
-        Err(PollError::Status {
-            status,
-            message: message(&body),
-            retry_after,
-        })
+        Err(refusal(&response, &body))
     }
 
-    /// The token to send; `None` if there is none to be had, which an open endpoint takes too.
-    async fn token(&self) -> Option<String> {
+    /// The token to send.
+    ///
+    /// # Errors
+    /// The endpoint can't be reached. One that answers, but with no token, may be open.
+    async fn token(&self) -> Result<Option<String>, PollError> {
         let url = match &self.token {
-            TokenSource::Given(token) => return Some(token.clone()),
-            TokenSource::Vended(url) => url.clone(),
+            TokenSource::Given(token) => return Ok(Some(token.clone())),
+            TokenSource::Vended(url) => url,
         };
         let id = format!("floatup-{:016x}", rand::random::<u64>());
         let request = serde_json::json!({ "playerId": id, "streamId": self.name.topic() });
-        let mut response = self.client.post(url).json(&request).send().await.ok()?;
-        let body = read(&mut response).await.ok()?;
-        let vended: serde_json::Value = serde_json::from_slice(&body).ok()?;
-        Some(vended.get("token")?.as_str()?.to_owned())
+        let sent = self.client.post(url.clone()).json(&request).send();
+        let mut response = sent.await?;
+        let body = read(&mut response).await?;
+        if !response.status().is_success() {
+            let refusal = refusal(&response, &body);
+            tracing::warn!("{url}: {refusal}; going on without a token");
+            return Ok(None);
+        }
+        let vended: Option<Vended> = serde_json::from_slice(&body).ok();
+        if vended.is_none() {
+            tracing::warn!("{url}: answered without a token; going on without one");
+        }
+        Ok(vended.map(|vended| vended.token))
     }
+}
+
+#[derive(Deserialize)]
+struct Vended {
+    token: String,
+}
+
+impl PollError {
+    fn is_refused_token(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
+                ..
+            }
+        )
+    }
+
+    /// The pause that the server asks for, if it is longer than ours.
+    fn pause(&self, ours: Duration) -> Duration {
+        match self {
+            Self::Status {
+                retry_after: Some(asked),
+                ..
+            } => ours.max(RETRY_AFTER_MAX.min(*asked)),
+            _ => ours,
+        }
+    }
+}
+
+/// A page that an answer names; 0 stands for none.
+fn known(page: Option<u64>) -> Option<u64> {
+    page.filter(|&page| page > 0)
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -305,6 +356,20 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, PollError> {
     Ok(body)
 }
 
+fn refusal(response: &Response, body: &[u8]) -> PollError {
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    PollError::Status {
+        status: response.status(),
+        message: message(body),
+        retry_after: retry_after
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs),
+    }
+}
+
 /// The message of an error answer, for the log: its JSON's, else its text's beginning.
 fn message(body: &[u8]) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
@@ -320,16 +385,85 @@ fn message(body: &[u8]) -> String {
     }
 }
 
+/// Failed polls in a row.
 #[derive(Debug, Default)]
-struct Backoff {
+struct Trouble {
+    /// How far the pause has grown.
     attempts: u32,
+    /// What was said about it last; empty while all is well.
+    told: String,
 }
 
-impl Backoff {
-    fn pause(&mut self, rng: &mut impl rand::Rng) -> Duration {
+impl Trouble {
+    fn is_new(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Whether this has yet to be said: a server that is away for an hour is one line in the log.
+    fn is_news(&mut self, error: String) -> bool {
+        let news = self.told != error;
+        self.told = error;
+        news
+    }
+
+    /// How long to wait, after a poll that failed when it had been held for some time.
+    fn pause(&mut self, held: Duration, rng: &mut impl rand::Rng) -> Duration {
+        if held >= HELD_WELL {
+            self.attempts = 0;
+        }
         let (first, last) = BACKOFF;
         let pause = first.saturating_mul(1 << self.attempts.min(16)).min(last);
         self.attempts = self.attempts.saturating_add(1);
         pause.mul_f64(rng.random_range(0.5..=1.0))
+    }
+
+    /// A poll was answered; whether there was trouble.
+    fn end(&mut self) -> bool {
+        !std::mem::take(self).told.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_last_and_start_anew_after_a_poll_that_was_held() {
+        let mut trouble = Trouble::default();
+        let mut pause = |held| trouble.pause(Duration::from_secs(held), &mut rand::rng());
+        for full_ms in [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000] {
+            let full = Duration::from_millis(full_ms);
+            let pause = pause(0);
+            assert!((full / 2..=full).contains(&pause), "{pause:?} of {full:?}");
+        }
+        assert!(pause(60) <= BACKOFF.0);
+        assert!(pause(0) > BACKOFF.0 / 2, "and grow again");
+        for _ in 0..40 {
+            assert!(pause(0) <= BACKOFF.1);
+        }
+    }
+
+    #[test]
+    fn each_trouble_is_said_once() {
+        let mut trouble = Trouble::default();
+        assert!(!trouble.end() && trouble.is_new());
+        let said =
+            ["away", "away", "refused", "refused", "away"].map(|e| trouble.is_news(e.into()));
+        assert_eq!(said, [true, false, true, false, true]);
+        assert!(!trouble.is_new() && trouble.end());
+        assert!(trouble.is_new() && trouble.is_news("away".into()));
+    }
+
+    #[test]
+    fn a_server_may_ask_for_a_longer_pause_within_reason() {
+        let asked = |seconds| {
+            let error = PollError::Status {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                message: String::new(),
+                retry_after: Some(Duration::from_secs(seconds)),
+            };
+            error.pause(Duration::from_secs(2)).as_secs()
+        };
+        assert_eq!([0, 2, 7, 60, 86_400].map(asked), [2, 2, 7, 60, 60]);
     }
 }

@@ -40,7 +40,13 @@ impl Server {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Service)) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::on(any, change).await
+    }
+
+    /// One on a port that was another's before.
+    pub(crate) async fn on(address: SocketAddr, change: impl FnOnce(&mut Service)) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let mut service = service(address);
         change(&mut service);

@@ -16,10 +16,12 @@ mod events;
 mod fuzz_corpus;
 mod layers;
 mod limits;
+
 mod pages;
 mod protocol;
 mod settings;
 mod setup;
+mod source;
 mod tokens;
 mod tutorial;
 mod vending;
