@@ -57,10 +57,12 @@ impl Look {
                 )
             }
         };
-        let mut motion = Motion::from_css(&stylesheet).context(name)?;
-        if let Some(px) = font_size_px {
-            motion = motion.with_font_size(px);
-        }
+        // Pages are to have the font size that was asked for as well: it is part of the place.
+        let stylesheet = match font_size_px {
+            Some(px) => format!("{stylesheet}\n.animated-emoji {{ font-size: {px}px; }}\n").into(),
+            None => stylesheet,
+        };
+        let motion = Motion::from_css(&stylesheet).context(name)?;
         let mut fonts = EmojiFonts::bundled();
         if let Some(path) = emoji_font {
             let font = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -75,7 +75,7 @@ impl std::fmt::Debug for TokenSource {
 /// Why a poll brought nothing.
 #[derive(Debug, thiserror::Error)]
 enum PollError {
-    #[error("{0}")]
+    #[error("{}", causes(.0))]
     Transport(#[from] reqwest::Error),
     #[error("answered {status}{message}")]
     Status {
@@ -333,6 +333,18 @@ impl PollError {
 /// A page that an answer names; 0 stands for none.
 fn known(page: Option<u64>) -> Option<u64> {
     page.filter(|&page| page > 0)
+}
+
+/// An error and what caused it, in one line; `reqwest` itself tells only the first.
+fn causes(error: &reqwest::Error) -> String {
+    let mut line = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let separator = if line.is_empty() { "" } else { ": " };
+        line += &format!("{separator}{error}");
+        cause = error.source();
+    }
+    line
 }
 
 fn is_loopback(url: &Url) -> bool {

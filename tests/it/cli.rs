@@ -6,6 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{ChildStdout, Stdio};
 
+use floatup::motion::Motion;
+
 use crate::floatup::{
     Running, Service, floatup, http, publish, run, send_signal, stderr, until, wait,
 };
@@ -424,6 +426,22 @@ fn a_still_shows_what_was_published() {
     let metrics = String::from_utf8(http(&service.address, "GET", "/metrics", b"").1).unwrap();
     assert!(metrics.contains("outcome=\"accepted\"} 1"), "{metrics}");
     assert!(metrics.contains("outcome=\"unknown\"} 1"), "{metrics}");
+    service.stop();
+}
+
+#[test]
+fn pages_get_the_stylesheet_that_the_renderer_draws_with() {
+    let folder = folder();
+    let css = include_str!("../../assets/overlay.css").replace("20px", "90px");
+    fs::write(folder.path().join("mine.css"), &css).unwrap();
+    let args = ["--css", "mine.css", "--font-size", "64.5"];
+    let service = Service::start(folder.path(), &args);
+    let (status, served) = http(&service.address, "GET", "/assets/overlay.css", b"");
+    let served = String::from_utf8(served).unwrap();
+    assert_eq!(status, 200);
+    assert!(served.starts_with(&css), "{served}");
+    let motion = Motion::from_css(&served).unwrap();
+    assert!((motion.font_size_px() - 64.5).abs() < 1e-9);
     service.stop();
 }
 
