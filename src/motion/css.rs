@@ -47,8 +47,8 @@ pub(super) fn parse(stylesheet: &str) -> Result<Motion, CssError> {
         rule_at: None,
         keyframes: Vec::new(),
     };
-    let mut rules = StyleSheetParser::new(&mut input, &mut sheet);
-    while let Some(rule) = rules.next() {
+    let rules = StyleSheetParser::new(&mut input, &mut sheet);
+    for rule in rules {
         rule.map_err(|(error, _, at)| explain(error, at))?;
     }
     sheet.into_motion()
@@ -379,8 +379,8 @@ impl<'i> AtRuleParser<'i> for Sheet {
         };
         let mut frames = Vec::new();
         let mut parser = KeyframeRules;
-        let mut rules = StyleSheetParser::new(input, &mut parser);
-        while let Some(rule) = rules.next() {
+        let rules = StyleSheetParser::new(input, &mut parser);
+        for rule in rules {
             frames.push(rule.map_err(|(error, _, at)| custom(explain(error, at)))?);
         }
         self.keyframes.push(ParsedKeyframes { name, frames });
