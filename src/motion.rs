@@ -78,7 +78,7 @@ impl Motion {
         if age >= self.lifetime() {
             return None;
         }
-        let progress = self.timing.progress(age.as_secs_f64() * 1_000.0);
+        let progress = self.timing.progress(age.as_secs_f64());
         let bottom = self.bottom.at(progress);
         let transform = self.transform.at(progress);
         let em = self.font_size_px;
@@ -123,8 +123,10 @@ enum Direction {
 impl Timing {
     /// The share of the keyframes passed at an age before the end, or `None` where the animation
     /// has no effect yet (CSS Animations 1, 3.9 and 4.3).
-    fn progress(&self, age_ms: f64) -> Option<f64> {
-        let active = (age_ms - self.delay_ms) / self.duration_ms;
+    ///
+    /// In seconds, as Chromium divides: at the edge of a step the last bit decides.
+    fn progress(&self, age_s: f64) -> Option<f64> {
+        let active = (age_s - self.delay_ms / 1_000.0) / (self.duration_ms / 1_000.0);
         if active < 0.0 && !self.fills_backwards {
             return None;
         }
@@ -376,6 +378,41 @@ mod tests {
         assert!(near(pose(css, 240).bottom_px, 0.0));
         assert!(near(pose(css, 260).bottom_px, 50.0));
         assert!(near(pose(css, 750).bottom_px, 150.0));
+    }
+
+    #[test]
+    fn a_value_that_a_beginning_leaves_out_has_that_keyframes_easing() {
+        let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k 1s linear } \
+            @keyframes k { 0% { bottom: 0; animation-timing-function: step-end } \
+              100% { bottom: 200px; opacity: 0 } }";
+        assert!(near(pose(css, 990).opacity, 1.0));
+    }
+
+    #[test]
+    fn keyframes_at_one_offset_with_different_easing_make_a_jump() {
+        let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k 1s linear } \
+            @keyframes k { 50% { bottom: 100px; animation-timing-function: ease-in } \
+              50% { bottom: 600px } 50% { bottom: 700px } to { bottom: 800px } }";
+        assert!(near(pose(css, 250).bottom_px, 50.0));
+        assert!(near(pose(css, 500).bottom_px, 700.0) && near(pose(css, 750).bottom_px, 750.0));
+    }
+
+    #[test]
+    fn opacity_is_brought_into_range_after_interpolation() {
+        let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k 1s linear } \
+            @keyframes k { from { opacity: 150% } to { opacity: -1 } }";
+        assert!(near(pose(css, 0).opacity, 1.0) && near(pose(css, 400).opacity, 0.5));
+        assert!(near(pose(css, 900).opacity, 0.0));
+    }
+
+    #[test]
+    fn the_last_moment_belongs_to_the_last_iteration() {
+        let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k .3s linear 3 } \
+            @keyframes k { from { bottom: 0 } to { bottom: 100px } }";
+        let motion = Motion::from_css(css).unwrap();
+        let last = motion.lifetime() - Duration::from_nanos(1);
+        let pose = motion.pose(last, 1.0, (1.0, 1.0)).expect("alive");
+        assert!((pose.bottom_px - 100.0).abs() < 1e-3, "{pose:?}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Placements and a sprite sheet to pixels: the only door to them.
 //!
 //! The second of a browser's two stages (the first is [`sprite`](crate::sprite)): each upright
-//! layer goes through one affine matrix, bilinear with float weights and clamped edges, times a
-//! one-pixel coverage ramp along the rotated rectangle's edges, times opacity, source-over.
+//! layer goes through one affine matrix, bilinear with float weights and clamped edges, times the
+//! share of the pixel that the rotated rectangle covers, times opacity, source-over.
 //! Layout positions are whole pixels, as a browser paints them; only the transform is finer.
 
 mod blend;
+mod outline;
 
 use crate::frame::{Frame, Size};
 use crate::motion::Pose;

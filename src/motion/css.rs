@@ -131,6 +131,15 @@ struct ParsedKeyframe {
     declarations: Vec<Declaration>,
 }
 
+impl ParsedKeyframe {
+    fn easing(&self) -> Option<Easing> {
+        self.declarations.iter().rev().find_map(|d| match d {
+            Declaration::Easing(easing) => Some(*easing),
+            _ => None,
+        })
+    }
+}
+
 struct Sheet {
     style: Style,
     rule_at: Option<SourceLocation>,
@@ -158,14 +167,15 @@ impl Sheet {
         if animation.duration_ms <= 0.0 {
             return Err(CssError::new(
                 *name_at,
-                "the animation's duration is 0; expected a time such as 2s",
+                "the animation's duration is 0 or less; expected a time such as 2s",
             ));
         }
         let Some(keyframes) = self.keyframes.iter().rev().find(|k| k.name == *name) else {
             return Err(CssError::new(*name_at, format!("no @keyframes {name}")));
         };
         let easing = animation.easing;
-        let opacity = track(keyframes, easing, opacity.unwrap_or(1.0), |d| match d {
+        let opacity = opacity.unwrap_or(1.0).clamp(0.0, 1.0);
+        let opacity = track(keyframes, easing, opacity, |d| match d {
             Declaration::Opacity(opacity) => Some(*opacity),
             _ => None,
         });
@@ -193,7 +203,7 @@ impl Sheet {
                 format!(".{CLASS} has no font-size in px"),
             ));
         };
-        Ok(Motion {
+        let motion = Motion {
             font_size_px,
             timing: Timing {
                 duration_ms: animation.duration_ms,
@@ -205,12 +215,20 @@ impl Sheet {
             bottom: bottoms,
             opacity,
             transform,
-        })
+        };
+        if motion.lifetime().is_zero() {
+            let message = "the animation is over before it begins; expected a delay of more than \
+                           minus all its iterations";
+            return Err(CssError::new(*name_at, message));
+        }
+        Ok(motion)
     }
 }
 
-/// One property's keyframes: those that name it, by offset, the later declaration winning; where
-/// 0 % or 100 % is missing, the property's own value stands in (CSS Animations 1, 3).
+/// One property's keyframes: those that name it, by offset. Of those with the same offset and
+/// easing the last wins; with other easings both stay, and the value jumps there. Where
+/// 0 % or 100 % is missing, the property's own value stands in (CSS Animations 1, 3), with the
+/// easing of a keyframe that is there for other properties.
 fn track<T: Clone>(
     keyframes: &ParsedKeyframes,
     default_easing: Easing,
@@ -222,13 +240,9 @@ fn track<T: Clone>(
         let Some(value) = frame.declarations.iter().rev().find_map(&pick) else {
             continue;
         };
-        let easing = frame.declarations.iter().rev().find_map(|d| match d {
-            Declaration::Easing(easing) => Some(*easing),
-            _ => None,
-        });
+        let easing = frame.easing().unwrap_or(default_easing);
         for &offset in &frame.offsets {
-            frames.retain(|k| (k.offset - offset).abs() > f64::EPSILON);
-            let easing = easing.unwrap_or(default_easing);
+            frames.retain(|k| k.easing != easing || (k.offset - offset).abs() > f64::EPSILON);
             frames.push(Keyframe {
                 offset,
                 value: value.clone(),
@@ -237,10 +251,16 @@ fn track<T: Clone>(
         }
     }
     frames.sort_by(|a, b| a.offset.total_cmp(&b.offset));
-    let implied = |offset| Keyframe {
-        offset,
-        value: base.clone(),
-        easing: default_easing,
+    let implied = |offset: f64| {
+        let at_offset = |frame: &&ParsedKeyframe| frame.offsets.contains(&offset);
+        let frame = keyframes.frames.iter().rev().find(at_offset);
+        Keyframe {
+            offset,
+            value: base.clone(),
+            easing: frame
+                .and_then(ParsedKeyframe::easing)
+                .unwrap_or(default_easing),
+        }
     };
     if frames.first().is_some_and(|k| k.offset > 0.0) {
         frames.insert(0, implied(0.0));
@@ -658,6 +678,9 @@ fn keyword<T: Copy>(input: &mut Parser<'_>, property: &str, words: &[(&str, T)])
     )
 }
 
+/// Greater numbers are refused, so that every pose is finite.
+const NUMBER_MAX: f64 = 1e6;
+
 /// A number with its unit: lower case, `%` for a percentage, empty for a bare number.
 ///
 /// The number is read again from the text, since the tokenizer keeps only an `f32` of it.
@@ -671,10 +694,15 @@ fn numeric(input: &mut Parser<'_>, wanted: &str) -> Parsed<(f64, String)> {
         _ => return refuse(at, format!("expected {wanted}")),
     };
     let text = input.slice_from(start);
-    let exact = text
-        .get(..text.len() - unit.len())
-        .and_then(|number| number.parse().ok());
-    Ok((exact.unwrap_or(f64::from(rough)), unit))
+    // A unit is longer than its text where that holds a NUL, which is read as U+FFFD.
+    let end = text.len().checked_sub(unit.len());
+    let exact = end.and_then(|end| text.get(..end)?.parse().ok());
+    let number: f64 = exact.unwrap_or(f64::from(rough));
+    if number.abs() > NUMBER_MAX {
+        let message = format!("expected {wanted}, and no number beyond {NUMBER_MAX}");
+        return refuse(at, message);
+    }
+    Ok((number, unit))
 }
 
 fn length_percentage(input: &mut Parser<'_>, property: &str) -> Parsed<LengthPercentage> {
@@ -694,12 +722,13 @@ fn length_percentage(input: &mut Parser<'_>, property: &str) -> Parsed<LengthPer
     }
 }
 
+/// Not brought into range: that is done after interpolation.
 fn opacity(input: &mut Parser<'_>) -> Parsed<f64> {
     const WANTED: &str = "opacity: a number from 0 to 1, or a percentage";
     let at = next_location(input);
     match numeric(input, WANTED)? {
-        (number, unit) if unit.is_empty() => Ok(number.clamp(0.0, 1.0)),
-        (number, unit) if unit == "%" => Ok((number / 100.0).clamp(0.0, 1.0)),
+        (number, unit) if unit.is_empty() => Ok(number),
+        (number, unit) if unit == "%" => Ok(number / 100.0),
         _ => refuse(at, format!("expected {WANTED}")),
     }
 }
@@ -1014,6 +1043,36 @@ mod tests {
             39,
             "same functions",
         );
+    }
+
+    #[test]
+    fn numbers_that_no_pose_can_bear_are_refused() {
+        check(
+            ".animated-emoji { bottom: 1e999px }",
+            1,
+            27,
+            "no number beyond 1000000",
+        );
+        check(
+            ".animated-emoji { bottom: -1e7% }",
+            1,
+            27,
+            "no number beyond 1000000",
+        );
+        check(
+            "@keyframes k { to { transform: scale(1e300) } }",
+            1,
+            38,
+            "no number beyond",
+        );
+        // A NUL is read as U+FFFD, which is longer than it.
+        check(".animated-emoji { bottom: 1\0 }", 1, 27, "px or em");
+    }
+
+    #[test]
+    fn an_animation_that_never_shows_is_refused() {
+        let css = ".animated-emoji { bottom: 0; font-size: 9px; animation: k 1s -2s 2 } @keyframes k { to { bottom: 1px } }";
+        check(css, 1, 57, "over before it begins");
     }
 
     #[test]

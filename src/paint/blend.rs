@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::outline::Outline;
 use crate::frame::{Frame, Size};
 use crate::sprite::Layer;
 
@@ -13,7 +14,8 @@ pub(super) fn composite(frame: &mut Frame, layer: &Layer, matrix: [f64; 6], opac
     let Some(inverse) = Inverse::new(matrix).filter(|_| opacity >= 1.0) else {
         return;
     };
-    let (columns, rows) = bounds(matrix, layer, frame.size());
+    let outline = Outline::new(matrix, float(layer.width), float(layer.height));
+    let (columns, rows) = bounds(&outline, frame.size());
     if columns.is_empty() {
         return;
     }
@@ -24,7 +26,7 @@ pub(super) fn composite(frame: &mut Frame, layer: &Layer, matrix: [f64; 6], opac
         let row = &mut line[columns.clone()];
         for (x, pixel) in columns.clone().zip(row) {
             let (u, v) = inverse.layer_point(x, y);
-            let share = nearest(opacity * texels.coverage(u, v));
+            let share = nearest(opacity * outline.coverage(float(x) + 0.5, float(y) + 0.5));
             if share > 0 {
                 over(pixel, texels.sample(u, v), share);
             }
@@ -32,18 +34,16 @@ pub(super) fn composite(frame: &mut Frame, layer: &Layer, matrix: [f64; 6], opac
     }
 }
 
-/// The pixels under the layer's four corners: columns and rows, both empty if it is off the frame.
-fn bounds([a, b, c, d, e, f]: [f64; 6], layer: &Layer, size: Size) -> (Range<usize>, Range<usize>) {
-    let (w, h) = (float(layer.width), float(layer.height));
-    let range = |origin: f64, along_x: f64, along_y: f64, side: u32| {
-        let corners = [0.0, along_x, along_y, along_x + along_y].map(|offset| origin + offset);
+/// The pixels between the outline's corners: columns and rows, both empty if it is off the frame.
+fn bounds(outline: &Outline, size: Size) -> (Range<usize>, Range<usize>) {
+    let range = |corners: [f64; 4], side: u32| {
         let first = corners.into_iter().fold(f64::INFINITY, f64::min).floor();
         let last = corners.into_iter().fold(f64::NEG_INFINITY, f64::max).ceil();
         let side = f64::from(side);
         index(first.clamp(0.0, side))..index(last.clamp(0.0, side))
     };
-    let columns = range(e, a * w, c * h, size.width());
-    let rows = range(f, b * w, d * h, size.height());
+    let columns = range(outline.corners().map(|(x, _)| x), size.width());
+    let rows = range(outline.corners().map(|(_, y)| y), size.height());
     if columns.is_empty() || rows.is_empty() {
         (0..0, 0..0)
     } else {
@@ -83,15 +83,6 @@ impl<'a> Texels<'a> {
             width: float(layer.width),
             height: float(layer.height),
         }
-    }
-
-    /// The share of a pixel that the layer's rectangle covers, `0.0..=1.0`: a ramp one pixel wide
-    /// along each edge.
-    fn coverage(&self, u: f64, v: f64) -> f64 {
-        let ramp = |before: f64, after: f64| {
-            (before + 0.5).clamp(0.0, 1.0) * (after + 0.5).clamp(0.0, 1.0)
-        };
-        ramp(u, self.width - u) * ramp(v, self.height - v)
     }
 
     /// Bilinear between the four nearest texels, edges clamped, to the nearest level.

@@ -9,10 +9,12 @@ mod media;
 mod tree;
 
 mod access;
+mod any_input;
 mod broker;
 mod cli;
 mod end_to_end;
 mod events;
+mod fidelity;
 mod fuzz_corpus;
 mod layers;
 mod limits;
