@@ -16,7 +16,7 @@ mod events;
 mod fuzz_corpus;
 mod layers;
 mod limits;
-
+mod outputs;
 mod pages;
 mod protocol;
 mod settings;
