@@ -9,7 +9,7 @@ use ffmpeg_next::{
 };
 
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Alpha, Frame, FrameBytes, PixelFormat};
+use crate::frame::{Frame, FrameBytes, PixelFormat};
 
 /// How one kind of file is made.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +105,6 @@ const SLICED_SIDE_MIN: u32 = 64;
 pub struct Video {
     name: String,
     bytes: FrameBytes,
-    alpha: Alpha,
     layout: Layout,
     encoder: encoder::Video,
     container: format::context::Output,
@@ -172,7 +171,6 @@ impl Video {
         Ok(Self {
             name: name.into(),
             bytes: FrameBytes::new(spec.size, spec.alpha, recipe.layout.source()),
-            alpha: spec.alpha,
             layout: recipe.layout,
             encoder,
             container,
@@ -200,7 +198,7 @@ impl Video {
             }
             Layout::Yuva420 => {
                 let (pixels, _) = bytes.as_chunks::<4>();
-                yuva420(&mut video, pixels, (width, height), self.alpha);
+                yuva420(&mut video, pixels, (width, height));
             }
         }
         video.set_pts(Some(self.next));
@@ -275,14 +273,9 @@ fn ratio(num: u32, den: u32) -> Result<ffmpeg::Rational> {
 }
 
 /// R′G′B′ to `Y′CbCr` of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in
-/// 16.16 fixed point. A chroma sample is the mean of its 2x2 pixels; of straight ones weighted by
-/// alpha, so that the colour of what is clear does not bleed into what is not.
-fn yuva420(
-    video: &mut frame::Video,
-    pixels: &[[u8; 4]],
-    (width, height): (usize, usize),
-    alpha_of: Alpha,
-) {
+/// 16.16 fixed point. A chroma sample is the mean of its 2x2 pixels weighted by alpha, so that the
+/// colour of what is clear does not bleed into what is not.
+fn yuva420(video: &mut frame::Video, pixels: &[[u8; 4]], (width, height): (usize, usize)) {
     let (luma, alpha) = (video.stride(0), video.stride(3));
     for (y, line) in pixels.chunks(width).enumerate() {
         for (out, [r, g, b, _]) in video.data_mut(0)[y * luma..].iter_mut().zip(line) {
@@ -299,10 +292,6 @@ fn yuva420(
             for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let (y, x) = ((2 * y + dy).min(height - 1), (2 * x + dx).min(width - 1));
                 let [r, g, b, a] = pixels[y * width + x].map(i64::from);
-                let a = match alpha_of {
-                    Alpha::Straight => a,
-                    Alpha::Premultiplied => 1,
-                };
                 sum = [sum[0] + r * a, sum[1] + g * a, sum[2] + b * a];
                 weight += a;
             }
