@@ -1,9 +1,12 @@
-//! Video files with alpha, through the system's FFmpeg libraries.
+//! Video files with alpha, through the system's `FFmpeg` libraries.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use ffmpeg_next::{self as ffmpeg, Dictionary, Packet, codec, color, encoder, format, frame};
+use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::{
+    self as ffmpeg, Dictionary, Error, Packet, codec, color, encoder, format, frame,
+};
 
 use super::{Flow, Spec, cannot_write};
 use crate::frame::{Frame, FrameBytes, PixelFormat};
@@ -28,7 +31,7 @@ enum Layout {
     Yuva420,
 }
 
-/// The lossless ones are what OBS Studio and FFmpeg read back exactly.
+/// The lossless ones are what OBS Studio and `FFmpeg` read back exactly.
 const RECIPES: &[Recipe] = &[
     Recipe {
         ending: "mov",
@@ -42,7 +45,12 @@ const RECIPES: &[Recipe] = &[
         container: "matroska",
         encoder: "ffv1",
         layout: Layout::Packed(PixelFormat::Bgra),
-        options: &[("level", "3"), ("slices", "16"), ("slicecrc", "1")],
+        options: &[
+            ("level", "3"),
+            ("slices", "16"),
+            ("slicecrc", "1"),
+            ("threads", "auto"),
+        ],
     },
     Recipe {
         ending: "webm",
@@ -55,6 +63,7 @@ const RECIPES: &[Recipe] = &[
             ("deadline", "realtime"),
             ("cpu-used", "6"),
             ("row-mt", "1"),
+            ("threads", "auto"),
             // Alternate reference frames and alpha exclude each other in libvpx's wrapper.
             ("auto-alt-ref", "0"),
         ],
@@ -87,6 +96,10 @@ impl Recipe {
         RECIPES.iter().map(|recipe| recipe.ending)
     }
 }
+
+/// A picture with a shorter side is cut into as few slices as FFV1 takes by itself: it has no room
+/// for many.
+const SLICED_SIDE_MIN: u32 = 64;
 
 /// A video file that is being written.
 pub struct Video {
@@ -140,7 +153,13 @@ impl Video {
         if global_header {
             video.set_flags(codec::Flags::GLOBAL_HEADER);
         }
-        let options: Dictionary<'_> = recipe.options.iter().copied().collect();
+        let sliced = spec.size.width().min(spec.size.height()) >= SLICED_SIDE_MIN;
+        let options: Dictionary<'_> = recipe
+            .options
+            .iter()
+            .copied()
+            .filter(|(name, _)| sliced || *name != "slices")
+            .collect();
         let encoder = video
             .open_with(options)
             .with_context(|| format!("encoder {}", recipe.encoder))?;
@@ -201,7 +220,13 @@ impl Video {
 
     fn drain(&mut self) -> Result<()> {
         let mut packet = Packet::empty();
-        while self.encoder.receive_packet(&mut packet).is_ok() {
+        loop {
+            match self.encoder.receive_packet(&mut packet) {
+                Ok(()) => {}
+                // It wants another frame, or has had the last.
+                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return Ok(()),
+                Err(error) => return Err(error).with_context(|| self.trouble()),
+            }
             packet.set_stream(0);
             packet.set_duration(1);
             let stream_base = self
@@ -213,7 +238,6 @@ impl Video {
                 .write_interleaved(&mut self.container)
                 .with_context(|| self.trouble())?;
         }
-        Ok(())
     }
 
     fn trouble(&self) -> String {
@@ -248,7 +272,7 @@ fn ratio(num: u32, den: u32) -> Result<ffmpeg::Rational> {
     ))
 }
 
-/// Straight RGB to YCbCr of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in
+/// R′G′B′ to `Y′CbCr` of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in
 /// 16.16 fixed point. A chroma sample is the mean of its 2x2 pixels weighted by alpha, so that the
 /// colour of what is clear does not bleed into what is not.
 fn yuva420(video: &mut frame::Video, pixels: &[[u8; 4]], (width, height): (usize, usize)) {

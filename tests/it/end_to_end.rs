@@ -116,10 +116,7 @@ async fn a_click_floats_the_same_emoji_on_both_pages_in_the_still_and_in_the_fra
     assert!(wait(&mut ffmpeg).success());
     service.stop();
     // Six frames of each 30: a flight has ten of them.
-    let decoded = decode_rgba(
-        &movie,
-        &["-vf", "select=not(mod(n\\,6))", "-vsync", "passthrough"],
-    );
+    let decoded = decode_rgba(&movie, &["-vf", "select=not(mod(n\\,6))"]);
     let frame_bytes = (WIDTH * HEIGHT * 4) as usize;
     let mut frames = decoded
         .chunks_exact(frame_bytes)

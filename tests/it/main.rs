@@ -18,7 +18,7 @@ mod fidelity;
 mod fuzz_corpus;
 mod layers;
 mod limits;
-
+mod outputs;
 mod pages;
 mod protocol;
 mod settings;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// `ffmpeg` or `ffprobe`, which must be there.
-fn tool(name: &str) -> Command {
+pub(crate) fn tool(name: &str) -> Command {
     let mut command = Command::new(name);
     command.args(["-v", "error"]).stdin(Stdio::null());
     command
@@ -41,9 +41,58 @@ pub(crate) fn frame_count(path: &Path) -> u64 {
         .unwrap_or_else(|e| panic!("{}: {text:?}: {e}", path.display()))
 }
 
+/// Entries of the first video stream, comma-separated, in ffprobe's own order.
+pub(crate) fn stream(path: &Path, entries: &str) -> String {
+    let text = show(path, &format!("stream={entries}"));
+    text.trim().trim_end_matches(',').to_owned()
+}
+
+/// Time stamp and length of each packet of the first video stream, in its time base.
+pub(crate) fn packets(path: &Path) -> Vec<(i64, i64)> {
+    let one = |line: &str| {
+        let mut numbers = line.split(',').map(|number| number.parse().unwrap());
+        (numbers.next().unwrap(), numbers.next().unwrap())
+    };
+    let text = show(path, "packet=pts,duration");
+    let lines = text.lines().map(|line| line.trim_end_matches(','));
+    lines.filter(|line| !line.is_empty()).map(one).collect()
+}
+
+/// How long the file says that it lasts, in microseconds.
+pub(crate) fn duration_us(path: &Path) -> i64 {
+    let text = show(path, "format=duration");
+    let (seconds, micros) = text.trim().split_once('.').unwrap();
+    assert_eq!(micros.len(), 6, "{text}");
+    [seconds, micros].concat().parse().unwrap()
+}
+
+fn show(path: &Path, entries: &str) -> String {
+    let show = ["-select_streams", "v:0", "-of", "csv=p=0", "-show_entries"];
+    let text = output(tool("ffprobe").args(show).arg(entries).arg(path));
+    String::from_utf8(text).unwrap()
+}
+
 /// Frames decoded to straight RGBA: all, or those that further arguments of ffmpeg leave.
 pub(crate) fn decode_rgba(path: &Path, arguments: &[&str]) -> Vec<u8> {
     let mut command = tool("ffmpeg");
     command.arg("-i").arg(path).args(arguments);
+    output(command.args([
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgba",
+        "-",
+    ]))
+}
+
+/// VP9 with alpha, which ffmpeg's own decoder doesn't read, decoded to straight RGBA.
+pub(crate) fn decode_vp9(path: &Path) -> Vec<u8> {
+    let mut command = tool("ffmpeg");
+    command.args(["-c:v", "libvpx-vp9", "-i"]).arg(path);
+    // Chroma is interpolated, and nothing is left to the conversion's fast path.
+    let convert = "scale=flags=bilinear+accurate_rnd+full_chroma_int:in_color_matrix=bt709";
+    command.args(["-fps_mode", "passthrough", "-vf", convert]);
     output(command.args(["-f", "rawvideo", "-pix_fmt", "rgba", "-"]))
 }
