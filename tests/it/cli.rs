@@ -310,7 +310,7 @@ fn a_full_disk_is_said_and_a_closed_stdout_is_the_end() {
     refused(
         folder.path(),
         &["render", "log.ndjson", "a.xyz"],
-        &["\"xyz\"; expected", "rgba", "frames-%05d.png"],
+        &["\"xyz\"", "expected", "rgba", "frames-%05d.png"],
     );
     refused(
         folder.path(),

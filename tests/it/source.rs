@@ -13,7 +13,7 @@ use floatup::topic::{Broker, Cursor, Limits, TopicName, Value};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::in_process::{DEADLINE, PAGE, Server, text, until};
@@ -67,7 +67,7 @@ struct Asked {
 struct Upstream {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
-    task: JoinHandle<()>,
+    task: AbortHandle,
 }
 
 impl Upstream {
@@ -76,7 +76,7 @@ impl Upstream {
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let script = [polls.into().into(), tokens.into().into()];
-        let task = tokio::spawn(play(listener, script, asked.clone()));
+        let task = tokio::spawn(play(listener, script, asked.clone())).abort_handle();
         Self {
             address,
             asked,
@@ -111,7 +111,7 @@ async fn play(
     listener: TcpListener,
     [mut polls, mut tokens]: [VecDeque<Play>; 2],
     asked: Arc<Mutex<Vec<Asked>>>,
-) {
+) -> ! {
     let mut held = Vec::new();
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -179,7 +179,7 @@ async fn answer(mut stream: TcpStream, play: Play) {
         Play::Endless => {
             let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"items\":[";
             stream.write_all(head).await.unwrap();
-            while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
+            while stream.write_all(&vec![b' '; 65_536]).await.is_ok() {}
         }
     }
 }
@@ -200,7 +200,7 @@ fn source(
 struct Following {
     cues: Arc<Mutex<Vec<Cue>>>,
     metrics: Channel,
-    task: JoinHandle<()>,
+    task: AbortHandle,
 }
 
 impl Following {
@@ -212,7 +212,8 @@ impl Following {
             let palette = Palette::default();
             let deliver = |cue| into.lock().unwrap().push(cue);
             source.follow(&palette, &counted, deliver).await;
-        });
+        })
+        .abort_handle();
         Self {
             cues,
             metrics,
