@@ -1,4 +1,11 @@
 //! What the real `ffprobe` and `ffmpeg` make of a file.
+#![cfg_attr(
+    not(feature = "ffmpeg"),
+    expect(
+        dead_code,
+        reason = "without libav there are fewer kinds of files to look at"
+    )
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
