@@ -6,13 +6,13 @@
 //! Transforms Level 1. Each property has keyframes of its own: one that a keyframe does not name
 //! interpolates across it.
 
-mod css;
+pub mod css;
 mod easing;
 
 use std::f64::consts::PI;
 use std::time::Duration;
 
-pub use css::CssError;
+use css::CssError;
 use easing::Easing;
 
 /// What `assets/overlay.css` says, parsed; or what the user's own stylesheet does.
@@ -44,13 +44,6 @@ impl Motion {
     /// What isn't CSS, or isn't supported, with its line and column.
     pub fn from_css(stylesheet: &str) -> Result<Self, CssError> {
         css::parse(stylesheet)
-    }
-
-    /// The same motion at another font size, in px.
-    #[must_use]
-    pub fn with_font_size(mut self, font_size_px: f64) -> Self {
-        self.font_size_px = font_size_px;
-        self
     }
 
     /// The sprite's font size in px.

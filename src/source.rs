@@ -3,11 +3,11 @@
 //! A source hands each item's reactions on the moment they arrive. There is no queue in between:
 //! what is behind it, a channel's stage, is bounded and never waits.
 
-mod momento;
+pub mod momento;
 
 use std::time::Duration;
 
-pub use momento::Momento;
+use momento::Momento;
 
 use crate::metrics::Channel as ChannelMetrics;
 use crate::reaction::{Palette, Reaction};

@@ -10,7 +10,8 @@ use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Output, Spec, Target};
-use crate::source::{Momento, Source};
+use crate::source::Source;
+use crate::source::momento::Momento;
 use crate::topic::TopicName;
 
 pub(super) fn run(job: &Pipe) -> Result<()> {

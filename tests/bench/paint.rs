@@ -8,8 +8,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use floatup::emoji::EmojiFonts;
 use floatup::frame::{Alpha, FrameBytes, PixelFormat, Size};
-use floatup::look::STYLESHEET;
-use floatup::motion::Motion;
+use floatup::look::Look;
 use floatup::paint::Painter;
 use floatup::reaction::{Emoji, Reaction};
 use floatup::sprite::SpriteSheet;
@@ -100,8 +99,10 @@ fn picture(frame: &str, font_size_px: f64, count: u32) -> (Vec<Placement>, Paint
 
 /// A stage on which so many sprites are alive at the time given with it.
 fn stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Duration, SpriteSheet) {
-    let motion = Motion::from_css(STYLESHEET).expect("invariant: the bundled stylesheet is sound");
-    let motion = motion.with_font_size(font_size_px);
+    let look = Look::load(None, None, Some(font_size_px));
+    let motion = look
+        .expect("invariant: the bundled stylesheet is sound")
+        .motion;
     let lifetime = motion.lifetime();
     let emoji = EMOJI.map(Emoji::new);
     let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, &emoji)

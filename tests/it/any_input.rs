@@ -5,7 +5,9 @@ use std::time::Duration;
 use floatup::emoji::EmojiFonts;
 use floatup::frame::Size;
 use floatup::log::{AT_MAX, entries};
-use floatup::motion::{CssError, Motion};
+use floatup::look::Look;
+use floatup::motion::Motion;
+use floatup::motion::css::CssError;
 use floatup::paint::Painter;
 use floatup::reaction::{Emoji, Palette};
 use floatup::scene::Scene;
@@ -287,8 +289,8 @@ fn check_scene(json: &[u8]) -> Result<(), TestCaseError> {
     let Ok(scene) = Scene::parse(json) else {
         return Ok(());
     };
-    let motion = Motion::from_css(floatup::look::STYLESHEET).unwrap();
-    let motion = motion.with_font_size(scene.font_size_px.unwrap_or(30.0));
+    let look = Look::load(None, None, scene.font_size_px).unwrap();
+    let motion = look.motion;
     let sheet =
         SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
     let placements: Vec<_> = scene.placements(&motion, sheet.box_size()).collect();
