@@ -174,10 +174,8 @@ pub struct PageJob {
     pub out: PathBuf,
     /// The service that the page connects to.
     pub url: reqwest::Url,
-    /// The channel that it shows.
-    pub channel: String,
-    /// The stylesheet; `None` for the one built in.
-    pub css: Option<PathBuf>,
+    /// The channel that it shows, with the stylesheet and the font size of its picture.
+    pub channel: ChannelConfig,
 }
 
 /// Why there are no settings.

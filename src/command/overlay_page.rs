@@ -9,8 +9,10 @@ use crate::look::Look;
 use crate::server::pages::standalone_overlay;
 
 pub(super) fn run(job: &PageJob) -> Result<()> {
-    let look = Look::load(job.css.as_deref(), None, None)?;
-    let page = standalone_overlay(&look.stylesheet, job.url.as_str(), &job.channel);
+    let picture = &job.channel.picture;
+    // A page is drawn with the browser's own fonts.
+    let look = Look::load(picture.css.as_deref(), None, picture.font_size_px)?;
+    let page = standalone_overlay(&look.stylesheet, job.url.as_str(), &job.channel.name);
     if job.out.as_os_str() == "-" {
         return super::tell(&page);
     }

@@ -7,7 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::config::ConfigError;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
-use crate::config::value::{BaseUrl, Name, Text, Whole};
+use crate::config::value::{BaseUrl, FontSize, Name, Text, Whole};
 use crate::frame::PixelFormat;
 
 /// What every environment variable's name begins with.
@@ -163,8 +163,13 @@ pub(super) struct PageArgs {
     #[arg(long, value_name = "URL")]
     pub url: Option<Text<BaseUrl>>,
 
-    #[command(flatten)]
-    pub look: LookKeys,
+    /// Stylesheet with the animation [default: the one built in]
+    #[arg(long, value_name = "FILE")]
+    pub css: Option<PathBuf>,
+
+    /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
+    #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]
+    pub font_size_px: Option<Text<FontSize>>,
 }
 
 /// What the environment says.

@@ -13,7 +13,7 @@ use crate::config::args::{
 };
 use crate::config::file::{self, ChannelTable, FileKeys};
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
-use crate::config::value::{Secret, Text};
+use crate::config::value::{Name, Secret, Text};
 use crate::config::{
     ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, PageJob, Picture, Pipe,
     RenderJob, SIGNING_KEY_BYTES_MIN, Serve, cache_exists,
@@ -85,19 +85,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
 
 pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
     let layers = Layers::read(&args.config, args.look, args.picture, env)?;
-    let wanted = args.channel.0;
-    let tables = &layers.file.channels;
-    let table = tables.iter().find(|table| {
-        let name = table.keys.name.as_ref();
-        name.is_some_and(|name| name.0 == wanted)
-    });
-    let mut table = table.cloned().unwrap_or_else(|| ChannelTable {
-        keys: ChannelKeys {
-            name: Some(Text(wanted)),
-            ..ChannelKeys::default()
-        },
-        ..ChannelTable::default()
-    });
+    let mut table = layers.table(args.channel);
     table.keys.cache = args.cache.or(table.keys.cache);
     let url = match args.url {
         Some(url) => url.0.0,
@@ -140,7 +128,15 @@ pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, Config
 }
 
 pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, ConfigError> {
-    let layers = Layers::read(&args.config, args.look, PictureKeys::default(), env)?;
+    let look = LookKeys {
+        css: args.css,
+        ..LookKeys::default()
+    };
+    let picture = PictureKeys {
+        font_size_px: args.font_size_px,
+        ..PictureKeys::default()
+    };
+    let layers = Layers::read(&args.config, look, picture, env)?;
     let url = match args.url {
         Some(url) => url.0.0,
         None => url_of(&layers)?,
@@ -148,8 +144,7 @@ pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, Conf
     Ok(PageJob {
         out: args.out,
         url,
-        channel: args.channel.0.0,
-        css: layers.look(LookKeys::default()).css,
+        channel: layers.channel(layers.table(args.channel)),
     })
 }
 
@@ -200,6 +195,19 @@ impl Layers {
             return vec![self.channel(ChannelTable::default())];
         }
         tables.into_iter().map(|t| self.channel(t)).collect()
+    }
+
+    /// The table of a channel, or one with nothing but its name.
+    fn table(&self, name: Text<Name>) -> ChannelTable {
+        let is_it = |table: &&ChannelTable| table.keys.name.as_ref() == Some(&name);
+        let table = self.file.channels.iter().find(is_it).cloned();
+        table.unwrap_or_else(|| ChannelTable {
+            keys: ChannelKeys {
+                name: Some(name),
+                ..ChannelKeys::default()
+            },
+            ..ChannelTable::default()
+        })
     }
 
     fn channel(&self, table: ChannelTable) -> ChannelConfig {

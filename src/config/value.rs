@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A value that a TOML string or number is parsed to, by the same `FromStr` as a flag's value.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text<T>(pub T);
 
 impl<T: FromStr> FromStr for Text<T> {
