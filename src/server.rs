@@ -39,7 +39,7 @@ use self::waiting::Waiting;
 use crate::metrics::Metrics;
 use crate::reaction::Palette;
 use crate::token::Key;
-use crate::topic::Broker;
+use crate::topic::{Broker, TopicName};
 
 /// The cache whose topics are channels' reactions, as in the tutorial.
 pub const REACTION_CACHE: &str = "video";
@@ -63,8 +63,18 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Draws one PNG, or says why it can't. It may take long: it runs on a thread for blocking work.
 pub type Still = Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
-/// The channels that can show a still, by name.
-pub type Stills = BTreeMap<String, Still>;
+/// A channel that is drawn here.
+pub struct Channel {
+    /// Where its reactions come from.
+    pub topic: TopicName,
+    /// The motion that its pages show: the text of a CSS file.
+    pub stylesheet: Arc<str>,
+    /// Its frame that is due.
+    pub still: Still,
+}
+
+/// Channels by name.
+pub type Channels = BTreeMap<String, Channel>;
 
 /// Who is let in to the topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +98,7 @@ pub struct Service {
     pub access: Access,
     /// The reactions that are sent to pages.
     pub palette: Arc<Palette>,
-    /// The motion that pages show: the text of a CSS file.
+    /// The motion that pages of no channel show: the text of a CSS file.
     pub stylesheet: Arc<str>,
     /// The topic meant by a script whose `${streamId}` was never filled in.
     pub default_topic: String,
@@ -98,10 +108,18 @@ pub struct Service {
     pub gap_cure: bool,
     /// How long a poll waits for an item; 25 s suits every known client.
     pub hold: Duration,
-    /// The channels that can show a still.
-    pub stills: Stills,
+    /// The channels that are drawn. Any other name is that of a topic of [`REACTION_CACHE`].
+    pub channels: Channels,
     /// The address listened on, for callers that don't name one in `Host`.
     pub address: SocketAddr,
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Service {
@@ -227,6 +245,7 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(pages::router(
             service.stylesheet.clone(),
             service.palette.clone(),
+            &service.channels,
         ))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpListener;
 
 use super::{FrameLoop, asked_to_end, runtime};
@@ -15,7 +16,7 @@ use crate::frame::PixelFormat;
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Output, Spec, Target};
-use crate::server::{self, Access, Service, Stills};
+use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
 use crate::source::Source;
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName};
@@ -75,7 +76,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         caches: job.caches.clone(),
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
-        stills: stills(&job.channels, &channels),
+        channels: served(&job.channels, &looks, &channels)?,
         address,
     };
     announce(address, &job.channels);
@@ -134,16 +135,23 @@ fn record(job: &Serve, channels: &[Arc<Channel>]) -> Result<Option<FrameLoop>> {
     FrameLoop::start(Arc::clone(&channels[0]), outputs, None).map(Some)
 }
 
-fn stills(configs: &[ChannelConfig], channels: &[Arc<Channel>]) -> Stills {
-    let still = |channel: &Arc<Channel>| {
+/// What the server shows of each channel.
+fn served(
+    configs: &[ChannelConfig],
+    looks: &[Look],
+    channels: &[Arc<Channel>],
+) -> Result<Channels> {
+    let channels = configs.iter().zip(looks).zip(channels);
+    let served = channels.map(|((config, look), channel)| {
         let channel = Arc::clone(channel);
-        Box::new(move || channel.still().map_err(|e| format!("{e:#}"))) as server::Still
-    };
-    configs
-        .iter()
-        .zip(channels)
-        .map(|(config, channel)| (config.name.clone(), still(channel)))
-        .collect()
+        let served = server::Channel {
+            topic: TopicName::new(&config.cache, &config.topic)?,
+            stylesheet: Arc::clone(&look.stylesheet),
+            still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),
+        };
+        Ok((config.name.clone(), served))
+    });
+    served.collect()
 }
 
 /// Addresses to open go to stderr: stdout is for frames alone.
@@ -152,12 +160,27 @@ fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
         "floatup {} is running; Ctrl-C ends it.",
         env!("CARGO_PKG_VERSION")
     );
-    for ChannelConfig { name, .. } in channels {
-        eprintln!("  viewer page     http://{address}/?videoId={name}");
+    for channel in channels {
+        let name = in_address(&channel.name);
+        // The viewer page's topics are of one cache.
+        if channel.cache == REACTION_CACHE {
+            let topic = in_address(&channel.topic);
+            eprintln!("  viewer page     http://{address}/?videoId={topic}");
+        }
         eprintln!("  browser source  http://{address}/overlay/{name}");
         eprintln!("  still           http://{address}/channels/{name}/frame.png");
     }
     eprintln!("  metrics         http://{address}/metrics");
+}
+
+/// A name as a part of an address.
+fn in_address(name: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(name, KEPT).to_string()
 }
 
 #[expect(

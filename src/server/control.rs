@@ -20,8 +20,8 @@ pub(super) async fn frame(
 ) -> Result<Response, ApiError> {
     let segments = segments(request.uri())?;
     let channel = segments.get(1).cloned().unwrap_or_default();
-    if !app.service.stills.contains_key(&channel) {
-        let known: Vec<&str> = app.service.stills.keys().map(String::as_str).collect();
+    if !app.service.channels.contains_key(&channel) {
+        let known: Vec<&str> = app.service.channels.keys().map(String::as_str).collect();
         let message = format!("no such channel; there are: {}", known.join(", "));
         return Err(ApiError::not_found("no_channel", message));
     }
@@ -33,8 +33,8 @@ pub(super) async fn frame(
     let drawn = spawn_blocking(move || {
         // Held here, since drawing goes on when the client is gone.
         let _permits = (queued, running);
-        match app.service.stills.get(&channel) {
-            Some(still) => still(),
+        match app.service.channels.get(&channel) {
+            Some(channel) => (channel.still)(),
             None => Err("the channel is gone".into()),
         }
     });

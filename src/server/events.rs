@@ -36,15 +36,18 @@ pub(super) async fn subscribe(
 ) -> Result<Response, ApiError> {
     let segments = segments(request.uri())?;
     let channel = segments.get(1).map_or("", String::as_str);
-    let name = TopicName::new(REACTION_CACHE, channel)?;
-    let exists = |cache: &String| cache == REACTION_CACHE;
+    let name = match app.service.channels.get(channel) {
+        Some(channel) => channel.topic.clone(),
+        None => TopicName::new(REACTION_CACHE, channel)?,
+    };
+    let exists = |cache: &String| cache == name.cache();
     if !app
         .service
         .caches
         .as_ref()
         .is_none_or(|caches| caches.iter().any(exists))
     {
-        let message = format!("no cache {REACTION_CACHE:?}, where channels' reactions are");
+        let message = format!("no cache {:?}, where its reactions would be", name.cache());
         return Err(ApiError::not_found("no_cache", message));
     }
     let permit = app.subscribers.clone().try_acquire_owned().map_err(|_| {

@@ -2,24 +2,27 @@
 //!
 //! Every answer carries an `ETag` and `no-cache`, so that a browser asks each time and is sent
 //! a page again only when a new version of the service, or another stylesheet, serves it.
-//! Names from outside are never put into a page: its script reads them from the address.
+//! Names from outside are never put into a page: its script reads them from the address. The names
+//! of configured channels are, percent-encoded, where a page links to its channel's stylesheet.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::reaction::Palette;
-
-/// A channel's or topic's name is at most this long, in bytes of UTF-8.
-const NAME_BYTES_MAX: usize = 256;
+use crate::server::path::parameter;
+use crate::server::{Channels, REACTION_CACHE};
+use crate::topic::TopicName;
 
 const OVERLAY_HTML: &str = include_str!("../../assets/overlay.html");
 const OVERLAY_JS: &str = include_str!("../../assets/overlay.js");
@@ -67,38 +70,48 @@ const ASSET_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The routes `/`, `/overlay/{channel}`, `/assets/…` and `/palette.json`.
 ///
-/// `stylesheet` is served as `/assets/overlay.css`; the caller has checked it. `palette` is the
-/// viewer page's allow-list, `[{"name":"heart","emoji":"❤️"},…]` in the palette's order.
+/// `palette` is the viewer page's allow-list, `[{"name":"heart","emoji":"❤️"},…]` in the palette's
+/// order. `stylesheet` is served as `/assets/overlay.css`, and a channel's own under the same
+/// address with `?channel=` and its name; the caller has checked them.
 ///
 /// `/overlay/{channel}` answers any valid name, whether or not such a channel runs: the page waits
 /// for it. An invalid name gets 400 with a line of text that says what is accepted.
-pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>) -> Router {
+pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) -> Router {
     let viewer = Page::new(VIEWER_HTML.into(), HTML, VIEWER_POLICY);
     let overlay = Page::new(OVERLAY_HTML.into(), HTML, OVERLAY_POLICY);
+    let css =
+        |text: &Arc<str>| Page::new(Bytes::copy_from_slice(text.as_bytes()), CSS, ASSET_POLICY);
+    let mut viewers = Variants::new(viewer);
+    let mut overlays = Variants::new(overlay);
+    let mut stylesheets = Variants::new(css(&stylesheet));
+    for (name, channel) in channels {
+        let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let linked = |page: &str| {
+            let html = page.replacen(STYLESHEET, &format!("{STYLESHEET}?channel={encoded}"), 1);
+            Bytes::from(html)
+        };
+        if channel.topic.cache() == REACTION_CACHE {
+            let page = Page::new(linked(VIEWER_HTML), HTML, VIEWER_POLICY);
+            viewers.add(channel.topic.topic(), page);
+        }
+        overlays.add(name, Page::new(linked(OVERLAY_HTML), HTML, OVERLAY_POLICY));
+        stylesheets.add(name, css(&channel.stylesheet));
+    }
     let overlay = move |Path(channel): Path<String>, headers: HeaderMap| async move {
-        match name_fault(&channel) {
-            None => overlay.answer(&headers),
-            Some(fault) => (
-                StatusCode::BAD_REQUEST,
-                format!("channel {channel:?}: {fault}\n"),
-            )
-                .into_response(),
+        match TopicName::new(REACTION_CACHE, &channel) {
+            Ok(_) => overlays.get(&channel).answer(&headers),
+            Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
         }
     };
-    let stylesheet = Page::new(
-        Bytes::copy_from_slice(stylesheet.as_bytes()),
-        CSS,
-        ASSET_POLICY,
-    );
     let palette = Page::new(
         palette_json(&palette).into(),
         "application/json",
         ASSET_POLICY,
     );
     let router = Router::new()
-        .route("/", viewer.route())
+        .route("/", viewers.route("videoId"))
         .route("/overlay/{channel}", get(overlay))
-        .route("/assets/overlay.css", stylesheet.route())
+        .route("/assets/overlay.css", stylesheets.route("channel"))
         .route("/palette.json", palette.route());
     ASSETS.iter().fold(router, |router, (path, kind, body)| {
         let asset = Page::new(Bytes::from_static(body), kind, ASSET_POLICY);
@@ -144,6 +157,44 @@ pub fn standalone_overlay(stylesheet: &str, service_url: &str, channel: &str) ->
 const HTML_TAG: &str = "<html lang=\"en\">";
 const SCRIPT_SOURCE: &str = "../assets/overlay.js";
 const STYLESHEET_LINK: &str = "<link rel=\"stylesheet\" href=\"../assets/overlay.css\">";
+
+/// The stylesheet, as both pages name it.
+const STYLESHEET: &str = "assets/overlay.css";
+
+/// A page of which some names have one of their own.
+#[derive(Clone)]
+struct Variants {
+    other: Page,
+    by_name: BTreeMap<String, Page>,
+}
+
+impl Variants {
+    /// `other` is the page of all other names.
+    fn new(other: Page) -> Self {
+        Self {
+            other,
+            by_name: BTreeMap::new(),
+        }
+    }
+
+    /// The first page of a name stays.
+    fn add(&mut self, name: &str, page: Page) {
+        self.by_name.entry(name.to_owned()).or_insert(page);
+    }
+
+    fn get(&self, name: &str) -> &Page {
+        self.by_name.get(name).unwrap_or(&self.other)
+    }
+
+    /// Picks by the value of a query parameter; none, or one that is no text, is another name.
+    fn route(self, query: &'static str) -> axum::routing::MethodRouter {
+        get(move |uri: Uri, headers: HeaderMap| async move {
+            let name = parameter(&uri, query).ok().flatten();
+            let page = name.map_or(&self.other, |name| self.get(&name));
+            page.answer(&headers)
+        })
+    }
+}
 
 /// One fixed answer.
 #[derive(Clone)]
@@ -206,22 +257,6 @@ fn palette_json(palette: &Palette) -> String {
     serde_json::Value::from(entries).to_string()
 }
 
-/// Why a name can't be a channel's, if it can't.
-fn name_fault(name: &str) -> Option<String> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Some(format!(
-            "it is {} bytes long; 1 to {NAME_BYTES_MAX} are accepted",
-            name.len()
-        ));
-    }
-    if name == "." || name == ".." {
-        return Some("a name of dots alone is a path's, not a channel's".into());
-    }
-    name.chars()
-        .find(|&c| matches!(c, '/' | '\\') || c.is_control())
-        .map(|c| format!("{c:?} is not accepted; use letters, digits, '-' and '_'"))
-}
-
 fn data_uri(kind: &str, bytes: &[u8]) -> String {
     format!("data:{kind};base64,{}", BASE64.encode(bytes))
 }
@@ -243,6 +278,9 @@ mod tests {
             assert_eq!(OVERLAY_HTML.matches(part).count(), 1, "{part}");
         }
         assert_eq!(OVERLAY_JS.matches("./sprites.js").count(), 1);
+        for page in [OVERLAY_HTML, VIEWER_HTML] {
+            assert_eq!(page.matches(STYLESHEET).count(), 1);
+        }
         let css = include_str!("../../assets/overlay.css");
         assert_eq!(css.matches(FONT_PATH).count(), 1);
 

@@ -445,6 +445,67 @@ fn pages_get_the_stylesheet_that_the_renderer_draws_with() {
     service.stop();
 }
 
+#[test]
+fn channels_have_pages_of_their_own() {
+    let folder = folder();
+    let css = include_str!("../../assets/overlay.css").replace("20px", "90px");
+    fs::write(folder.path().join("mine.css"), &css).unwrap();
+    let settings = "size = \"320x180\"\n[[channel]]\nname = \"demo\"\n\
+        [[channel]]\nname = \"the stage\"\ntopic = \"live\"\ncss = \"mine.css\"\nfont_size_px = 64\n";
+    fs::write(folder.path().join("floatup.toml"), settings).unwrap();
+    let service = Service::start(folder.path(), &["--config", "floatup.toml"]);
+    let text = |path: &str| {
+        let (status, body) = http(&service.address, "GET", path, b"");
+        assert_eq!(status, 200, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let has_size = |css: &str, px: f64| {
+        let motion = Motion::from_css(css).unwrap();
+        (motion.font_size_px() - px).abs() < 1e-9
+    };
+    assert!(text("/overlay/demo").contains("overlay.css?channel=demo\""));
+    assert!(text("/overlay/the%20stage").contains("overlay.css?channel=the%20stage\""));
+    assert!(text("/?videoId=live").contains("overlay.css?channel=the%20stage\""));
+    assert!(has_size(&text("/assets/overlay.css?channel=demo"), 30.0));
+    let own = text("/assets/overlay.css?channel=the%20stage");
+    assert!(own.starts_with(&css) && has_size(&own, 64.0), "{own}");
+
+    let page = |args: &[&str]| {
+        let args = [&["overlay-page", "--config", "floatup.toml"], args].concat();
+        let done = run(folder.path(), &args);
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let stage = page(&["--channel", "the stage"]);
+    assert!(stage.contains("data-channel=\"the stage\""));
+    assert!(stage.contains("90px") && stage.contains("font-size: 64px"));
+    let demo = page(&["--font-size", "48", "--url", "http://[::1]:9"]);
+    assert!(demo.contains("data-service=\"http://[::1]:9/\""));
+    assert!(!demo.contains("90px") && demo.contains("font-size: 48px"));
+
+    publish(&service.address, "live", "heart");
+    until("a heart on its stage", || {
+        let (_, png) = http(
+            &service.address,
+            "GET",
+            "/channels/the%20stage/frame.png",
+            b"",
+        );
+        let still = image::load_from_memory(&png).unwrap().into_rgba8();
+        still.pixels().any(|p| p.0 != [0; 4])
+    });
+    let (_, log) = service.stop();
+    for line in [
+        "/?videoId=demo\n",
+        "/overlay/demo\n",
+        "/?videoId=live\n",
+        "/overlay/the%20stage\n",
+        "/channels/the%20stage/frame.png\n",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+}
+
 /// `floatup pipe`, whose stdout the test reads.
 fn pipe(address: &str, args: &[&str]) -> Running {
     let child = floatup()

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use floatup::server::Channels;
 use floatup::topic::{Broker, Limits, TopicName, Value};
 use serde_json::{Value as Json, json as object};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::in_process::{DEADLINE, PAGE, Server, client, get, until};
+use crate::in_process::{DEADLINE, PAGE, Server, channel, client, get, until};
 
 /// One open event stream.
 struct Events {
@@ -109,6 +110,20 @@ async fn a_channel_sends_its_reactions_as_they_are_published() {
         counts.contains(&object!({"emoji": "🔥", "count": 3})),
         "{data}"
     );
+}
+
+#[tokio::test]
+async fn a_channels_reactions_are_those_of_its_topic() {
+    let server = Server::with(|service| {
+        let still = || Ok(Vec::new());
+        service.channels = Channels::from([("demo".into(), channel("stage 2", still))]);
+    });
+    let server = server.await;
+    let mut events = Events::open(&server, "", None).await;
+    events.expect(hello(0)).await;
+    server.publish("demo", "fire").await;
+    server.publish("stage%202", "heart").await;
+    events.expect(hearts(1, 1)).await;
 }
 
 #[tokio::test]
@@ -263,15 +278,11 @@ async fn subscribers_are_counted_until_they_go() {
 #[tokio::test]
 async fn a_still_is_a_picture_or_a_reason() {
     let server = Server::with(|service| {
-        service
-            .stills
-            .insert("demo".into(), Box::new(|| Ok(b"PNG".to_vec())));
-        service
-            .stills
-            .insert("dark".into(), Box::new(|| Err("no font".into())));
-        service
-            .stills
-            .insert("mad".into(), Box::new(|| panic!("on purpose")));
+        service.channels = Channels::from([
+            ("demo".into(), channel("demo", || Ok(b"PNG".to_vec()))),
+            ("dark".into(), channel("dark", || Err("no font".into()))),
+            ("mad".into(), channel("mad", || panic!("on purpose"))),
+        ]);
     });
     let server = server.await;
     let answer = client().get(server.url("/channels/demo/frame.png")).send();
@@ -309,7 +320,9 @@ async fn stills_are_drawn_two_at_a_time() {
                 drawing.fetch_sub(1, Ordering::SeqCst);
                 Ok(Vec::new())
             };
-            service.stills.insert("demo".into(), Box::new(still));
+            service
+                .channels
+                .insert("demo".into(), channel("demo", still));
         })
         .await
     };

@@ -10,7 +10,7 @@ use axum::response::Html;
 use axum::routing::get;
 use floatup::look::STYLESHEET;
 use floatup::reaction::Palette;
-use floatup::server::pages;
+use floatup::server::{Channels, pages};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -55,7 +55,11 @@ impl Site {
         let router = Router::new()
             .route("/still", get(Html(STILL_PAGE)))
             .route("/curve", get(Html(CURVE_PAGE)))
-            .merge(pages::router(STYLESHEET.into(), Palette::default().into()));
+            .merge(pages::router(
+                STYLESHEET.into(),
+                Palette::default().into(),
+                &Channels::new(),
+            ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

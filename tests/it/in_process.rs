@@ -1,6 +1,5 @@
 //! What several test modules need: a running server, clients, and waiting for conditions.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
@@ -8,9 +7,9 @@ use std::time::Duration;
 
 use floatup::metrics::Metrics;
 use floatup::reaction::Palette;
-use floatup::server::{Access, Service, serve};
+use floatup::server::{Access, Channel, Channels, REACTION_CACHE, Service, serve};
 use floatup::token::{Claims, Key, Role, mint};
-use floatup::topic::{Broker, Limits};
+use floatup::topic::{Broker, Limits, TopicName};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -117,8 +116,20 @@ pub(crate) fn service(address: SocketAddr) -> Service {
         caches: None,
         gap_cure: true,
         hold: DEADLINE * 2,
-        stills: BTreeMap::new(),
+        channels: Channels::new(),
         address,
+    }
+}
+
+/// A channel of the topic `video/{topic}`.
+pub(crate) fn channel(
+    topic: &str,
+    still: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static,
+) -> Channel {
+    Channel {
+        topic: TopicName::new(REACTION_CACHE, topic).unwrap(),
+        stylesheet: "".into(),
+        still: Box::new(still),
     }
 }
 

@@ -8,10 +8,12 @@ mod viewer;
 use std::sync::Arc;
 
 use ab_glyph::{Font as _, FontRef};
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use floatup::reaction::{DEFAULT_PALETTE, Palette};
-use floatup::server::pages;
+use floatup::server::{Channel, Channels, pages};
+use floatup::topic::TopicName;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -48,7 +50,11 @@ async fn get(path: &str, if_none_match: Option<&str>) -> (Response<()>, Vec<u8>)
     if let Some(tag) = if_none_match {
         request = request.header(header::IF_NONE_MATCH, tag);
     }
-    let router = pages::router(STYLESHEET.into(), Arc::new(Palette::default()));
+    let router = pages::router(
+        STYLESHEET.into(),
+        Arc::new(Palette::default()),
+        &Channels::new(),
+    );
     let response = router
         .oneshot(request.body(Body::empty()).unwrap())
         .await
@@ -103,19 +109,75 @@ async fn everything_is_served_as_what_it_is() {
 #[tokio::test]
 async fn serves_the_stylesheet_and_palette_that_it_is_given() {
     let palette = Palette::new([("b", "🔥"), ("a", "❤️")]).unwrap();
-    let router = pages::router("/* mine */".into(), Arc::new(palette));
-    let mut bodies = Vec::new();
-    for path in ["/assets/overlay.css", "/palette.json"] {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let body = router.clone().oneshot(request).await.unwrap().into_body();
-        bodies.push(axum::body::to_bytes(body, 4096).await.unwrap());
-    }
-    assert_eq!(bodies[0], "/* mine */");
-    let palette: Value = serde_json::from_slice(&bodies[1]).unwrap();
+    let router = pages::router("/* mine */".into(), Arc::new(palette), &Channels::new());
+    assert_eq!(body(&router, "/assets/overlay.css").await, "/* mine */");
+    let palette: Value = serde_json::from_str(&body(&router, "/palette.json").await).unwrap();
     assert_eq!(
         palette,
         serde_json::json!([{"name": "b", "emoji": "🔥"}, {"name": "a", "emoji": "❤️"}])
     );
+}
+
+#[tokio::test]
+async fn a_channels_pages_have_its_own_stylesheet() {
+    let channel = |cache: &str, topic: &str, css: &str| Channel {
+        topic: TopicName::new(cache, topic).unwrap(),
+        stylesheet: css.into(),
+        still: Box::new(|| Ok(Vec::new())),
+    };
+    let channels = Channels::from([
+        ("main".into(), channel("video", "live", "/* main */")),
+        ("b & \">b".into(), channel("video", "b?", "/* b */")),
+        ("other".into(), channel("elsewhere", "demo", "/* other */")),
+    ]);
+    let router = pages::router("/* rest */".into(), Palette::default().into(), &channels);
+    for (page, link, css) in [
+        ("/overlay/main", "overlay.css?channel=main\"", "/* main */"),
+        (
+            "/overlay/b%20%26%20%22%3Eb",
+            "overlay.css?channel=b%20%26%20%22%3Eb\"",
+            "/* b */",
+        ),
+        (
+            "/overlay/other",
+            "overlay.css?channel=other\"",
+            "/* other */",
+        ),
+        ("/overlay/live", "overlay.css\"", "/* rest */"),
+        ("/", "overlay.css\"", "/* rest */"),
+        ("/?videoId=main", "overlay.css\"", "/* rest */"),
+        // Viewers are of the cache video alone.
+        ("/?videoId=demo", "overlay.css\"", "/* rest */"),
+        ("/?videoId=%ff", "overlay.css\"", "/* rest */"),
+        (
+            "/?video=x&videoId=live",
+            "overlay.css?channel=main\"",
+            "/* main */",
+        ),
+        (
+            "/?videoId=b%3F",
+            "overlay.css?channel=b%20%26%20%22%3Eb\"",
+            "/* b */",
+        ),
+    ] {
+        let html = body(&router, page).await;
+        let (_, rest) = html.split_once("assets/").expect(page);
+        assert!(rest.starts_with(link), "{page}: {}", &rest[..60]);
+        let (path, _) = rest.split_once('"').expect(page);
+        assert_eq!(
+            body(&router, &format!("/assets/{path}")).await,
+            css,
+            "{page}"
+        );
+    }
+}
+
+async fn body(router: &Router, path: &str) -> String {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    let bytes = axum::body::to_bytes(answer.into_body(), 65_536).await;
+    String::from_utf8(bytes.unwrap().to_vec()).unwrap()
 }
 
 #[tokio::test]
@@ -126,13 +188,16 @@ async fn refuses_channel_names_that_can_not_be() {
         assert_eq!(response.status(), StatusCode::OK, "{good}");
     }
     for (bad, why) in [
-        ("a%2Fb", "'/' is not accepted"),
-        ("a%5Cb", "'\\\\' is not accepted"),
-        ("a%00b", "'\\0' is not accepted"),
-        ("a%0Ab", "'\\n' is not accepted"),
-        ("%2E", "dots alone"),
-        ("..", "dots alone"),
-        (&"a".repeat(257), "257 bytes long; 1 to 256 are accepted"),
+        (
+            "a%2Fb",
+            "topic name \"a/b\": expected 1 to 256 bytes without '/'",
+        ),
+        ("a%5Cb", "expected"),
+        ("a%00b", "expected"),
+        ("a%0Ab", "expected"),
+        ("%2E", "and neither '.' nor '..'"),
+        ("..", "expected"),
+        (&"a".repeat(257), "expected 1 to 256 bytes"),
         ("%FF", "UTF-8"),
     ] {
         let (response, body) = get(&format!("/overlay/{bad}"), None).await;

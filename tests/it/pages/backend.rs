@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use floatup::reaction::Palette;
-use floatup::server::pages;
+use floatup::server::{Channels, pages};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -112,7 +112,11 @@ impl Backend {
             .route("/clip.wav", get(clip))
             .route("/topics/video/{topic}", get(poll).post(publish))
             .with_state(Arc::clone(&log))
-            .merge(pages::router(stylesheet.into(), Arc::clone(&log.palette)));
+            .merge(pages::router(
+                stylesheet.into(),
+                Arc::clone(&log.palette),
+                &Channels::new(),
+            ));
         let runtime = Runtime::new().unwrap();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
