@@ -34,6 +34,43 @@
 //! bytes are arguments, and what has been constructed cannot fail. The *shell* reads clocks and
 //! sockets; the *top* puts a process together.
 //!
+//! The core alone, from a message to pixels:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use floatup::emoji::EmojiFonts;
+//! use floatup::frame::Size;
+//! use floatup::motion::Motion;
+//! use floatup::paint::Painter;
+//! use floatup::reaction::Palette;
+//! use floatup::sprite::SpriteSheet;
+//! use floatup::stage::{Overflow, Stage, StageSettings};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let reactions = Palette::default().decode(r#"{"reaction":"heart","count":3}"#)?;
+//! let motion = Motion::from_css(floatup::look::STYLESHEET)?;
+//! let emoji = reactions.iter().map(|reaction| &reaction.emoji);
+//! let sheet = SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), emoji)?;
+//! let size = Size::new(640, 360)?;
+//! let mut stage = Stage::new(StageSettings {
+//!     size,
+//!     motion,
+//!     box_size: sheet.box_size(),
+//!     sprites_max: 1_000,
+//!     overflow: Overflow::RetireOldest,
+//! });
+//! let mut painter = Painter::new(sheet, size);
+//!
+//! // The topic's page 1, its item 1, published when the channel was one second old.
+//! stage.spawn(1, 1, &reactions, Duration::from_secs(1));
+//! let seen = |frame: &floatup::frame::Frame| frame.pixels().iter().any(|pixel| pixel[3] > 0);
+//! assert!(!seen(painter.paint(stage.placements(Duration::from_millis(999)))));
+//! assert!(seen(painter.paint(stage.placements(Duration::from_millis(2_000)))));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Invariants
 //!
 //! - The server and the stage don't know each other: page and renderer are two subscribers of one
