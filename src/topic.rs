@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -61,6 +62,18 @@ impl TopicName {
     pub fn topic(&self) -> &str {
         &self.topic
     }
+}
+
+/// A name as one segment of a path, or as a value in a query: percent-encoded but for the unreserved
+/// characters (RFC 3986, 2.3).
+#[must_use]
+pub fn encoded(name: &str) -> String {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(name, RESERVED).to_string()
 }
 
 impl fmt::Display for TopicName {

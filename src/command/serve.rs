@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpListener;
 
 use super::{FrameLoop, asked_to_end, runtime};
@@ -19,7 +18,7 @@ use crate::output::{Output, Spec, Target};
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
 use crate::source::Source;
 use crate::token::Key;
-use crate::topic::{Broker, Limits, TopicName};
+use crate::topic::{Broker, Limits, TopicName, encoded};
 
 pub(super) fn run(job: Serve) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
@@ -161,26 +160,16 @@ fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
         env!("CARGO_PKG_VERSION")
     );
     for channel in channels {
-        let name = in_address(&channel.name);
+        let name = encoded(&channel.name);
         // The viewer page's topics are of one cache.
         if channel.cache == REACTION_CACHE {
-            let topic = in_address(&channel.topic);
+            let topic = encoded(&channel.topic);
             eprintln!("  viewer page     http://{address}/?videoId={topic}");
         }
         eprintln!("  browser source  http://{address}/overlay/{name}");
         eprintln!("  still           http://{address}/channels/{name}/frame.png");
     }
     eprintln!("  metrics         http://{address}/metrics");
-}
-
-/// A name as a part of an address.
-fn in_address(name: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~');
-    utf8_percent_encode(name, KEPT).to_string()
 }
 
 #[expect(

@@ -16,13 +16,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::reaction::Palette;
 use crate::server::path::parameter;
 use crate::server::{Channels, REACTION_CACHE};
-use crate::topic::TopicName;
+use crate::topic::{TopicName, encoded};
 
 const OVERLAY_HTML: &str = include_str!("../../assets/overlay.html");
 const OVERLAY_JS: &str = include_str!("../../assets/overlay.js");
@@ -85,9 +84,12 @@ pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) 
     let mut overlays = Variants::new(overlay);
     let mut stylesheets = Variants::new(css(&stylesheet));
     for (name, channel) in channels {
-        let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
         let linked = |page: &str| {
-            let html = page.replacen(STYLESHEET, &format!("{STYLESHEET}?channel={encoded}"), 1);
+            let html = page.replacen(
+                STYLESHEET,
+                &format!("{STYLESHEET}?channel={}", encoded(name)),
+                1,
+            );
             Bytes::from(html)
         };
         if channel.topic.cache() == REACTION_CACHE {

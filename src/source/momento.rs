@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rand::RngExt as _;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -15,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::{Cue, report_gap};
 use crate::metrics::Channel as ChannelMetrics;
 use crate::reaction::Palette;
-use crate::topic::{Cursor, TopicName};
+use crate::topic::{Cursor, TopicName, encoded};
 
 /// A poll without an answer for this long is on a connection that died unnoticed. The embedded
 /// server answers within 25 s; how long the real one holds a poll is not documented.
@@ -40,13 +39,6 @@ const HELD_WELL: Duration = Duration::from_secs(5);
 
 /// At most this many bytes of one answer are read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// What a path segment may hold as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// A topic of a remote endpoint.
 #[derive(Debug)]
@@ -142,13 +134,12 @@ impl Momento {
             ));
             url
         };
-        let encode = |segment| utf8_percent_encode(segment, SEGMENT);
         Ok(Self {
             client: client.build()?,
             topic: under(&format!(
                 "topics/{}/{}",
-                encode(name.cache()),
-                encode(name.topic())
+                encoded(name.cache()),
+                encoded(name.topic())
             )),
             token: token.map_or_else(|| TokenSource::Vended(under("tokens")), TokenSource::Given),
             name,
