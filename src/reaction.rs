@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -228,11 +227,15 @@ impl Palette {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Emoji> {
         let name = name.trim();
-        let emoji = Emoji::new(name);
-        if let Some((_, found)) = self.entries.iter().find(|(_, e)| *e == emoji) {
-            return Some(found.clone());
-        }
-        self.by_name.get(&fold(name)).cloned()
+        let found = self.written(name);
+        found.or_else(|| self.by_name.get(&fold(name))).cloned()
+    }
+
+    /// The emoji that `text` is, if it is one of these.
+    fn written(&self, text: &str) -> Option<&Emoji> {
+        let wanted = Emoji::new(text);
+        let mut emoji = self.entries.iter().map(|(_, emoji)| emoji);
+        emoji.find(|emoji| **emoji == wanted)
     }
 
     /// Decodes a topic payload. The forms that samples in the field send:
@@ -258,10 +261,10 @@ impl Palette {
         }
         let mut reactions: Vec<Reaction> = Vec::new();
         for (n, cluster) in payload.graphemes(true).enumerate() {
-            let found = self.entries.iter().find(|(_, e)| *e == Emoji::new(cluster));
-            let Some((_, emoji)) = found.filter(|_| n < EMOJI_PER_PAYLOAD_MAX) else {
+            if n >= EMOJI_PER_PAYLOAD_MAX {
                 return Err(NotAReaction::Unknown);
-            };
+            }
+            let emoji = self.written(cluster).ok_or(NotAReaction::Unknown)?;
             match reactions.iter_mut().find(|r| r.emoji == *emoji) {
                 Some(r) => r.count += 1,
                 None => reactions.push(Reaction {
@@ -324,13 +327,6 @@ impl Palette {
         } else {
             Ok(reactions)
         }
-    }
-}
-
-/// A TOML or JSON table of names to emoji.
-impl<'de> Deserialize<'de> for Palette {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(BTreeMap::<String, String>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
