@@ -34,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use self::answer::ApiError;
 use self::gap_cure::GapCure;
 use self::waiting::Waiting;
 use crate::metrics::Metrics;
@@ -201,6 +202,21 @@ impl App {
 
     fn is_stopping(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Refuses a topic of a cache that doesn't exist.
+    fn check_cache(&self, name: &TopicName) -> Result<(), ApiError> {
+        match &self.service.caches {
+            Some(caches) if !caches.iter().any(|cache| cache == name.cache()) => {
+                let message = format!(
+                    "no cache {:?}; there are: {}",
+                    name.cache(),
+                    caches.join(", ")
+                );
+                Err(ApiError::not_found("no_cache", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Resolves when the service stops.

@@ -96,17 +96,8 @@ impl Caller {
                 return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
             }
         }
-        match &app.service.caches {
-            Some(caches) if !caches.iter().any(|cache| cache == name.cache()) => {
-                let message = format!(
-                    "no cache {:?}; there are: {}",
-                    name.cache(),
-                    caches.join(", ")
-                );
-                Err(ApiError::not_found("no_cache", message))
-            }
-            _ => Ok(name),
-        }
+        app.check_cache(&name)?;
+        Ok(name)
     }
 
     /// A hash of the caller and a topic, for the gap cure.

@@ -40,16 +40,7 @@ pub(super) async fn subscribe(
         Some(channel) => channel.topic.clone(),
         None => TopicName::new(REACTION_CACHE, channel)?,
     };
-    let exists = |cache: &String| cache == name.cache();
-    if !app
-        .service
-        .caches
-        .as_ref()
-        .is_none_or(|caches| caches.iter().any(exists))
-    {
-        let message = format!("no cache {:?}, where its reactions would be", name.cache());
-        return Err(ApiError::not_found("no_cache", message));
-    }
+    app.check_cache(&name)?;
     let permit = app.subscribers.clone().try_acquire_owned().map_err(|_| {
         ApiError::busy(
             "too_many_subscribers",

@@ -368,6 +368,11 @@ async fn caches_are_made_as_needed_unless_they_are_listed() {
     let (status, code, message) = error(answer(post(&strict)).await);
     assert_eq!((status, code.as_str()), (404, "no_cache"));
     assert!(message.contains("video"), "{message}");
+    let strict = Server::with(|service| service.caches = Some(vec!["other".into()])).await;
+    let events = client().get(strict.url("/channels/a/events"));
+    let (status, code, message) = error(answer(events).await);
+    assert_eq!((status, code.as_str()), (404, "no_cache"));
+    assert!(message.contains("other"), "{message}");
 }
 
 #[tokio::test]
