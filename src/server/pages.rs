@@ -111,9 +111,9 @@ pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) 
         ASSET_POLICY,
     );
     let router = Router::new()
-        .route("/", viewers.route("videoId"))
+        .route("/", viewers.route("videoId", DEFAULT_VIDEO))
         .route("/overlay/{channel}", get(overlay))
-        .route("/assets/overlay.css", stylesheets.route("channel"))
+        .route("/assets/overlay.css", stylesheets.route("channel", ""))
         .route("/palette.json", palette.route());
     ASSETS.iter().fold(router, |router, (path, kind, body)| {
         let asset = Page::new(Bytes::from_static(body), kind, ASSET_POLICY);
@@ -160,6 +160,9 @@ const HTML_TAG: &str = "<html lang=\"en\">";
 const SCRIPT_SOURCE: &str = "../assets/overlay.js";
 const STYLESHEET_LINK: &str = "<link rel=\"stylesheet\" href=\"../assets/overlay.css\">";
 
+/// What `viewer.js` follows when its address names no video.
+const DEFAULT_VIDEO: &str = "demo";
+
 /// The stylesheet, as both pages name it.
 const STYLESHEET: &str = "assets/overlay.css";
 
@@ -188,12 +191,13 @@ impl Variants {
         self.by_name.get(name).unwrap_or(&self.other)
     }
 
-    /// Picks by the value of a query parameter; none, or one that is no text, is another name.
-    fn route(self, query: &'static str) -> axum::routing::MethodRouter {
+    /// Picks by the value of a query parameter. Where it is missing or empty, the name is
+    /// `default`.
+    fn route(self, query: &'static str, default: &'static str) -> axum::routing::MethodRouter {
         get(move |uri: Uri, headers: HeaderMap| async move {
-            let name = parameter(&uri, query).ok().flatten();
-            let page = name.map_or(&self.other, |name| self.get(&name));
-            page.answer(&headers)
+            let name = parameter(&uri, query).ok().flatten().unwrap_or_default();
+            let name = if name.is_empty() { default } else { &name };
+            self.get(name).answer(&headers)
         })
     }
 }

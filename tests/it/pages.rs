@@ -128,7 +128,8 @@ async fn a_channels_pages_have_its_own_stylesheet() {
     let channels = Channels::from([
         ("main".into(), channel("video", "live", "/* main */")),
         ("b & \">b".into(), channel("video", "b?", "/* b */")),
-        ("other".into(), channel("elsewhere", "demo", "/* other */")),
+        ("other".into(), channel("elsewhere", "live", "/* other */")),
+        ("z".into(), channel("video", "demo", "/* z */")),
     ]);
     let router = pages::router("/* rest */".into(), Palette::default().into(), &channels);
     for (page, link, css) in [
@@ -144,11 +145,12 @@ async fn a_channels_pages_have_its_own_stylesheet() {
             "/* other */",
         ),
         ("/overlay/live", "overlay.css\"", "/* rest */"),
-        ("/", "overlay.css\"", "/* rest */"),
+        // Without a video it is the topic demo.
+        ("/", "overlay.css?channel=z\"", "/* z */"),
+        ("/?videoId=", "overlay.css?channel=z\"", "/* z */"),
         ("/?videoId=main", "overlay.css\"", "/* rest */"),
-        // Viewers are of the cache video alone.
-        ("/?videoId=demo", "overlay.css\"", "/* rest */"),
-        ("/?videoId=%ff", "overlay.css\"", "/* rest */"),
+        // Two parameters, or one that is no text, are none.
+        ("/?videoId=%ff", "overlay.css?channel=z\"", "/* z */"),
         (
             "/?video=x&videoId=live",
             "overlay.css?channel=main\"",
