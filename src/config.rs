@@ -56,8 +56,8 @@ pub enum Command {
 pub struct Serve {
     /// Where to listen; beyond loopback only with a signing key.
     pub listen: SocketAddr,
-    /// The key that signs tokens, at least [`SIGNING_KEY_BYTES_MIN`] bytes; `None`, on loopback
-    /// alone, stands for a new random one.
+    /// The key that signs tokens, at least [`KEY_BYTES_MIN`](crate::token::KEY_BYTES_MIN) bytes;
+    /// `None`, on loopback alone, stands for a new random one.
     pub signing_key: Option<Secret>,
     /// Whether a missing or unreadable token is refused.
     pub require_token: bool,
@@ -80,9 +80,6 @@ pub struct Serve {
     /// Live recordings of the first channel, each to a path of its own; `-` is stdout.
     pub outputs: Vec<PathBuf>,
 }
-
-/// The fewest bytes of a signing key: those of the HMAC-SHA-256 that it is for.
-pub const SIGNING_KEY_BYTES_MIN: usize = 32;
 
 /// One stream's sources and picture.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,10 +10,14 @@ pub mod css;
 mod easing;
 
 use std::f64::consts::PI;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use css::CssError;
 use easing::Easing;
+
+/// The font sizes that a sprite may have, in px.
+pub const FONT_SIZE_PX: RangeInclusive<f64> = 1.0..=1_000.0;
 
 /// What `assets/overlay.css` says, parsed; or what the user's own stylesheet does.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::frame::Size;
-use crate::motion::Motion;
+use crate::motion::{FONT_SIZE_PX, Motion};
 use crate::reaction::Emoji;
 use crate::sprite::BoxSize;
 use crate::stage::Placement;
@@ -21,7 +21,7 @@ pub const BYTES_MAX: u64 = 128 << 20;
 pub struct Scene {
     /// The frame.
     pub size: Size,
-    /// In px, `1.0..=1000.0`; `None` leaves the stylesheet's.
+    /// In [`FONT_SIZE_PX`]; `None` leaves the stylesheet's.
     pub font_size_px: Option<f64>,
     /// Another stylesheet's path, as the scene names it.
     pub css: Option<String>,
@@ -70,7 +70,7 @@ impl Scene {
         let size = Size::new(scene.width, scene.height)
             .map_err(|e| SceneError(format!("width and height: {e}")))?;
         if let Some(px) = scene.font_size_px
-            && !(1.0..=1_000.0).contains(&px)
+            && !FONT_SIZE_PX.contains(&px)
         {
             return Err(SceneError(format!(
                 "font_size_px: {px}; expected 1 to 1000"

@@ -64,6 +64,15 @@ impl TopicName {
     }
 }
 
+/// Whether a cache, a topic or a channel may be called this: 1 to [`NAME_BYTES_MAX`] bytes without
+/// slashes or control characters, and neither `.` nor `..`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+        && !name.contains(|c: char| matches!(c, '/' | '\\') || c.is_control())
+        && !matches!(name, "." | "..")
+}
+
 /// A name as one segment of a path, or as a value in a query: percent-encoded but for the unreserved
 /// characters (RFC 3986, 2.3).
 #[must_use]
@@ -417,13 +426,7 @@ impl Topic {
 }
 
 fn checked(kind: &'static str, name: &str) -> Result<Arc<str>, NameError> {
-    let accepted = (1..=NAME_BYTES_MAX).contains(&name.len())
-        && !name
-            .chars()
-            .any(|c| c == '/' || c == '\\' || c.is_control())
-        && name != "."
-        && name != "..";
-    if accepted {
+    if is_name(name) {
         Ok(name.into())
     } else {
         // The message must not be as long as what a hostile client sends.

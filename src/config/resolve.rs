@@ -16,10 +16,11 @@ use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
     ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, PageJob, Picture, Pipe,
-    RenderJob, SIGNING_KEY_BYTES_MIN, Serve, cache_exists,
+    RenderJob, Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::reaction::Palette;
+use crate::token::KEY_BYTES_MIN;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
@@ -308,10 +309,10 @@ fn signing_key(
         return Ok(None);
     };
     let bytes = key.expose().len();
-    if bytes < SIGNING_KEY_BYTES_MIN {
+    if bytes < KEY_BYTES_MIN {
         return Err(ConfigError::Refused(format!(
             "{source}: the signing key has {bytes} bytes: expected at least \
-             {SIGNING_KEY_BYTES_MIN}, such as the output of `openssl rand -hex 32`"
+             {KEY_BYTES_MIN}, such as the output of `openssl rand -hex 32`"
         )));
     }
     Ok(Some(key))

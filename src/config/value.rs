@@ -8,6 +8,9 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use crate::motion::FONT_SIZE_PX;
+use crate::topic::{NAME_BYTES_MAX, is_name};
+
 /// A value that a TOML string or number is parsed to, by the same `FromStr` as a flag's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text<T>(pub T);
@@ -79,7 +82,7 @@ impl<const MIN: u64, const MAX: u64> FromStr for Whole<MIN, MAX> {
     }
 }
 
-/// A font size in px, in `1..=1000`.
+/// A font size in px, in [`FONT_SIZE_PX`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FontSize(pub f64);
 
@@ -89,7 +92,7 @@ impl FromStr for FontSize {
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse()
             .ok()
-            .filter(|px| (1.0..=1000.0).contains(px))
+            .filter(|px| FONT_SIZE_PX.contains(px))
             .map(Self)
             .ok_or_else(|| format!("{text:?}: expected a font size from 1 to 1000 px, such as 30"))
     }
@@ -117,14 +120,11 @@ impl FromStr for Name {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let ok = (1..=256).contains(&text.len())
-            && !text.contains(|c: char| matches!(c, '/' | '\\') || c.is_control())
-            && !matches!(text, "." | "..");
-        if ok {
+        if is_name(text) {
             Ok(Self(text.into()))
         } else {
             Err(format!(
-                "{text:?}: expected a name of 1 to 256 bytes without slashes or control \
+                "{text:?}: expected a name of 1 to {NAME_BYTES_MAX} bytes without slashes or control \
                  characters, and not . or .."
             ))
         }

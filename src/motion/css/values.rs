@@ -4,7 +4,7 @@ use cssparser::{Parser, SourceLocation, Token};
 
 use super::{Parsed, refuse};
 use crate::motion::easing::{Easing, Jump};
-use crate::motion::{Function, LengthPercentage};
+use crate::motion::{FONT_SIZE_PX, Function, LengthPercentage};
 
 pub(super) fn next_location(input: &mut Parser<'_>) -> SourceLocation {
     input.skip_whitespace();
@@ -91,7 +91,7 @@ pub(super) fn font_size(input: &mut Parser<'_>) -> Parsed<f64> {
     const WANTED: &str = "font-size: a length from 1px to 1000px";
     let at = next_location(input);
     match numeric(input, WANTED)? {
-        (px, unit) if unit == "px" && (1.0..=1_000.0).contains(&px) => Ok(px),
+        (px, unit) if unit == "px" && FONT_SIZE_PX.contains(&px) => Ok(px),
         _ => refuse(at, format!("expected {WANTED}")),
     }
 }
