@@ -231,10 +231,11 @@ impl Flight {
     /// `None` where the picture is clear, or the sprite is not on its way.
     fn fit(&self, picture: &RgbaImage) -> Option<Fit> {
         let (x, y) = middle(picture)?;
+        // The first frame of a flight is as high as the first place of its path.
         let next = self.path.iter().position(|(_, (_, height))| *height <= y)?;
-        let (to_age, (to_x, to_y)) = self.path[next];
-        let (from_age, (from_x, from_y)) = self.path[next.checked_sub(1)?];
-        let share = (from_y - y) / (from_y - to_y);
+        let (to_age, (to_x, to_y)) = self.path[next.max(1)];
+        let (from_age, (from_x, from_y)) = self.path[next.max(1) - 1];
+        let share = f64::max((from_y - y) / (from_y - to_y), 0.0);
         let age = from_age + share * (to_age - from_age);
         let differences = BUTTONS.map(|(_, emoji)| {
             (
