@@ -741,6 +741,13 @@ mod tests {
             "spin() is not supported",
         );
         check("@keyframes k { 0% { opacity: } }", 1, 30, "0 to 1");
+        check("@keyframes k { 0% { opacity: 1px } }", 1, 30, "0 to 1");
+        check(
+            "@keyframes k { 0% { transform: scale(2px) } }",
+            1,
+            38,
+            "a scale factor",
+        );
         check(".animated-emoji { opacity 1 }", 1, 19, "not valid CSS");
     }
 

@@ -150,6 +150,11 @@ async fn a_channels_pages_have_its_own_stylesheet() {
         ("/?videoId=", "overlay.css?channel=z\"", "/* z */"),
         ("/?videoId=main", "overlay.css\"", "/* rest */"),
         // Two parameters, or one that is no text, are none.
+        (
+            "/?videoId=live&videoId=live",
+            "overlay.css?channel=z\"",
+            "/* z */",
+        ),
         ("/?videoId=%ff", "overlay.css?channel=z\"", "/* z */"),
         (
             "/?video=x&videoId=live",

@@ -78,13 +78,7 @@ pub(super) fn length_percentage(
 
 /// Not brought into range: that is done after interpolation.
 pub(super) fn opacity(input: &mut Parser<'_>) -> Parsed<f64> {
-    const WANTED: &str = "opacity: a number from 0 to 1, or a percentage";
-    let at = next_location(input);
-    match numeric(input, WANTED)? {
-        (number, unit) if unit.is_empty() => Ok(number),
-        (number, unit) if unit == "%" => Ok(number / 100.0),
-        _ => refuse(at, format!("expected {WANTED}")),
-    }
+    number_or_percentage(input, "opacity: a number from 0 to 1, or a percentage")
 }
 
 pub(super) fn font_size(input: &mut Parser<'_>) -> Parsed<f64> {
@@ -277,11 +271,16 @@ fn angle_degrees(input: &mut Parser<'_>) -> Parsed<f64> {
 }
 
 fn factor(input: &mut Parser<'_>) -> Parsed<f64> {
-    const WANTED: &str = "a scale factor: a number or a percentage";
+    number_or_percentage(input, "a scale factor: a number or a percentage")
+}
+
+/// A percentage as the number that it stands for: 50% is 0.5.
+fn number_or_percentage(input: &mut Parser<'_>, wanted: &str) -> Parsed<f64> {
     let at = next_location(input);
-    match numeric(input, WANTED)? {
-        (number, unit) if unit.is_empty() => Ok(number),
-        (number, unit) if unit == "%" => Ok(number / 100.0),
-        _ => refuse(at, format!("expected {WANTED}")),
+    let (number, unit) = numeric(input, wanted)?;
+    match unit.as_str() {
+        "" => Ok(number),
+        "%" => Ok(number / 100.0),
+        _ => refuse(at, format!("expected {wanted}")),
     }
 }
