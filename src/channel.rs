@@ -52,7 +52,7 @@ impl Channel {
         let stage = Stage::new(StageSettings {
             size: picture.size,
             motion: look.motion.clone(),
-            box_size: sheet.box_size(),
+            sheet: sheet.clone(),
             sprites_max: picture.sprites_max,
             overflow: picture.overflow,
         });

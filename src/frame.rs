@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::pixel::{Rows, SimdLevel, Work};
+
 /// A frame's size in pixels, each side in `1..=16384`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -273,19 +275,19 @@ impl FromStr for PixelFormat {
 pub struct Frame {
     size: Size,
     pixels: Vec<[u8; 4]>,
-    /// The rows that may not be clear; every other row is.
-    inked: Range<usize>,
+    /// For each row, the columns that may not be clear; every other pixel is.
+    inked: Vec<Range<usize>>,
 }
 
 impl Frame {
     /// A clear frame: every byte 0.
     #[must_use]
     pub fn new(size: Size) -> Self {
-        let count = size.width as usize * size.height as usize;
+        let (width, height) = (size.width as usize, size.height as usize);
         Self {
             size,
-            pixels: vec![[0; 4]; count],
-            inked: 0..0,
+            pixels: vec![[0; 4]; width * height],
+            inked: vec![0..0; height],
         }
     }
 
@@ -301,34 +303,16 @@ impl Frame {
         &self.pixels
     }
 
-    /// The rows that may show something; every other row is clear.
+    /// For each row, the columns that may show something; every other pixel is clear.
     #[must_use]
-    pub fn inked_rows(&self) -> Range<usize> {
-        self.inked.clone()
+    pub fn inked(&self) -> &[Range<usize>] {
+        &self.inked
     }
 
-    /// Makes every pixel clear, at the cost of the inked rows.
-    pub(crate) fn clear(&mut self) {
-        let rows = std::mem::take(&mut self.inked);
-        self.rows_mut(rows).fill([0; 4]);
-        self.inked = 0..0;
-    }
-
-    /// The pixels of some rows, to be drawn on; they must stay premultiplied.
-    pub(crate) fn ink(&mut self, rows: Range<usize>) -> &mut [[u8; 4]] {
-        if !rows.is_empty() {
-            self.inked = if self.inked.is_empty() {
-                rows.clone()
-            } else {
-                self.inked.start.min(rows.start)..self.inked.end.max(rows.end)
-            };
-        }
-        self.rows_mut(rows)
-    }
-
-    fn rows_mut(&mut self, rows: Range<usize>) -> &mut [[u8; 4]] {
-        let width = self.size.width as usize;
-        &mut self.pixels[rows.start * width..rows.end * width]
+    /// The pixels and each row's inked columns, to be drawn on: pixels must stay premultiplied,
+    /// and those outside the inked columns clear.
+    pub(crate) fn parts_mut(&mut self) -> (&mut [[u8; 4]], &mut [Range<usize>]) {
+        (&mut self.pixels, &mut self.inked)
     }
 
     /// The frame as bytes: [`Size::frame_bytes`] of them, R, G, B, A, premultiplied.
@@ -339,25 +323,35 @@ impl Frame {
 }
 
 /// A frame's bytes in another order or with straight alpha, made again and again; each time at
-/// the cost of the rows that show something, or did the time before.
+/// the cost of what shows something, or did the time before.
 #[derive(Clone, Debug)]
 pub struct FrameBytes {
     alpha: Alpha,
     format: PixelFormat,
+    level: SimdLevel,
     bytes: Vec<[u8; 4]>,
-    inked: Range<usize>,
+    inked: Vec<Range<usize>>,
 }
 
 impl FrameBytes {
     /// Bytes for frames of `size`, all 0.
     #[must_use]
     pub fn new(size: Size, alpha: Alpha, format: PixelFormat) -> Self {
+        let Frame { pixels, inked, .. } = Frame::new(size);
         Self {
             alpha,
             format,
-            bytes: Frame::new(size).pixels,
-            inked: 0..0,
+            level: SimdLevel::detect(),
+            bytes: pixels,
+            inked,
         }
+    }
+
+    /// The same, made with the instructions of another level; no byte differs.
+    #[must_use]
+    pub fn with_level(mut self, level: SimdLevel) -> Self {
+        self.level = level;
+        self
     }
 
     /// `frame` as [`Size::frame_bytes`] bytes.
@@ -367,39 +361,63 @@ impl FrameBytes {
     /// # Panics
     /// The frame is of another size.
     pub fn of(&mut self, frame: &Frame) -> &[u8] {
-        assert_eq!(
-            frame.pixels.len(),
-            self.bytes.len(),
-            "one size for all frames"
-        );
-        let width = frame.size.width as usize;
-        let pixels = |rows: &Range<usize>| rows.start * width..rows.end * width;
-        let (before, now) = (pixels(&self.inked), pixels(&frame.inked));
-        self.bytes[before].fill([0; 4]);
-        for (out, pixel) in self.bytes[now.clone()].iter_mut().zip(&frame.pixels[now]) {
-            *out = match self.alpha {
-                Alpha::Straight => self.format.order(straight(*pixel)),
-                Alpha::Premultiplied => self.format.order(*pixel),
-            };
-        }
-        self.inked = frame.inked_rows();
+        let same_size =
+            frame.pixels.len() == self.bytes.len() && frame.inked.len() == self.inked.len();
+        assert!(same_size, "one size for all frames");
+        self.level.run(Convert {
+            bytes: &mut self.bytes,
+            before: &self.inked,
+            frame,
+            alpha: self.alpha,
+            order: self.format.order([0, 1, 2, 3]),
+        });
+        self.inked.clone_from(&frame.inked);
         self.bytes.as_flattened()
+    }
+}
+
+/// The rows of one frame, to bytes that hold those of the frame before.
+struct Convert<'a> {
+    bytes: &'a mut [[u8; 4]],
+    before: &'a [Range<usize>],
+    frame: &'a Frame,
+    alpha: Alpha,
+    order: [u8; 4],
+}
+
+impl Work for Convert<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<R: Rows>(self, rows: R) {
+        let width = self.frame.size.width as usize;
+        let lines = self
+            .bytes
+            .chunks_exact_mut(width)
+            .zip(self.frame.pixels.chunks_exact(width));
+        let inked = self.before.iter().zip(&self.frame.inked);
+        for ((out, line), (before, now)) in lines.zip(inked) {
+            if !before.is_empty() {
+                out[before.start..before.end.min(now.start).max(before.start)].fill([0; 4]);
+                out[before.start.max(now.end).min(before.end)..before.end].fill([0; 4]);
+            }
+            let (out, line) = (&mut out[now.clone()], &line[now.clone()]);
+            match (self.alpha, self.order) {
+                (Alpha::Straight, order) => rows.straight(out, line, order),
+                (Alpha::Premultiplied, [0, 1, 2, 3]) => out.copy_from_slice(line),
+                (Alpha::Premultiplied, order) => {
+                    for (out, pixel) in out.iter_mut().zip(line) {
+                        *out = order.map(|channel| pixel[channel as usize]);
+                    }
+                }
+            }
+        }
     }
 }
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Frame({})", self.size)
-    }
-}
-
-/// One pixel from premultiplied to straight alpha.
-fn straight([r, g, b, a]: [u8; 4]) -> [u8; 4] {
-    let divide = |c: u8| ((u32::from(c) * 510 + u32::from(a)) / (2 * u32::from(a))).min(255) as u8;
-    match a {
-        0 => [0; 4],
-        255 => [r, g, b, a],
-        _ => [divide(r), divide(g), divide(b), a],
     }
 }
 
@@ -463,29 +481,47 @@ mod tests {
 
     #[test]
     fn bytes_follow_the_frame_from_one_picture_to_the_next() {
-        let size = Size::new(1, 4).unwrap();
-        let (mut frame, mut bytes) = (
-            Frame::new(size),
-            FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra),
-        );
-        frame.ink(1..3).fill([64, 32, 0, 128]);
-        assert_eq!(bytes.of(&frame)[..8], [0, 0, 0, 0, 0, 64, 128, 128]);
-        assert_eq!(frame.inked_rows(), 1..3);
-        frame.clear();
-        assert!(frame.inked_rows().is_empty());
-        frame.ink(3..4).fill([9, 8, 7, 255]);
-        let expected = [[0; 4], [0; 4], [0; 4], [7, 8, 9, 255]];
-        assert_eq!(bytes.of(&frame), expected.as_flattened());
+        let size = Size::new(3, 3).unwrap();
+        let mut frame = Frame::new(size);
+        let mut bytes = FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra);
+        let mut draw = |columns: Range<usize>, pixel: [u8; 4]| {
+            let (pixels, inked) = frame.parts_mut();
+            pixels.fill([0; 4]);
+            pixels[3..6][columns.clone()].fill(pixel);
+            inked[1] = columns;
+            bytes.of(&frame).to_vec()
+        };
+        let (clear, red) = ([0; 4], [0, 64, 128, 128]);
+        for (columns, expected) in [
+            (0..2, [red, red, clear]),
+            (1..3, [clear, red, red]),
+            (1..2, [clear, red, clear]),
+            (2..3, [clear, clear, red]),
+            (0..0, [clear; 3]),
+            (0..3, [red; 3]),
+            (2..2, [clear; 3]),
+        ] {
+            let bytes = draw(columns.clone(), [64, 32, 0, 128]);
+            assert_eq!(bytes[12..24], *expected.as_flattened(), "{columns:?}");
+            assert!(bytes[..12].iter().chain(&bytes[24..]).all(|b| *b == 0));
+        }
     }
 
     #[test]
-    fn straight_alpha_is_the_rounded_quotient() {
-        for a in 1..=255_u8 {
-            for c in 0..=a {
-                let expected = (f64::from(c) * 255.0 / f64::from(a) + 0.5).floor();
-                let [r, _, _, alpha] = straight([c, 0, 0, a]);
-                assert_eq!((f64::from(r), alpha), (expected, a), "{c}/{a}");
-            }
+    fn premultiplied_bytes_are_the_frames_own() {
+        let size = Size::new(2, 1).unwrap();
+        let mut frame = Frame::new(size);
+        let (pixels, inked) = frame.parts_mut();
+        pixels.fill([1, 2, 3, 4]);
+        inked[0] = 0..2;
+        for (format, expected) in [
+            (PixelFormat::Rgba, [1, 2, 3, 4]),
+            (PixelFormat::Bgra, [3, 2, 1, 4]),
+            (PixelFormat::Argb, [4, 1, 2, 3]),
+            (PixelFormat::Abgr, [4, 3, 2, 1]),
+        ] {
+            let mut bytes = FrameBytes::new(size, Alpha::Premultiplied, format);
+            assert_eq!(bytes.of(&frame), [expected; 2].as_flattened());
         }
     }
 }

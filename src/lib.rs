@@ -37,6 +37,7 @@
 //! The core alone, from a message to pixels:
 //!
 //! ```
+//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
 //! use floatup::emoji::EmojiFonts;
@@ -52,11 +53,12 @@
 //! let motion = Motion::from_css(floatup::look::STYLESHEET)?;
 //! let emoji = reactions.iter().map(|reaction| &reaction.emoji);
 //! let sheet = SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), emoji)?;
+//! let sheet = Arc::new(sheet);
 //! let size = Size::new(640, 360)?;
 //! let mut stage = Stage::new(StageSettings {
 //!     size,
 //!     motion,
-//!     box_size: sheet.box_size(),
+//!     sheet: Arc::clone(&sheet),
 //!     sprites_max: 1_000,
 //!     overflow: Overflow::RetireOldest,
 //! });
@@ -123,6 +125,7 @@
 #![forbid(unsafe_code)]
 
 // Core.
+pub mod pixel;
 pub mod frame;
 pub mod motion;
 pub mod reaction;

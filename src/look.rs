@@ -82,7 +82,10 @@ impl Look {
     ///
     /// # Errors
     /// More pictures than one sheet may hold.
-    pub fn sheet<'a>(&self, emoji: impl Iterator<Item = &'a Emoji> + Clone) -> Result<SpriteSheet> {
+    pub fn sheet<'a>(
+        &self,
+        emoji: impl Iterator<Item = &'a Emoji> + Clone,
+    ) -> Result<Arc<SpriteSheet>> {
         let mut fonts = self.fonts.clone();
         if !emoji.clone().all(|emoji| fonts.has(emoji)) {
             let system = SYSTEM_FONTS.iter().find_map(|path| fs::read(path).ok());
@@ -98,6 +101,6 @@ impl Look {
                 crate::emoji::SUBSTITUTE
             );
         }
-        Ok(sheet)
+        Ok(Arc::new(sheet))
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::frame::Size;
 use crate::motion::{FONT_SIZE_PX, Motion};
 use crate::reaction::Emoji;
-use crate::sprite::BoxSize;
+use crate::sprite::SpriteSheet;
 use crate::stage::Placement;
 
 /// At most this many sprites are read from one scene.
@@ -100,20 +100,24 @@ impl Scene {
         self.sprites.iter().map(|sprite| &sprite.emoji)
     }
 
-    /// Every sprite that is alive at its age, in order of drawing.
+    /// Every sprite that is alive at its age, in order of drawing; `sheet` is one of their emoji.
     pub fn placements(
         &self,
         motion: &Motion,
-        box_size: BoxSize,
+        sheet: &SpriteSheet,
     ) -> impl Iterator<Item = Placement> {
+        let box_size = sheet.box_size();
         let height = f64::from(self.size.height());
         self.sprites.iter().filter_map(move |sprite| {
+            let layer = sheet.find(&sprite.emoji)?;
             let pose = motion.pose(sprite.age?, height, (box_size.width, box_size.height))?;
-            Some(Placement {
-                emoji: sprite.emoji.clone(),
-                left_px: sprite.left_px,
-                pose,
-            })
+            Some(Placement::new(
+                layer,
+                sprite.left_px,
+                &pose,
+                box_size,
+                self.size,
+            ))
         })
     }
 }
@@ -121,6 +125,7 @@ impl Scene {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emoji::EmojiFonts;
 
     fn refused(json: &str, message: &str) {
         let error = Scene::parse(json.as_bytes()).expect_err(json).to_string();
@@ -169,13 +174,9 @@ mod tests {
         let motion = Motion::from_css(
             ".animated-emoji { bottom: 0; font-size: 9px; animation: k 1s } @keyframes k { to { opacity: 0 } }",
         );
-        let box_size = BoxSize {
-            width: 10.0,
-            height: 10.0,
-            ascent: 8.0,
-        };
-        let placed: Vec<_> = scene.placements(&motion.unwrap(), box_size).collect();
+        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), 9.0, scene.emoji()).unwrap();
+        let placed: Vec<_> = scene.placements(&motion.unwrap(), &sheet).collect();
         assert_eq!(placed.len(), 1);
-        assert_eq!(placed[0].emoji.as_str(), "b");
+        assert_eq!(placed[0].layer, 1);
     }
 }

@@ -39,11 +39,12 @@ pub struct Layer {
     pub pixels: Vec<[u8; 4]>,
 }
 
-/// Layers by emoji.
+/// Layers by number, and which emoji has which.
 #[derive(Clone, Debug)]
 pub struct SpriteSheet {
     box_size: BoxSize,
-    layers: HashMap<Emoji, Layer>,
+    layers: Vec<Layer>,
+    by_emoji: HashMap<Emoji, u32>,
     substituted: Vec<Emoji>,
 }
 
@@ -64,12 +65,13 @@ impl SpriteSheet {
     ) -> Result<Self, SheetTooLarge> {
         let mut sheet = Self {
             box_size: BoxSize::new(fonts, font_size_px),
-            layers: HashMap::new(),
+            layers: Vec::new(),
+            by_emoji: HashMap::new(),
             substituted: Vec::new(),
         };
         let mut bytes = 0;
         for emoji in emoji {
-            if sheet.layers.contains_key(emoji) {
+            if sheet.by_emoji.contains_key(emoji) {
                 continue;
             }
             let picture = fonts.picture(emoji);
@@ -81,7 +83,9 @@ impl SpriteSheet {
             if picture.substituted {
                 sheet.substituted.push(emoji.clone());
             }
-            sheet.layers.insert(emoji.clone(), layer);
+            let number = u32::try_from(sheet.layers.len()).map_err(|_| SheetTooLarge)?;
+            sheet.by_emoji.insert(emoji.clone(), number);
+            sheet.layers.push(layer);
         }
         Ok(sheet)
     }
@@ -92,10 +96,17 @@ impl SpriteSheet {
         self.box_size
     }
 
-    /// The emoji's layer; `None` if it was not among those that the sheet was made for.
+    /// The number of the emoji's layer; `None` if it was not among those that the sheet was made
+    /// for.
     #[must_use]
-    pub fn layer(&self, emoji: &Emoji) -> Option<&Layer> {
-        self.layers.get(emoji)
+    pub fn find(&self, emoji: &Emoji) -> Option<u32> {
+        self.by_emoji.get(emoji).copied()
+    }
+
+    /// The layer of that number.
+    #[must_use]
+    pub fn layer(&self, number: u32) -> Option<&Layer> {
+        self.layers.get(number as usize)
     }
 
     /// The emoji that no font has, in the order given: they show the substitute.
@@ -312,7 +323,7 @@ mod tests {
     fn layer(font_size_px: f64) -> Layer {
         let emoji = Emoji::new("❤️");
         let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&emoji]).unwrap();
-        sheet.layer(&emoji).unwrap().clone()
+        sheet.layer(sheet.find(&emoji).unwrap()).unwrap().clone()
     }
 
     #[test]

@@ -6,13 +6,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::Size;
 use crate::motion::{Motion, Pose};
-use crate::reaction::{Emoji, Reaction};
+use crate::reaction::Reaction;
 use crate::scatter::SpriteId;
-use crate::sprite::BoxSize;
+use crate::sprite::{BoxSize, SpriteSheet};
 
 /// What gives way when the stage is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -47,26 +48,55 @@ impl FromStr for Overflow {
     }
 }
 
-/// One sprite in one frame.
-#[derive(Clone, Debug, PartialEq)]
+/// One sprite in one frame: all that paint needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
-    /// What to draw.
-    pub emoji: Emoji,
-    /// The CSS `left` of the sprite's box, in px.
-    pub left_px: f64,
-    /// Everything else about where and how.
-    pub pose: Pose,
+    /// Which of the sheet's layers to draw.
+    pub layer: u32,
+    /// The whole pixel of the frame on which the top left corner of the sprite's box is.
+    pub x: i32,
+    /// The same, downwards.
+    pub y: i32,
+    /// In `0.0..=1.0`.
+    pub opacity: f64,
+    /// From the box to what is drawn: a point `(x, y)` from the box's top left goes to
+    /// `(a x + c y + e, b x + d y + f)`.
+    pub matrix: [f64; 6],
+}
+
+impl Placement {
+    /// A sprite with its box at `left_px` and its pose's `bottom`, on a frame of `size`.
+    ///
+    /// Both are layout: Blink keeps them in 1/64 px, truncated, and snaps the sum to whole pixels
+    /// when it paints.
+    #[must_use]
+    pub fn new(layer: u32, left_px: f64, pose: &Pose, box_size: BoxSize, size: Size) -> Self {
+        const FAR_PX: f64 = 1e7;
+        let layout = |px: f64| (px.clamp(-FAR_PX, FAR_PX) * 64.0).trunc() / 64.0;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what is beyond any frame was brought nearer"
+        )]
+        let snap = |px: f64| (px + 0.5).floor() as i32;
+        Self {
+            layer,
+            x: snap(layout(left_px)),
+            y: snap(f64::from(size.height()) - box_size.height - layout(pose.bottom_px)),
+            opacity: pose.opacity,
+            matrix: pose.matrix,
+        }
+    }
 }
 
 /// What a stage needs to know beforehand.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct StageSettings {
     /// The frame, which is the sprites' container.
     pub size: Size,
     /// Their curve.
     pub motion: Motion,
-    /// Their box.
-    pub box_size: BoxSize,
+    /// Their pictures: a reaction with another emoji is not drawn.
+    pub sheet: Arc<SpriteSheet>,
     /// At most this many are alive.
     pub sprites_max: usize,
     /// What happens beyond that.
@@ -84,7 +114,7 @@ pub struct Stage {
 
 #[derive(Clone, Debug)]
 struct Sprite {
-    emoji: Emoji,
+    layer: u32,
     left_px: f64,
     spawned_at: Duration,
 }
@@ -112,11 +142,13 @@ impl Stage {
     ) -> usize {
         let width = f64::from(self.settings.size.width());
         let font_size = self.settings.motion.font_size_px();
-        let emoji = reactions
-            .iter()
-            .flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
+        let layers = reactions.iter().flat_map(|reaction| {
+            let layer = self.settings.sheet.find(&reaction.emoji);
+            std::iter::repeat_n(layer, reaction.count as usize)
+        });
         let mut dropped = 0;
-        for (index, emoji) in (0..).zip(emoji) {
+        for (index, layer) in (0..).zip(layers) {
+            let Some(layer) = layer else { continue };
             if self.sprites.len() >= self.settings.sprites_max {
                 dropped += 1;
                 match self.settings.overflow {
@@ -131,7 +163,7 @@ impl Stage {
             }
             .left_px(width, font_size);
             self.sprites.push_back(Sprite {
-                emoji: emoji.clone(),
+                layer,
                 left_px,
                 spawned_at: at,
             });
@@ -152,22 +184,33 @@ impl Stage {
     }
 
     /// Where every sprite that is alive at media time `pts` is, in order of drawing.
+    ///
+    /// Ages are whole microseconds, as a browser keeps them: so they are the same again from
+    /// frame to frame, though media times are rounded to nanoseconds.
     pub fn placements(&self, pts: Duration) -> impl Iterator<Item = Placement> + '_ {
         let StageSettings {
             size,
             motion,
-            box_size,
+            sheet,
             ..
         } = &self.settings;
+        let box_size = sheet.box_size();
         let height = f64::from(size.height());
+        let mut last = None;
         self.sprites.iter().filter_map(move |sprite| {
-            let age = pts.checked_sub(sprite.spawned_at)?;
-            let pose = motion.pose(age, height, (box_size.width, box_size.height))?;
-            Some(Placement {
-                emoji: sprite.emoji.clone(),
-                left_px: sprite.left_px,
-                pose,
-            })
+            let age = whole_micros(pts.checked_sub(sprite.spawned_at)?);
+            let pose = match last {
+                Some((of, pose)) if of == age => pose,
+                _ => motion.pose(age, height, (box_size.width, box_size.height)),
+            };
+            last = Some((age, pose));
+            Some(Placement::new(
+                sprite.layer,
+                sprite.left_px,
+                &pose?,
+                box_size,
+                *size,
+            ))
         })
     }
 
@@ -184,25 +227,34 @@ impl Stage {
     }
 }
 
+/// To the nearest microsecond.
+fn whole_micros(time: Duration) -> Duration {
+    let micros = (time + Duration::from_nanos(500)).as_micros();
+    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::emoji::EmojiFonts;
     use crate::frame::FrameRate;
+    use crate::reaction::Emoji;
 
     const CSS: &str = ".animated-emoji { bottom: 0; font-size: 30px; animation: k 2s linear } \
         @keyframes k { to { bottom: 100%; opacity: 0; transform: rotate(9deg) } }";
+
+    fn sheet() -> SpriteSheet {
+        let emoji = ["❤️", "🔥"].map(Emoji::new);
+        SpriteSheet::new(&EmojiFonts::bundled(), 30.0, &emoji).unwrap()
+    }
 
     fn stage(sprites_max: usize, overflow: Overflow) -> Stage {
         Stage::new(StageSettings {
             size: Size::new(640, 360).unwrap(),
             motion: Motion::from_css(CSS).unwrap(),
-            box_size: BoxSize {
-                width: 37.4375,
-                height: 35.0,
-                ascent: 28.0,
-            },
+            sheet: sheet().into(),
             sprites_max,
             overflow,
         })
@@ -259,7 +311,7 @@ mod tests {
             let after = placed(&stage, ms(0));
             assert_eq!(after.len(), 3);
             assert_eq!(
-                after.iter().filter(|p| p.emoji.as_str() == "🔥").count(),
+                after.iter().filter(|p| p.layer == 1).count(),
                 if newest { 2 } else { 0 }
             );
             assert_eq!(after[0] == before[0], !newest);
@@ -271,11 +323,11 @@ mod tests {
         let mut stage = stage(100, Overflow::RetireOldest);
         stage.spawn(7, 1, &hearts(20), ms(0));
         stage.spawn(7, 2, &hearts(20), ms(0));
-        let mut lefts: Vec<_> = placed(&stage, ms(0)).iter().map(|p| p.left_px).collect();
-        assert!(lefts.iter().all(|left| (0.0..610.0).contains(left)));
-        lefts.sort_by(f64::total_cmp);
-        lefts.dedup();
-        assert_eq!(lefts.len(), 40, "all different");
+        let mut columns: Vec<_> = placed(&stage, ms(0)).iter().map(|p| p.x).collect();
+        assert!(columns.iter().all(|x| (0..=610).contains(x)));
+        columns.sort_unstable();
+        columns.dedup();
+        assert!(columns.len() > 35, "almost all differ: {columns:?}");
     }
 
     proptest! {

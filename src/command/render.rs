@@ -33,7 +33,7 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
     let mut stage = Stage::new(StageSettings {
         size: picture.size,
         motion: look.motion.clone(),
-        box_size: sheet.box_size(),
+        sheet: sheet.clone(),
         sprites_max: picture.sprites_max,
         overflow: picture.overflow,
     });

@@ -27,8 +27,8 @@ pub(super) fn run(job: &FrameJob) -> Result<()> {
     let sheet = look
         .sheet(emoji.iter().copied())
         .with_context(|| job.scene.display().to_string())?;
-    let placements = scene.placements(&look.motion, sheet.box_size());
-    let mut painter = Painter::new(sheet, scene.size);
+    let mut painter = Painter::new(sheet.clone(), scene.size);
+    let placements = scene.placements(&look.motion, &sheet);
     let still = png(painter.paint(placements))?;
     fs::write(&job.out, still).with_context(|| format!("cannot write {}", job.out.display()))
 }

@@ -5,6 +5,7 @@
 //! glyph reaches the edge of its layer. A rectangle that isn't turned keeps its edges.
 
 /// The edges of a layer on the frame.
+#[derive(Clone, Debug)]
 pub(super) struct Outline {
     corners: [(f64, f64); 4],
     edges: [Edge; 4],
@@ -30,8 +31,37 @@ impl Outline {
     }
 
     /// The share of the pixel centred on `(x, y)` that is inside, `0.0..=1.0`.
+    #[inline(always)]
     pub(super) fn coverage(&self, x: f64, y: f64) -> f64 {
         self.edges.iter().map(|edge| edge.coverage(x, y)).product()
+    }
+
+    /// Pixels of the row centred on `y` whose centres are not between these two are outside.
+    #[inline(always)]
+    pub(super) fn touched(&self, y: f64) -> (f64, f64) {
+        self.between(y, |edge| -edge.reach)
+    }
+
+    /// Pixels of the row centred on `y` whose centres are between these two are inside wholly.
+    #[inline(always)]
+    pub(super) fn inside(&self, y: f64) -> (f64, f64) {
+        self.between(y, |edge| edge.reach)
+    }
+
+    /// Between which two `x` on the line `y` every edge is at least so far outwards.
+    #[inline(always)]
+    fn between(&self, y: f64, depth: impl Fn(&Edge) -> f64) -> (f64, f64) {
+        let (mut from, mut to) = (f64::NEG_INFINITY, f64::INFINITY);
+        for edge in &self.edges {
+            let left = depth(edge) - (y - edge.from.1) * edge.normal.1;
+            match edge.normal.0 {
+                slope if slope > 0.0 => from = from.max(edge.from.0 + left / slope),
+                slope if slope < 0.0 => to = to.min(edge.from.0 + left / slope),
+                _ if left > 0.0 => to = f64::NEG_INFINITY,
+                _ => {}
+            }
+        }
+        (from, to)
     }
 }
 
@@ -41,6 +71,7 @@ fn snap(y: f64) -> f64 {
 }
 
 /// A straight line with an inner side.
+#[derive(Clone, Debug)]
 struct Edge {
     from: (f64, f64),
     /// The unit normal, inwards; zero for an edge without length, which cuts nothing off.
@@ -73,6 +104,7 @@ impl Edge {
     }
 
     /// The share of a unit square around the point that lies on the inner side.
+    #[inline(always)]
     fn coverage(&self, x: f64, y: f64) -> f64 {
         let inside = (x - self.from.0) * self.normal.0 + (y - self.from.1) * self.normal.1;
         let depth = inside.abs();
@@ -139,6 +171,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_between_agrees_with_the_coverage(
+            degrees in 0.0..360.0_f64, width in 0.0..20.0_f64, height in 0.0..20.0_f64,
+            e in -3.0..3.0_f64, f in -3.0..3.0_f64,
+        ) {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            let outline = Outline::new([cos, sin, -sin, cos, e, f], width, height);
+            for y in (-30..30).map(|y| f64::from(y) + 0.5) {
+                let (touched, inside) = (outline.touched(y), outline.inside(y));
+                for x in (-30..30).map(|x| f64::from(x) + 0.5) {
+                    let coverage = outline.coverage(x, y);
+                    let is_in = |(from, to): (f64, f64)| from < x && x < to;
+                    prop_assert!(is_in(touched) || coverage < 1e-9, "{x}, {y}: {coverage}");
+                    prop_assert!(!is_in(inside) || coverage > 1.0 - 1e-9, "{x}, {y}: {coverage}");
+                }
+            }
+        }
+
         #[test]
         fn neighbours_on_both_sides_of_an_edge_make_one_pixel(
             degrees in 0.0..360.0_f64, x in -2.0..2.0_f64, y in -2.0..2.0_f64,

@@ -1,131 +1,105 @@
-//! What one frame costs: where its sprites are, drawing them, and its bytes.
-//!
-//! Sprites are spawned evenly over one lifetime, so that all ages are there.
-
+//! scratch
 use std::hint::black_box;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use floatup::emoji::EmojiFonts;
-use floatup::frame::{Alpha, FrameBytes, PixelFormat, Size};
+use floatup::frame::{Alpha, FrameBytes, FrameRate, PixelFormat, Size};
 use floatup::look::Look;
 use floatup::paint::Painter;
+use floatup::pixel::SimdLevel;
 use floatup::reaction::{Emoji, Reaction};
 use floatup::sprite::SpriteSheet;
-use floatup::stage::{Overflow, Placement, Stage, StageSettings};
-
-const EMOJI: [&str; 4] = ["❤️", "💯", "👍", "🤯"];
-const COUNTS: [u32; 4] = [0, 50, 200, 1_000];
-const SIZES: [&str; 2] = ["1280x720", "1920x1080"];
-const FONT_SIZES_PX: [f64; 2] = [30.0, 48.0];
+use floatup::stage::{Overflow, Stage, StageSettings};
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(1_000))
-        .sample_size(10)
-        .configure_from_args();
-    placements(&mut criterion);
-    paint(&mut criterion);
-    frame_bytes(&mut criterion);
-    criterion.final_summary();
-}
-
-/// `Stage::placements`: the pose of each sprite.
-fn placements(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("placements");
-    for count in COUNTS {
-        let (stage, now, _) = stage(size(SIZES[1]), FONT_SIZES_PX[0], count);
-        group.throughput(Throughput::Elements(count.into()));
-        group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| {
-                for placement in stage.placements(black_box(now)) {
-                    black_box(placement);
+    let pool = Arc::new(
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
+            .build()
+            .unwrap(),
+    );
+    for (frame, px, count) in [
+        ("1920x1080", 48.0, 0u32),
+        ("1920x1080", 48.0, 100),
+        ("1920x1080", 48.0, 1000),
+        ("1920x1080", 30.0, 1000),
+        ("1920x1080", 48.0, 5000),
+        ("1920x1080", 48.0, 20000),
+        ("3840x2160", 48.0, 5000),
+        ("1280x720", 48.0, 1000),
+    ] {
+        for level in SimdLevel::available() {
+            for threads in [1, 2] {
+                if level.name() != "avx512"
+                    && level.name() != "avx2"
+                    && (threads == 2 || count != 1000)
+                {
+                    continue;
                 }
-            });
-        });
-    }
-    group.finish();
-}
-
-/// `Painter::paint`, the clearing of the picture before included.
-fn paint(criterion: &mut Criterion) {
-    for (frame, px) in SIZES
-        .into_iter()
-        .flat_map(|s| FONT_SIZES_PX.map(|px| (s, px)))
-    {
-        let mut group = criterion.benchmark_group(format!("paint/{frame}/{px}px"));
-        group.sampling_mode(SamplingMode::Flat);
-        for count in COUNTS {
-            let (placements, mut painter) = picture(frame, px, count);
-            group.throughput(Throughput::Elements(count.into()));
-            group.bench_function(BenchmarkId::from_parameter(count), |b| {
-                b.iter(|| {
-                    black_box(painter.paint(black_box(&placements).iter().cloned()));
-                });
-            });
-        }
-        group.finish();
-    }
-}
-
-/// `FrameBytes::of` to straight alpha, of a frame that shows something in every row.
-fn frame_bytes(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("straight_bytes");
-    group.sampling_mode(SamplingMode::Flat);
-    for frame in SIZES {
-        for count in [0, 200] {
-            let (placements, mut painter) = picture(frame, FONT_SIZES_PX[1], count);
-            let drawn = painter.paint(placements);
-            let mut bytes = FrameBytes::new(size(frame), Alpha::Straight, PixelFormat::Rgba);
-            group.bench_function(BenchmarkId::new(frame, count), |b| {
-                b.iter(|| {
-                    black_box(bytes.of(black_box(drawn)));
-                });
-            });
+                let (stage, sheet) = stage(frame.parse().unwrap(), px, count);
+                let mut painter = Painter::new(sheet, frame.parse().unwrap()).with_level(level);
+                if threads == 2 {
+                    painter = painter.with_threads(pool.clone());
+                }
+                let rate = FrameRate::new(60, 1).unwrap();
+                let mut bytes =
+                    FrameBytes::new(frame.parse().unwrap(), Alpha::Straight, PixelFormat::Rgba)
+                        .with_level(level);
+                let mut t = Vec::new();
+                let mut tb = Vec::new();
+                let mut tp = Vec::new();
+                let mut placements = Vec::new();
+                for i in 0..60u64 {
+                    let pts = rate.pts(120 + i % 3);
+                    let t0 = Instant::now();
+                    placements.clear();
+                    placements.extend(stage.placements(pts));
+                    tp.push(t0.elapsed());
+                    let t0 = Instant::now();
+                    let f = painter.paint(placements.iter().copied());
+                    t.push(t0.elapsed());
+                    let t0 = Instant::now();
+                    black_box(bytes.of(f));
+                    tb.push(t0.elapsed());
+                }
+                t.sort();
+                tb.sort();
+                tp.sort();
+                let painted: usize = 0;
+                println!(
+                    "{frame} {px} {count} {level} {threads}: paint {:?} min {:?} place {:?} straight {:?} rasters {} MB {painted}",
+                    t[30],
+                    t[0],
+                    tp[30],
+                    tb[30],
+                    painter.raster_bytes() >> 20
+                );
+            }
         }
     }
-    group.finish();
 }
 
-/// What is to be drawn, and what draws it.
-fn picture(frame: &str, font_size_px: f64, count: u32) -> (Vec<Placement>, Painter) {
-    let size = size(frame);
-    let (stage, now, sheet) = stage(size, font_size_px, count);
-    let placements: Vec<_> = stage.placements(now).collect();
-    assert_eq!(placements.len(), count as usize, "all of them are alive");
-    (placements, Painter::new(sheet, size))
-}
-
-/// A stage on which so many sprites are alive at the time given with it.
-fn stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Duration, SpriteSheet) {
+fn stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSheet>) {
     let look = Look::load(None, None, Some(font_size_px));
-    let motion = look
-        .expect("invariant: the bundled stylesheet is sound")
-        .motion;
-    let lifetime = motion.lifetime();
-    let emoji = EMOJI.map(Emoji::new);
-    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, &emoji)
-        .expect("invariant: four emoji are few");
+    let motion = look.unwrap().motion;
+    let emoji = ["❤️", "💯", "👍", "🤯"].map(Emoji::new);
+    let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, &emoji).unwrap());
     let mut stage = Stage::new(StageSettings {
         size,
         motion,
-        box_size: sheet.box_size(),
-        sprites_max: COUNTS[3] as usize,
+        sheet: sheet.clone(),
+        sprites_max: 20000,
         overflow: Overflow::RetireOldest,
     });
+    let rate = FrameRate::new(60, 1).unwrap();
     for (sequence, emoji) in (1..=count).zip(emoji.iter().cycle()) {
         let reaction = Reaction {
             emoji: emoji.clone(),
             count: 1,
         };
-        let at = lifetime * sequence / count;
-        assert_eq!(stage.spawn(1, sequence.into(), &[reaction], at), 0);
+        let at = rate.pts(u64::from(sequence) * 120 / u64::from(count).max(1));
+        stage.spawn(1, sequence.into(), &[reaction], at);
     }
-    // The first has lived for almost all its time, the last appears now.
-    (stage, lifetime, sheet)
-}
-
-fn size(text: &str) -> Size {
-    text.parse().expect("invariant: a size")
+    (stage, sheet)
 }

@@ -189,7 +189,8 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
     let emoji = Emoji::new("❤️");
     let sheet = SpriteSheet::new(&EmojiFonts::bundled(), 9.0, [&emoji]).unwrap();
     let box_size = sheet.box_size();
-    let mut painter = Painter::new(sheet, Size::new(24, 16).unwrap());
+    let size = Size::new(24, 16).unwrap();
+    let mut painter = Painter::new(sheet.into(), size);
     for share in [0.0, 0.001, 0.29999, 0.3, 0.31, 0.5, 0.999, 0.999_999_999] {
         let age = lifetime
             .mul_f64(share)
@@ -201,11 +202,7 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
         };
         prop_assert!(pose.bottom_px.is_finite(), "{:?}", pose);
         prop_assert!((0.0..=1.0).contains(&pose.opacity), "{:?}", pose);
-        let frame = painter.paint([Placement {
-            emoji: emoji.clone(),
-            left_px: 1.5,
-            pose,
-        }]);
+        let frame = painter.paint([Placement::new(0, 1.5, &pose, box_size, size)]);
         prop_assert!(
             frame
                 .pixels()
@@ -293,10 +290,10 @@ fn check_scene(json: &[u8]) -> Result<(), TestCaseError> {
     let motion = look.motion;
     let sheet =
         SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
-    let placements: Vec<_> = scene.placements(&motion, sheet.box_size()).collect();
+    let placements: Vec<_> = scene.placements(&motion, &sheet).collect();
     prop_assert!(placements.len() <= scene.emoji().count());
     // The scene's own frame may be as large as 16384x16384.
-    Painter::new(sheet, Size::new(24, 16).unwrap()).paint(placements);
+    Painter::new(sheet.into(), Size::new(24, 16).unwrap()).paint(placements);
     Ok(())
 }
 

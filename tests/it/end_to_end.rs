@@ -277,8 +277,8 @@ fn draw(emoji: &str, left_px: f64, age_ms: f64, (width, height): (u32, u32)) -> 
     let motion = Motion::from_css(STYLESHEET).unwrap();
     let sheet =
         SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
-    let placements: Vec<_> = scene.placements(&motion, sheet.box_size()).collect();
-    let mut painter = Painter::new(sheet, scene.size);
+    let placements: Vec<_> = scene.placements(&motion, &sheet).collect();
+    let mut painter = Painter::new(sheet.into(), scene.size);
     let mut bytes = FrameBytes::new(scene.size, Alpha::Straight, PixelFormat::Rgba);
     let bytes = bytes.of(painter.paint(placements)).to_vec();
     RgbaImage::from_raw(width, height, bytes).unwrap()

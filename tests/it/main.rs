@@ -12,6 +12,7 @@ mod access;
 mod any_input;
 mod broker;
 mod cli;
+mod compositor;
 mod end_to_end;
 mod events;
 mod fidelity;

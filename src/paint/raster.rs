@@ -1,0 +1,256 @@
+//! Shapes that are drawn again and again, computed once.
+//!
+//! A sprite's picture depends on its emoji, its size and its age alone, and at a frame rate ages
+//! repeat: one heart that is half a second old looks like every other. A look that is seen for the
+//! second time is computed and kept, opacity included, its transparent margins cut row by row;
+//! from then on drawing it is source-over of rows. A look that is seen once (a still, a shape that
+//! differs from sprite to sprite) is never kept.
+
+use std::hash::BuildHasher as _;
+use std::mem::size_of;
+use std::ops::Range;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use super::shape::{Look, Shape};
+use crate::pixel::{Rows, SimdLevel, Work};
+use crate::sprite::Layer;
+
+/// At most this many bytes of pixels are kept for one frame's painter; when it is full, what has
+/// not been drawn in the frame at hand gives way, and what then still finds no room is computed
+/// each time.
+pub(super) const RASTER_BYTES_MAX: usize = 256 << 20;
+
+/// A shape with more pixels than this is computed each time.
+const PIXELS_MAX: usize = 4 << 20;
+
+/// How many looks are remembered as seen once: a power of two, a newer one in place of an older.
+const SEEN: usize = 1 << 16;
+
+/// A shape's pixels, row after row, without what is transparent at the ends of rows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Raster {
+    /// The first row, from the top of the sprite's box.
+    top: i32,
+    pub(super) lines: Vec<Line>,
+    pixels: Vec<[u8; 4]>,
+}
+
+/// One row of a raster.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    /// The first column, from the left of the sprite's box.
+    pub(super) left: i32,
+    start: u32,
+    end: u32,
+}
+
+impl Raster {
+    /// The line's pixels, premultiplied.
+    #[inline(always)]
+    pub(super) fn pixels(&self, line: Line) -> &[[u8; 4]] {
+        &self.pixels[line.start as usize..line.end as usize]
+    }
+
+    /// From the top of the sprite's box.
+    #[inline(always)]
+    pub(super) fn rows(&self) -> Range<i32> {
+        self.top..self.top + whole(self.lines.len())
+    }
+
+    /// From the left of the sprite's box.
+    pub(super) fn columns(&self) -> Range<i32> {
+        let first = self.lines.iter().map(|line| line.left).min();
+        let end = |line: &Line| line.left + whole((line.end - line.start) as usize);
+        let end = self.lines.iter().map(end).max();
+        first.unwrap_or(0)..end.unwrap_or(0)
+    }
+
+    fn bytes(&self) -> usize {
+        self.pixels.capacity() * size_of::<[u8; 4]>() + self.lines.capacity() * size_of::<Line>()
+    }
+}
+
+/// A count of at most [`PIXELS_MAX`].
+fn whole(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Computes a raster.
+struct Compute<'a>(&'a Shape, &'a Layer);
+
+impl Work for Compute<'_> {
+    type Output = Raster;
+
+    #[inline(always)]
+    fn run<R: Rows>(self, _: R) -> Raster {
+        let Self(shape, layer) = self;
+        let mut raster = Raster {
+            top: shape.rows.start,
+            ..Raster::default()
+        };
+        let mut line = Vec::new();
+        for y in shape.rows.clone() {
+            let span = shape.span(y);
+            line.clear();
+            line.resize(span.len(), [0; 4]);
+            shape.row(layer, span.start, y, &mut line);
+            let shows = |pixel: &[u8; 4]| *pixel != [0; 4];
+            let first = line.iter().position(shows).unwrap_or(0);
+            let end = line.iter().rposition(shows).map_or(0, |last| last + 1);
+            let start = raster.pixels.len();
+            raster.pixels.extend_from_slice(&line[first..end]);
+            // Whole vectors; what is clear changes nothing.
+            let padded = raster.pixels.len().next_multiple_of(4);
+            raster.pixels.resize(padded, [0; 4]);
+            raster.lines.push(Line {
+                left: span.start + whole(first),
+                start: u32::try_from(start).unwrap_or(u32::MAX),
+                end: u32::try_from(raster.pixels.len()).unwrap_or(u32::MAX),
+            });
+        }
+        let shows = |line: &Line| line.start < line.end;
+        let end = raster
+            .lines
+            .iter()
+            .rposition(shows)
+            .map_or(0, |last| last + 1);
+        raster.lines.truncate(end);
+        let first = raster.lines.iter().position(shows).unwrap_or(0);
+        raster.lines.drain(..first);
+        raster.top += whole(first);
+        raster.pixels.shrink_to_fit();
+        raster.lines.shrink_to_fit();
+        raster
+    }
+}
+
+/// Rasters by look: [`RASTER_BYTES_MAX`] of them.
+#[derive(Clone, Debug)]
+pub(super) struct Rasters {
+    by_look: FxHashMap<Look, u32>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// The hashes of looks that were seen once.
+    seen: Vec<u64>,
+    bytes: usize,
+    bytes_max: usize,
+    frame: u64,
+    /// The frame in which no room was to be found.
+    full: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    look: Look,
+    raster: Raster,
+    /// The last frame that drew it.
+    used: u64,
+}
+
+impl Rasters {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            by_look: FxHashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            seen: vec![0; SEEN],
+            bytes: 0,
+            bytes_max,
+            frame: 0,
+            full: u64::MAX,
+        }
+    }
+
+    /// The bytes that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A new frame: what was found for the one before may go.
+    pub(super) fn begin(&mut self) {
+        self.frame += 1;
+    }
+
+    pub(super) fn raster(&self, number: u32) -> &Raster {
+        &self.slots[number as usize].raster
+    }
+
+    /// The look's raster, if it has one.
+    pub(super) fn find(&mut self, look: &Look) -> Option<u32> {
+        let number = *self.by_look.get(look)?;
+        self.slots[number as usize].used = self.frame;
+        Some(number)
+    }
+
+    /// Whether the look was seen before, though not kept; from now on it was.
+    pub(super) fn saw(&mut self, look: &Look) -> bool {
+        let hash = FxBuildHasher.hash_one(look) | 1;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the place in a small table"
+        )]
+        let place = (hash >> 40) as usize % SEEN;
+        std::mem::replace(&mut self.seen[place], hash) == hash
+    }
+
+    /// Computes a shape and keeps it; `None` where it finds no room.
+    pub(super) fn keep(
+        &mut self,
+        look: Look,
+        shape: &Shape,
+        layer: &Layer,
+        level: SimdLevel,
+    ) -> Option<u32> {
+        let most = shape.columns.len().checked_mul(shape.rows.len())?;
+        if most > PIXELS_MAX || !self.has_room(most * size_of::<[u8; 4]>()) {
+            return None;
+        }
+        let raster = level.run(Compute(shape, layer));
+        self.bytes += raster.bytes();
+        let slot = Slot {
+            look,
+            raster,
+            used: self.frame,
+        };
+        let number = if let Some(number) = self.free.pop() {
+            self.slots[number as usize] = slot;
+            number
+        } else {
+            self.slots.push(slot);
+            u32::try_from(self.slots.len() - 1).ok()?
+        };
+        self.by_look.insert(look, number);
+        Some(number)
+    }
+
+    /// Whether so many bytes find room, once what was not drawn for long has gone.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        for frames in [256, 16, 1] {
+            if self.bytes + bytes <= self.bytes_max {
+                return true;
+            }
+            if self.full == self.frame {
+                return false;
+            }
+            self.forget(frames);
+        }
+        let room = self.bytes + bytes <= self.bytes_max;
+        if !room {
+            self.full = self.frame;
+        }
+        room
+    }
+
+    /// Lets go what the last so many frames did not draw.
+    fn forget(&mut self, frames: u64) {
+        for (number, slot) in (0..).zip(&mut self.slots) {
+            let gone = slot.used + frames < self.frame && !slot.raster.lines.is_empty();
+            if gone && self.by_look.remove(&slot.look).is_some() {
+                self.bytes -= slot.raster.bytes();
+                slot.raster = Raster::default();
+                self.free.push(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! What is done to rows of pixels: source-over, and the way from premultiplied to straight alpha.
+//!
+//! Products of two 8-bit values are `(v * c + 255) >> 8`, as Chromium's compositor has them: with
+//! the exact quotient by 255 its own stills are 20 dB further away (`paint` holds the two against
+//! each other). The scalar functions are the truth; each vector level equals them bit for bit, and
+//! none needs `unsafe`.
+
+use std::fmt;
+
+use fearless_simd::{Level, dispatch, prelude::*};
+
+/// Which instructions pixels are computed with.
+#[derive(Clone, Copy, Debug)]
+pub struct SimdLevel(Instructions);
+
+#[derive(Clone, Copy, Debug)]
+enum Instructions {
+    Scalar,
+    Vector(Level),
+}
+
+/// A level that this processor hasn't, or that there is none of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("SIMD level {name:?}: expected one that this processor has: {}", available.join(", "))]
+pub struct SimdLevelError {
+    name: String,
+    available: Vec<&'static str>,
+}
+
+impl SimdLevel {
+    /// The widest that this processor has.
+    #[must_use]
+    pub fn detect() -> Self {
+        Self(Instructions::Vector(Level::new()))
+    }
+
+    /// No vectors: the truth that the others are held against.
+    #[must_use]
+    pub fn scalar() -> Self {
+        Self(Instructions::Scalar)
+    }
+
+    /// Those that this processor has, the scalar one first, the widest last.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let level = Level::new();
+        let mut levels = vec![Self::scalar()];
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        levels.extend(
+            [
+                level.as_sse2().map(Level::Sse2),
+                level.as_sse4_2().map(Level::Sse4_2),
+                level.as_avx2().map(Level::Avx2),
+                level.as_avx512().map(Level::Avx512),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|level| Self(Instructions::Vector(level))),
+        );
+        #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+        levels.push(Self(Instructions::Vector(level)));
+        levels
+    }
+
+    /// The level of that name: `scalar`, `sse2`, `sse4.2`, `avx2`, `avx512` or `neon`.
+    ///
+    /// # Errors
+    /// [`SimdLevelError`]: this processor hasn't it.
+    pub fn named(name: &str) -> Result<Self, SimdLevelError> {
+        let available = Self::available();
+        let found = available.iter().find(|level| level.name() == name);
+        found.copied().ok_or_else(|| SimdLevelError {
+            name: name.into(),
+            available: available.iter().map(|level| level.name()).collect(),
+        })
+    }
+
+    /// Its name, as [`named`](Self::named) takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Instructions::Scalar => "scalar",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Instructions::Vector(Level::Sse2(_)) => "sse2",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Instructions::Vector(Level::Sse4_2(_)) => "sse4.2",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Instructions::Vector(Level::Avx2(_)) => "avx2",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Instructions::Vector(Level::Avx512(_)) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Vector(Level::Neon(_)) => "neon",
+            Instructions::Vector(_) => "vector",
+        }
+    }
+
+    /// Does `work` with this level's instructions: everything that is inlined into it uses them.
+    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
+        match self.0 {
+            Instructions::Scalar => work.run(Scalar),
+            Instructions::Vector(level) => dispatch!(level, simd => work.run(Vector(simd))),
+        }
+    }
+}
+
+impl Default for SimdLevel {
+    fn default() -> Self {
+        Self::detect()
+    }
+}
+
+impl fmt::Display for SimdLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A loop over rows that is compiled once for each level; its `run` is to be `#[inline(always)]`.
+pub(crate) trait Work {
+    type Output;
+    fn run<R: Rows>(self, rows: R) -> Self::Output;
+}
+
+/// What one level does to rows of pixels.
+pub(crate) trait Rows: Copy {
+    /// Source-over of a premultiplied row on another as long: `s + product(d, 255 - s.a)`.
+    fn over(self, under: &mut [[u8; 4]], source: &[[u8; 4]]);
+
+    /// Premultiplied to straight alpha, `255 c / a` to the nearest level, in the order that
+    /// `order` gives: byte `i` of a result is channel `order[i]`.
+    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]);
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Vector<S>(S);
+
+impl Rows for Scalar {
+    fn over(self, under: &mut [[u8; 4]], source: &[[u8; 4]]) {
+        for (under, source) in under.iter_mut().zip(source) {
+            over(under, *source);
+        }
+    }
+
+    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]) {
+        for (out, pixel) in out.iter_mut().zip(premultiplied) {
+            let pixel = straight(*pixel);
+            *out = order.map(|channel| pixel[channel as usize]);
+        }
+    }
+}
+
+impl<S: Simd> Rows for Vector<S> {
+    #[inline(always)]
+    fn over(self, under: &mut [[u8; 4]], source: &[[u8; 4]]) {
+        let length = under.len().min(source.len());
+        let (under, source) = (&mut under[..length], &source[..length]);
+        let done = native::over(self.0, under.as_flattened_mut(), source.as_flattened()) / 4;
+        let (under, source) = (&mut under[done..], &source[done..]);
+        let done = short::over(self.0, under.as_flattened_mut(), source.as_flattened()) / 4;
+        Scalar.over(&mut under[done..], &source[done..]);
+    }
+
+    #[inline(always)]
+    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]) {
+        let length = out.len().min(premultiplied.len());
+        let (out, pixels) = (&mut out[..length], &premultiplied[..length]);
+        let done = native::straight(self.0, out.as_flattened_mut(), pixels.as_flattened(), order);
+        let (out, pixels) = (&mut out[done / 4..], &pixels[done / 4..]);
+        let done = short::straight(self.0, out.as_flattened_mut(), pixels.as_flattened(), order);
+        Scalar.straight(&mut out[done / 4..], &pixels[done / 4..], order);
+    }
+}
+
+/// Source-over for one pixel.
+fn over(under: &mut [u8; 4], source: [u8; 4]) {
+    let rest = 255 - u16::from(source[3]);
+    for (under, source) in under.iter_mut().zip(source) {
+        // Whole vectors wrap as well; premultiplied pixels never do.
+        *under = source.wrapping_add(((u16::from(*under) * rest + 255) >> 8) as u8);
+    }
+}
+
+/// One pixel from premultiplied to straight alpha.
+fn straight([r, g, b, a]: [u8; 4]) -> [u8; 4] {
+    let twice = 2 * u32::from(a.max(1));
+    let divide = |c: u8| ((u32::from(c) * 510 + u32::from(a)) / twice).min(255) as u8;
+    [divide(r), divide(g), divide(b), a]
+}
+
+/// The loops over whole vectors of the given types, which are one width seen in four ways. Each
+/// gives how many bytes it has done.
+macro_rules! vectors {
+    ($name:ident, $bytes:ty, $words:ty, $pixels:ty, $signed:ty, $floats:ty) => {
+        mod $name {
+            use fearless_simd::{Simd, prelude::*};
+            #[allow(unused_imports, reason = "not every width names its types")]
+            use fearless_simd::{f32x4, i32x4, u8x16, u16x8, u32x4};
+
+            /// Even and odd channels apart, each in 16 bits: no widening, no packing.
+            #[inline(always)]
+            pub(super) fn over<S: Simd>(simd: S, under: &mut [u8], source: &[u8]) -> usize {
+                let step = <$bytes>::LEN;
+                let low_byte = <$words>::splat(simd, 0x00ff);
+                let high_byte = <$words>::splat(simd, 0xff00);
+                let chunks = under.chunks_exact_mut(step).zip(source.chunks_exact(step));
+                let mut done = 0;
+                for (under, source) in chunks {
+                    let s = <$bytes>::from_slice(simd, source);
+                    let d: $words = <$bytes>::from_slice(simd, under).bitcast();
+                    let alpha = s.bitcast::<$pixels>() >> 24;
+                    let rest: $words = (alpha | (alpha << 16)).bitcast();
+                    let rest = rest ^ low_byte;
+                    let even = ((d & low_byte) * rest + low_byte) >> 8;
+                    let odd = ((d >> 8) * rest + low_byte) & high_byte;
+                    let kept: $bytes = (even | odd).bitcast();
+                    (s + kept).store_slice(under);
+                    done += step;
+                }
+                done
+            }
+
+            /// One division a pixel. `c * (255 / a)` is off by less than 2^-14, and quotients
+            /// that are not halves are 2^-9 or more from one, so 2^-10 decides all of them.
+            #[inline(always)]
+            pub(super) fn straight<S: Simd>(
+                simd: S,
+                out: &mut [u8],
+                premultiplied: &[u8],
+                order: [u8; 4],
+            ) -> usize {
+                let step = <$bytes>::LEN;
+                let byte = <$signed>::splat(simd, 0xff);
+                let most = <$floats>::splat(simd, 255.0);
+                let half = <$floats>::splat(simd, 0.5 + 1.0 / 1024.0);
+                let one = <$floats>::splat(simd, 1.0);
+                let chunks = out
+                    .chunks_exact_mut(step)
+                    .zip(premultiplied.chunks_exact(step));
+                let mut done = 0;
+                for (out, pixels) in chunks {
+                    done += step;
+                    let pixels = <$bytes>::from_slice(simd, pixels);
+                    if pixels.simd_eq(<$bytes>::splat(simd, 0)).all_true() {
+                        pixels.store_slice(out);
+                        continue;
+                    }
+                    let rgba: $signed = pixels.bitcast();
+                    let alpha = (rgba >> 24) & byte;
+                    let factor = most / alpha.to_float::<$floats>().max(one);
+                    let channel = |c: u8| -> $signed {
+                        if c == 3 {
+                            return alpha;
+                        }
+                        let level = (rgba >> (8 * u32::from(c))) & byte;
+                        let level = level.to_float::<$floats>() * factor + half;
+                        level.min(most).to_int::<$signed>()
+                    };
+                    let [first, second, third, fourth] = order.map(channel);
+                    let all = first | (second << 8) | (third << 16) | (fourth << 24);
+                    all.bitcast::<$bytes>().store_slice(out);
+                }
+                done
+            }
+        }
+    };
+}
+
+vectors!(native, S::u8s, S::u16s, S::u32s, S::i32s, S::f32s);
+vectors!(short, u8x16<S>, u16x8<S>, u32x4<S>, i32x4<S>, f32x4<S>);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ORDERS: [[u8; 4]; 4] = [[0, 1, 2, 3], [2, 1, 0, 3], [3, 0, 1, 2], [3, 2, 1, 0]];
+
+    struct Over<'a>(&'a mut [[u8; 4]], &'a [[u8; 4]]);
+
+    impl Work for Over<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<R: Rows>(self, rows: R) {
+            rows.over(self.0, self.1);
+        }
+    }
+
+    struct Straight<'a>(&'a mut [[u8; 4]], &'a [[u8; 4]], [u8; 4]);
+
+    impl Work for Straight<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<R: Rows>(self, rows: R) {
+            rows.straight(self.0, self.1, self.2);
+        }
+    }
+
+    /// Every pair of a colour and an alpha that is not below it.
+    fn premultiplied() -> Vec<[u8; 4]> {
+        let pairs = (0..=255_u8).flat_map(|a| (0..=a).map(move |c| (c, a)));
+        pairs.map(|(c, a)| [c, a - c, c / 2, a]).collect()
+    }
+
+    #[test]
+    fn every_processor_here_has_a_level_beyond_the_scalar_one() {
+        let levels = SimdLevel::available();
+        assert!(levels.len() > 1, "{levels:?}");
+        assert_eq!(
+            levels.last().unwrap().name(),
+            SimdLevel::detect().name(),
+            "the widest is taken"
+        );
+        for level in levels {
+            assert_eq!(SimdLevel::named(level.name()).unwrap().name(), level.name());
+        }
+        let error = SimdLevel::named("mmx").unwrap_err().to_string();
+        assert!(
+            error.contains("\"mmx\"") && error.contains("scalar"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn straight_alpha_is_the_rounded_quotient_at_every_level() {
+        let pixels = premultiplied();
+        for level in SimdLevel::available() {
+            for order in ORDERS {
+                let mut out = vec![[9; 4]; pixels.len()];
+                level.run(Straight(&mut out, &pixels, order));
+                for (out, pixel) in out.iter().zip(&pixels) {
+                    let a = f64::from(pixel[3].max(1));
+                    let quotient = |c: u8| (f64::from(c) * 255.0 / a + 0.5).floor() as u8;
+                    let [r, g, b, a] = *pixel;
+                    let expected = [quotient(r), quotient(g), quotient(b), a];
+                    let expected = order.map(|c| expected[c as usize]);
+                    assert_eq!(*out, expected, "{pixel:?} in {order:?}, {level}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn source_over_is_the_scalar_one_at_every_level() {
+        let sources = premultiplied();
+        for level in SimdLevel::available() {
+            for under in [0, 1, 2, 127, 128, 254, 255_u8] {
+                let mut pixels = vec![[under, under / 2, 0, under]; sources.len()];
+                level.run(Over(&mut pixels, &sources));
+                for (pixel, source) in pixels.iter().zip(&sources) {
+                    let mut expected = [under, under / 2, 0, under];
+                    over(&mut expected, *source);
+                    assert_eq!(*pixel, expected, "{source:?} over {under}, {level}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn source_over_stays_premultiplied_and_in_range() {
+        for source in premultiplied() {
+            for under in 0..=255_u8 {
+                let mut pixel = [under, under / 2, 0, under];
+                over(&mut pixel, source);
+                let [r, g, b, alpha] = pixel;
+                assert!(
+                    r.max(g).max(b) <= alpha,
+                    "{source:?} over {under}: {pixel:?}"
+                );
+            }
+        }
+        let mut pixel = [10, 20, 30, 40];
+        over(&mut pixel, [0; 4]);
+        assert_eq!(pixel, [10, 20, 30, 40], "transparent is identity");
+        over(&mut pixel, [1, 2, 3, 255]);
+        assert_eq!(pixel, [1, 2, 3, 255], "opaque is copy");
+    }
+
+    proptest! {
+        #[test]
+        fn rows_of_every_length_and_content_agree(
+            pairs in prop::collection::vec(any::<([u8; 4], [u8; 4])>(), 0..70),
+            order in prop::sample::select(&ORDERS),
+        ) {
+            let (under, source): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let (mut over, mut straight) = (under.clone(), under.clone());
+            SimdLevel::scalar().run(Over(&mut over, &source));
+            SimdLevel::scalar().run(Straight(&mut straight, &source, order));
+            for level in SimdLevel::available() {
+                let (mut over_here, mut straight_here) = (under.clone(), under.clone());
+                level.run(Over(&mut over_here, &source));
+                level.run(Straight(&mut straight_here, &source, order));
+                prop_assert_eq!(&over_here, &over, "{}", level);
+                prop_assert_eq!(&straight_here, &straight, "{}", level);
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The compositor from outside: the same pixels at every SIMD level, on any number of threads,
+//! whether looks are kept or not; as near to the exact picture as 8 bits allow; and no allocation
+//! once it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use floatup::emoji::EmojiFonts;
+use floatup::frame::{Alpha, Frame, FrameBytes, FrameRate, PixelFormat, Size};
+use floatup::look::STYLESHEET;
+use floatup::motion::Motion;
+use floatup::paint::Painter;
+use floatup::pixel::SimdLevel;
+use floatup::reaction::{Emoji, Reaction};
+use floatup::sprite::SpriteSheet;
+use floatup::stage::{Overflow, Placement, Stage, StageSettings};
+use proptest::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+const EMOJI: [&str; 4] = ["❤️", "💯", "👍", "🤯"];
+
+fn sheet(font_size_px: f64) -> Arc<SpriteSheet> {
+    let emoji = EMOJI.map(Emoji::new);
+    SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, &emoji)
+        .unwrap()
+        .into()
+}
+
+fn threads(count: usize) -> Arc<ThreadPool> {
+    let pool = ThreadPoolBuilder::new().num_threads(count).build();
+    pool.unwrap().into()
+}
+
+/// The tutorial's motion with `count` sprites, half of them two at a time, over its whole life.
+fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSheet>) {
+    let css = format!("{STYLESHEET} .animated-emoji {{ font-size: {font_size_px}px }}");
+    let sheet = sheet(font_size_px);
+    let mut stage = Stage::new(StageSettings {
+        size,
+        motion: Motion::from_css(&css).unwrap(),
+        sheet: Arc::clone(&sheet),
+        sprites_max: 100_000,
+        overflow: Overflow::RetireOldest,
+    });
+    let rate = FrameRate::new(60, 1).unwrap();
+    for n in 1..=count {
+        let reaction = Reaction {
+            emoji: Emoji::new(EMOJI[n as usize % 4]),
+            count: 1,
+        };
+        let at = rate.pts(u64::from(n) * 120 / u64::from(count));
+        stage.spawn(1, n.into(), &[reaction], at);
+    }
+    (stage, sheet)
+}
+
+/// Ink is where it is said to be, and nowhere is a colour above its alpha.
+fn assert_sound(frame: &Frame) {
+    let lines = frame.pixels().chunks(frame.size().width() as usize);
+    assert_eq!(frame.inked().len(), lines.len());
+    for (line, inked) in lines.zip(frame.inked()) {
+        for (x, pixel) in line.iter().enumerate() {
+            assert!(inked.contains(&x) || *pixel == [0; 4], "unsaid ink");
+            let [r, g, b, a] = *pixel;
+            assert!(r.max(g).max(b) <= a, "{pixel:?}");
+        }
+    }
+}
+
+fn placement() -> impl Strategy<Value = Placement> {
+    let part =
+        || prop_oneof![4 => -2.0..2.0_f64, 1 => Just(0.0), 1 => Just(1.0), 1 => -40.0..40.0_f64];
+    let odd = prop_oneof![
+        Just(1e300),
+        Just(f64::NAN),
+        Just(f64::INFINITY),
+        Just(1e-300)
+    ];
+    let matrix = prop_oneof![
+        6 => (0.0..360.0_f64, 0.2..3.0_f64, -5.0..60.0_f64).prop_map(|(degrees, scale, move_px)| {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            [cos * scale, sin * scale, -sin * scale, cos * scale, move_px, -move_px / 2.0]
+        }),
+        2 => Just([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]),
+        1 => prop::array::uniform6(part()),
+        1 => prop::array::uniform6(prop_oneof![3 => part(), 1 => odd]),
+    ];
+    let far = prop_oneof![9 => -60..260_i32, 1 => any::<i32>()];
+    (0..5_u32, far.clone(), far, -0.1..1.1_f64, matrix).prop_map(
+        |(layer, x, y, opacity, matrix)| Placement {
+            layer,
+            x,
+            y,
+            opacity,
+            matrix,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_level_and_any_threads_draw_the_same_frame(
+        pictures in prop::collection::vec(prop::collection::vec(placement(), 0..40), 1..4),
+    ) {
+        let size = Size::new(203, 151).unwrap();
+        let sheet = sheet(24.0);
+        let mut painters: Vec<_> = SimdLevel::available()
+            .into_iter()
+            .map(|level| Painter::new(Arc::clone(&sheet), size).with_level(level))
+            .collect();
+        painters.push(Painter::new(Arc::clone(&sheet), size).with_threads(threads(3)));
+        // Looks that come again are kept from their second time on.
+        for placements in pictures.iter().chain(&pictures).chain(&pictures) {
+            let mut fresh = Painter::new(Arc::clone(&sheet), size).with_level(SimdLevel::scalar());
+            let expected = fresh.paint(placements.iter().copied());
+            assert_sound(expected);
+            for painter in &mut painters {
+                let name = format!("{painter:?}");
+                let frame = painter.paint(placements.iter().copied());
+                assert_sound(frame);
+                prop_assert!(frame.pixels() == expected.pixels(), "{}", name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_frame_is_the_same_on_every_level_and_any_threads() {
+    let size = Size::new(1920, 1080).unwrap();
+    let (stage, sheet) = busy_stage(size, 48.0, 1_500);
+    let painter = || Painter::new(Arc::clone(&sheet), size);
+    let mut painters: Vec<_> = SimdLevel::available()
+        .into_iter()
+        .map(|level| painter().with_level(level))
+        .collect();
+    painters.extend([2, 3, 8].map(|count| painter().with_threads(threads(count))));
+    let rate = FrameRate::new(60, 1).unwrap();
+    for index in [0, 30, 60, 119, 120, 150, 239, 240] {
+        let placements: Vec<_> = stage.placements(rate.pts(index)).collect();
+        let mut fresh = painter().with_level(SimdLevel::scalar());
+        let expected = fresh.paint(placements.iter().copied());
+        assert_sound(expected);
+        for painter in &mut painters {
+            let name = format!("{painter:?} at {index}");
+            let frame = painter.paint(placements.iter().copied());
+            assert!(frame.pixels() == expected.pixels(), "{name}");
+            assert_sound(frame);
+        }
+    }
+    assert!(painters.iter().all(|painter| painter.raster_bytes() > 0));
+}
+
+#[test]
+fn a_steady_frame_allocates_nothing() {
+    let size = Size::new(640, 360).unwrap();
+    let (stage, sheet) = busy_stage(size, 48.0, 600);
+    let rate = FrameRate::new(60, 1).unwrap();
+    let pool = threads(2);
+    for threads in [None, Some(Arc::clone(&pool))] {
+        let mut painter = Painter::new(Arc::clone(&sheet), size);
+        if let Some(threads) = threads {
+            painter = painter.with_threads(threads);
+        }
+        let mut bytes = FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra);
+        let mut placements = Vec::new();
+        let mut shown = 0;
+        let mut frame = |index: u64| {
+            placements.clear();
+            placements.extend(stage.placements(rate.pts(120 + index % 4)));
+            let painted = painter.paint(placements.iter().copied());
+            shown += usize::from(bytes.of(painted).iter().any(|byte| *byte > 0));
+        };
+        // A frame loop runs on one of its own threads, so that it hands nothing over.
+        let counted = pool.install(|| {
+            (0..16).for_each(&mut frame);
+            allocation_counter::measure(|| (0..200).for_each(&mut frame))
+        });
+        assert_eq!((counted.count_total, shown), (0, 216));
+    }
+}
+
+/// A picture without 8-bit steps: `0.0..=1.0`, premultiplied.
+struct Exact {
+    width: usize,
+    pixels: Vec<[f64; 4]>,
+}
+
+impl Exact {
+    /// Source-over of what one placement alone looks like.
+    fn over(&mut self, painter: &mut Painter, placement: Placement) {
+        let frame = painter.paint([placement]);
+        assert_eq!(frame.size().width() as usize, self.width);
+        for (under, source) in self.pixels.iter_mut().zip(frame.pixels()) {
+            let source = source.map(|v| f64::from(v) / 255.0);
+            for (under, over) in under.iter_mut().zip(source) {
+                *under = over + *under * (1.0 - source[3]);
+            }
+        }
+    }
+}
+
+/// Each product is at most one level too high, and is made less by what comes over it: a
+/// semi-transparent heap of sprites stays within a few levels of the exact one.
+#[test]
+fn overlapping_sprites_are_near_the_exact_picture() {
+    let size = Size::new(160, 120).unwrap();
+    let (stage, sheet) = busy_stage(size, 40.0, 60);
+    let placements: Vec<_> = stage.placements(Duration::from_secs(2)).collect();
+    assert_eq!(placements.len(), 60);
+    let mut painter = Painter::new(Arc::clone(&sheet), size);
+    let mut exact = Exact {
+        width: 160,
+        pixels: vec![[0.0; 4]; 160 * 120],
+    };
+    for placement in &placements {
+        exact.over(&mut painter, *placement);
+    }
+    let frame = painter.paint(placements.iter().copied());
+    let (mut worst, mut deepest) = (0.0_f64, 0);
+    for (pixel, exact) in frame.pixels().iter().zip(&exact.pixels) {
+        deepest += usize::from(exact[3] > 0.9);
+        for (level, exact) in pixel.iter().zip(exact) {
+            worst = worst.max((f64::from(*level) - exact * 255.0).abs());
+        }
+    }
+    eprintln!("{worst:.2} levels at most, {deepest} pixels almost covered");
+    assert!(deepest > 1_000, "{deepest}: they do overlap");
+    assert!(worst < 4.0, "{worst} levels");
+}
