@@ -4,10 +4,11 @@
 //! that is due when or after it arrives; frame `n` is due at `pts(n)`, exactly, however late the
 //! frames before it were.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::ChannelConfig;
 use crate::frame::FrameRate;
@@ -32,6 +33,8 @@ pub struct Channel {
     /// For stills, one at a time. The frame loop has a painter of its own.
     still: Mutex<Painter>,
     loop_painter: Mutex<Option<Painter>>,
+    /// The frame loop's, and those that help it to draw.
+    threads: Arc<ThreadPool>,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,10 @@ impl Channel {
             overflow: picture.overflow,
         });
         let substituted = sheet.substituted().len() as u64;
-        let painter = Painter::new(sheet, picture.size);
+        let threads = ThreadPoolBuilder::new().num_threads(picture.threads);
+        let threads = threads.thread_name(|n| format!("paint-{n}")).build();
+        let threads = Arc::new(threads.context("cannot start threads to draw on")?);
+        let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
         Ok(Self {
             substituted,
             rate: picture.rate,
@@ -69,7 +75,8 @@ impl Channel {
                 drawn_until: None,
             }),
             still: Mutex::new(painter.clone()),
-            loop_painter: Mutex::new(Some(painter)),
+            loop_painter: Mutex::new(Some(painter.with_threads(Arc::clone(&threads)))),
+            threads,
         })
     }
 
@@ -106,13 +113,13 @@ impl Channel {
             .rate
             .first_at_or_after(self.started.elapsed() + Duration::from_nanos(1));
         let pts = self.rate.pts(due.saturating_sub(1));
+        let mut placements = Vec::new();
+        self.place(pts, None, &mut placements);
         let mut painter = lock(&self.still);
-        let placements = self.placements(pts, None);
         png(painter.paint(placements))
     }
 
-    /// Draws frame after frame, each when it is due, and writes it to every output, on this
-    /// thread, until `stop`, until `frames` are written, or until no output is open any more.
+    /// Draws frame after frame, each when it is due, and writes it to every output, until `stop`, until `frames` are written, or until no output is open any more.
     /// An output that is slow delays the next frame but loses none: frames that are late follow
     /// one another without pause until the clock is caught up.
     ///
@@ -120,14 +127,27 @@ impl Channel {
     ///
     /// # Errors
     /// The first output that can't be written or finished.
-    pub fn run(&self, mut outputs: Vec<Output>, frames: Option<u64>, stop: &Stop) -> Result<()> {
-        let Some(mut painter) = lock(&self.loop_painter).take() else {
+    pub fn run(&self, outputs: Vec<Output>, frames: Option<u64>, stop: &Stop) -> Result<()> {
+        let Some(painter) = lock(&self.loop_painter).take() else {
             anyhow::bail!("the channel's frame loop runs already");
         };
+        // On one of the threads that draw, so that it hands nothing over to them as a whole.
+        self.threads
+            .install(|| self.draw(painter, outputs, frames, stop))
+    }
+
+    fn draw(
+        &self,
+        mut painter: Painter,
+        mut outputs: Vec<Output>,
+        frames: Option<u64>,
+        stop: &Stop,
+    ) -> Result<()> {
         let first = self.rate.first_at_or_after(self.started.elapsed());
         let last = frames.map(|frames| first.saturating_add(frames));
         let mut result = Ok(());
         let mut index = first;
+        let mut placements = Vec::new();
         while last.is_none_or(|last| index < last) && !outputs.is_empty() {
             let pts = self.rate.pts(index);
             if stop.wait_until(self.started + pts) {
@@ -137,8 +157,8 @@ impl Channel {
             if begun > self.started + self.rate.pts(index + 1) {
                 self.metrics.frames_late.inc();
             }
-            let placements = self.placements(pts, Some(pts));
-            let frame = painter.paint(placements);
+            self.place(pts, Some(pts), &mut placements);
+            let frame = painter.paint(placements.iter().copied());
             self.metrics
                 .frame_render_seconds
                 .observe(begun.elapsed().as_secs_f64());
@@ -166,7 +186,7 @@ impl Channel {
     }
 
     /// Copied out, so that the stage is free while pixels are drawn.
-    fn placements(&self, pts: Duration, drawn_until: Option<Duration>) -> Vec<Placement> {
+    fn place(&self, pts: Duration, drawn_until: Option<Duration>, out: &mut Vec<Placement>) {
         let mut on_stage = lock(&self.stage);
         if let Some(until) = drawn_until {
             on_stage.drawn_until = Some(until);
@@ -176,7 +196,8 @@ impl Channel {
             on_stage.stage.retire(pts);
             self.show_live(&on_stage.stage);
         }
-        on_stage.stage.placements(pts).collect()
+        out.clear();
+        out.extend(on_stage.stage.placements(pts));
     }
 
     fn show_live(&self, stage: &Stage) {

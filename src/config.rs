@@ -22,6 +22,7 @@ use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
+use crate::pixel::SimdLevel;
 use crate::reaction::Palette;
 use crate::stage::Overflow;
 
@@ -109,6 +110,10 @@ pub struct Picture {
     pub emoji_font: Option<PathBuf>,
     /// The page number of a reaction log's sprites.
     pub seed: u64,
+    /// Threads that draw its frames, 1 to 64.
+    pub threads: usize,
+    /// The vector instructions to draw with.
+    pub simd: SimdLevel,
     /// How colour and alpha are related in pixels that leave.
     pub alpha: Alpha,
     /// Sprites at once, 1 to 100,000.
@@ -145,6 +150,8 @@ pub struct FrameJob {
     pub css: Option<PathBuf>,
     /// A colour bitmap font that was named; `None` for the built-in set and the system's.
     pub emoji_font: Option<PathBuf>,
+    /// The vector instructions to draw with.
+    pub simd: SimdLevel,
 }
 
 /// Settings of `floatup render`.

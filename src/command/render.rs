@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::ThreadPoolBuilder;
 
 use crate::config::RenderJob;
 use crate::log::{Entry, entries};
@@ -37,7 +38,11 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
         sprites_max: picture.sprites_max,
         overflow: picture.overflow,
     });
-    let mut painter = Painter::new(sheet, picture.size);
+    let threads = ThreadPoolBuilder::new().num_threads(picture.threads);
+    let threads = threads.build().context("cannot start threads to draw on")?;
+    let mut painter = Painter::new(sheet, picture.size)
+        .with_level(picture.simd)
+        .with_threads(threads.into());
     let mut output = Output::open(&target, spec)?;
 
     // Up to the first frame on which the last sprite is gone: a clear one ends every animation.

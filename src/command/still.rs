@@ -27,7 +27,7 @@ pub(super) fn run(job: &FrameJob) -> Result<()> {
     let sheet = look
         .sheet(emoji.iter().copied())
         .with_context(|| job.scene.display().to_string())?;
-    let mut painter = Painter::new(sheet.clone(), scene.size);
+    let mut painter = Painter::new(sheet.clone(), scene.size).with_level(job.simd);
     let placements = scene.placements(&look.motion, &sheet);
     let still = png(painter.paint(placements))?;
     fs::write(&job.out, still).with_context(|| format!("cannot write {}", job.out.display()))

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::config::value::{FontSize, Listen, Name, Text, Whole, switch};
 use crate::frame::{Alpha, FrameRate, Size};
+use crate::pixel::SimdLevel;
 use crate::stage::Overflow;
 
 /// The service: what it listens on, whom it lets in, what its topics hold.
@@ -85,7 +86,7 @@ impl ServiceKeys {
     }
 }
 
-/// What sprites look like: all that a still needs beside its scene.
+/// What sprites look like, and what draws them: all that a still needs beside its scene.
 #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
 #[command(next_help_heading = "Picture")]
 #[serde(default, deny_unknown_fields)]
@@ -98,6 +99,15 @@ pub(super) struct LookKeys {
     /// Color Emoji, where there is one]
     #[arg(long, value_name = "FILE")]
     pub emoji_font: Option<PathBuf>,
+
+    /// Threads that draw one channel's frames, 1 to 64 [default: one for each core, at most 4]
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<Text<Whole<1, 64>>>,
+
+    /// Vector instructions to draw with: scalar, sse2, sse4.2, avx2, avx512 or neon; no pixel
+    /// differs [default: the widest that the processor has]
+    #[arg(long, value_name = "LEVEL")]
+    pub simd: Option<Text<SimdLevel>>,
 }
 
 impl LookKeys {
@@ -106,6 +116,8 @@ impl LookKeys {
         Self {
             css: self.css.or(under.css),
             emoji_font: self.emoji_font.or(under.emoji_font),
+            threads: self.threads.or(under.threads),
+            simd: self.simd.or(under.simd),
         }
     }
 }

@@ -113,6 +113,7 @@ pub(super) fn frame(args: FrameArgs, env: Env<'_>) -> Result<FrameJob, ConfigErr
         out: args.out,
         css: look.css,
         emoji_font: look.emoji_font,
+        simd: look.simd.unwrap_or_default().0,
     })
 }
 
@@ -243,6 +244,8 @@ impl Layers {
             font_size_px: keys.font_size_px.map(|px| px.0.0),
             css: look.css,
             emoji_font: look.emoji_font,
+            threads: look.threads.map_or_else(default_threads, |n| n.0.count()),
+            simd: look.simd.unwrap_or_default().0,
             seed: keys.seed.map_or(0, |seed| seed.0.0),
             alpha: keys.alpha.unwrap_or_default().0,
             sprites_max: keys.sprites_max.map_or(1_000, |n| n.0.count()),
@@ -258,6 +261,11 @@ fn default_size() -> Size {
 
 fn default_rate() -> FrameRate {
     FrameRate::new(60, 1).expect("invariant: the default rate is in range")
+}
+
+/// More than a few threads wait for memory, and for one another.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
 }
 
 /// The address of a service with the same settings, as seen from this machine.

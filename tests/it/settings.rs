@@ -8,6 +8,7 @@ use std::time::Duration;
 use floatup::config::file::check;
 use floatup::config::{self, Command, ConfigError, Pipe, Serve};
 use floatup::frame::Alpha;
+use floatup::pixel::SimdLevel;
 use floatup::stage::Overflow;
 
 use crate::floatup::{floatup, stderr};
@@ -95,6 +96,8 @@ fn no_settings_are_the_documented_defaults() {
     assert_eq!((picture.font_size_px, &picture.css), (None, &None));
     assert_eq!((picture.seed, picture.sprites_max), (0, 1_000));
     assert_eq!(picture.alpha, Alpha::Straight);
+    assert!((1..=4).contains(&picture.threads));
+    assert_eq!(picture.simd, SimdLevel::detect());
     assert_eq!(picture.overflow, Overflow::RetireOldest);
     assert_eq!(*picture.palette, floatup::reaction::Palette::default());
     assert_eq!(command(&[], &[], None).unwrap(), Command::Serve(serve));
@@ -134,6 +137,8 @@ fn every_key_is_taken_from_every_layer() {
         ("output", "output", "a.mov", "['a.mov']"),
         ("css", "css", "a.css", "'a.css'"),
         ("emoji_font", "emoji-font", "a.ttf", "'a.ttf'"),
+        ("threads", "threads", "7", "7"),
+        ("simd", "simd", "scalar", "'scalar'"),
         ("size", "size", "16x9", "'16x9'"),
         ("fps", "fps", "30000/1001", "'30000/1001'"),
         ("font_size_px", "font-size", "30.5", "30.5"),
@@ -594,7 +599,14 @@ fn the_example_names_every_key_and_nothing_else() {
 fn the_example_shows_the_defaults() {
     let (_, uncommented) = example();
     // These have no value that says the default.
-    let none = ["signing_key_file", "font_size_px", "css", "emoji_font"];
+    let none = [
+        "signing_key_file",
+        "font_size_px",
+        "css",
+        "emoji_font",
+        "threads",
+        "simd",
+    ];
     let mut table: toml::Table = uncommented.parse().unwrap();
     for key in none {
         assert!(table.remove(key).is_some(), "{key}");
