@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::raster::{RASTER_BYTES_MAX, Rasters};
-use self::shape::{Look, Shape};
+use self::shape::{CHUNK, Look, Shape};
 use crate::frame::{Frame, Size};
 use crate::pixel::{Rows, SimdLevel, Work};
 use crate::sprite::SpriteSheet;
@@ -333,7 +333,6 @@ impl Band<'_> {
 
     #[inline(always)]
     fn draw_shape<R: Rows>(&mut self, rows: R, number: u32, x: i32, y: i32) {
-        const CHUNK: usize = 64;
         let shape = &self.shapes[number as usize];
         let Some(layer) = self.sheet.layer(shape.layer) else {
             return;
@@ -352,7 +351,7 @@ impl Band<'_> {
                     reason = "columns of the span; at most a chunk"
                 )]
                 let (from, count) = (column as i32, (end - column).min(CHUNK as i64) as usize);
-                shape.row(layer, from, row, &mut chunk[..count]);
+                shape.row(rows, layer, from, row, &mut chunk[..count]);
                 self.over(rows, line, i64::from(x) + column, &chunk[..count]);
             }
         }

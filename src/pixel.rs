@@ -141,6 +141,33 @@ pub(crate) trait Rows: Copy {
     /// Premultiplied to straight alpha, `255 c / a` to the nearest level, in the order that
     /// `order` gives: byte `i` of a result is channel `order[i]`.
     fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]);
+
+    /// A row of samples of a picture along a straight line, each times its share of 255.
+    ///
+    /// Bilinear with float weights between the four nearest texels, edges clamped, to the nearest
+    /// level, half up. `out` and `shares` are equally long.
+    fn sample(self, texels: Texels<'_>, line: Line, shares: &[u8], out: &mut [[u8; 4]]);
+}
+
+/// A picture to be sampled.
+#[derive(Clone, Copy)]
+pub(crate) struct Texels<'a> {
+    /// Premultiplied, row after row.
+    pub(crate) pixels: &'a [[u8; 4]],
+    /// Each side in `1..=2^20`.
+    pub(crate) width: i32,
+    pub(crate) height: i32,
+}
+
+/// Where samples are: place 0, and the step from one place to the next, in texels from the centre
+/// of the picture's first one, rightwards and downwards; and at which place to begin. A place is
+/// computed by itself, so that it does not matter where a part of the line begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Line {
+    pub(crate) start: (f32, f32),
+    pub(crate) step: (f32, f32),
+    /// At most 2^24.
+    pub(crate) first: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -160,6 +187,36 @@ impl Rows for Scalar {
         for (out, pixel) in out.iter_mut().zip(premultiplied) {
             let pixel = straight(*pixel);
             *out = order.map(|channel| pixel[channel as usize]);
+        }
+    }
+
+    fn sample(self, texels: Texels<'_>, line: Line, shares: &[u8], out: &mut [[u8; 4]]) {
+        let Texels {
+            pixels,
+            width,
+            height,
+        } = texels;
+        // The texel before a place, that after it, and the latter's weight.
+        let between = |start: f32, step: f32, n: f32, side: i32| {
+            let place = (n * step + start).max(-1.0).min(side as f32);
+            let before = place.floor();
+            let texel = |n: i32| n.clamp(0, side - 1) as usize;
+            let first = before as i32;
+            (texel(first), texel(first + 1), place - before)
+        };
+        for (n, (out, share)) in (line.first..).zip(out.iter_mut().zip(shares)) {
+            let n = n as f32;
+            let (left, right, fx) = between(line.start.0, line.step.0, n, width);
+            let (upper, lower, fy) = between(line.start.1, line.step.1, n, height);
+            let at = |x: usize, y: usize| pixels[y * width as usize + x].map(f32::from);
+            let (p00, p10) = (at(left, upper), at(right, upper));
+            let (p01, p11) = (at(left, lower), at(right, lower));
+            *out = std::array::from_fn(|c| {
+                let above = p00[c] + (p10[c] - p00[c]) * fx;
+                let below = p01[c] + (p11[c] - p01[c]) * fx;
+                let level = (above + (below - above) * fy + 0.5) as u32;
+                ((level * u32::from(*share) + 255) >> 8) as u8
+            });
         }
     }
 }
@@ -184,6 +241,88 @@ impl<S: Simd> Rows for Vector<S> {
         let done = short::straight(self.0, out.as_flattened_mut(), pixels.as_flattened(), order);
         Scalar.straight(&mut out[done / 4..], &pixels[done / 4..], order);
     }
+
+    #[inline(always)]
+    fn sample(self, texels: Texels<'_>, line: Line, shares: &[u8], out: &mut [[u8; 4]]) {
+        let simd = self.0;
+        let Texels {
+            pixels,
+            width,
+            height,
+        } = texels;
+        let byte = S::i32s::splat(simd, 0xff);
+        let half = S::f32s::splat(simd, 0.5);
+        let lanes = S::f32s::from_fn(simd, |n| n as f32);
+        let row = S::i32s::splat(simd, width);
+        let mut first = line.first as f32;
+        for (out, shares) in out
+            .chunks_mut(S::i32s::LEN)
+            .zip(shares.chunks(S::i32s::LEN))
+        {
+            let n = lanes + first;
+            first += S::i32s::LEN as f32;
+            let (left, right, fx) = between(simd, line.start.0, line.step.0, n, width);
+            let (upper, lower, fy) = between(simd, line.start.1, line.step.1, n, height);
+            let (upper, lower) = (upper * row, lower * row);
+            let p00 = gather(simd, pixels, upper + left);
+            let p10 = gather(simd, pixels, upper + right);
+            let p01 = gather(simd, pixels, lower + left);
+            let p11 = gather(simd, pixels, lower + right);
+            let mut words = [0; LANES_MAX];
+            for (word, share) in words.iter_mut().zip(shares) {
+                *word = i32::from(*share);
+            }
+            let share = S::i32s::from_slice(simd, &words[..S::i32s::LEN]);
+            let mut all = S::i32s::splat(simd, 0);
+            for shift in [0, 8, 16, 24] {
+                let l00 = ((p00 >> shift) & byte).to_float::<S::f32s>();
+                let l10 = ((p10 >> shift) & byte).to_float::<S::f32s>();
+                let l01 = ((p01 >> shift) & byte).to_float::<S::f32s>();
+                let l11 = ((p11 >> shift) & byte).to_float::<S::f32s>();
+                let above = l00 + (l10 - l00) * fx;
+                let below = l01 + (l11 - l01) * fx;
+                let level = (above + (below - above) * fy + half).to_int::<S::i32s>();
+                all |= ((level * share + byte) >> 8) << shift;
+            }
+            for (out, pixel) in out.iter_mut().zip(all.as_slice()) {
+                *out = pixel.to_ne_bytes();
+            }
+        }
+    }
+}
+
+/// At least as many as the vectors of any level have lanes of 32 bits.
+const LANES_MAX: usize = 16;
+
+/// The texels before and after the `n`th places of a line, and the weights of the latter.
+#[inline(always)]
+fn between<S: Simd>(
+    simd: S,
+    start: f32,
+    step: f32,
+    n: S::f32s,
+    side: i32,
+) -> (S::i32s, S::i32s, S::f32s) {
+    let place = n * step + S::f32s::splat(simd, start);
+    let place = place.max(-1.0).min(side as f32);
+    let before = place.floor();
+    let first = before.to_int::<S::i32s>();
+    let last = S::i32s::splat(simd, side - 1);
+    let zero = S::i32s::splat(simd, 0);
+    (
+        first.max(zero).min(last),
+        (first + 1).max(zero).min(last),
+        place - before,
+    )
+}
+
+#[inline(always)]
+fn gather<S: Simd>(simd: S, pixels: &[[u8; 4]], places: S::i32s) -> S::i32s {
+    let mut words = [0; LANES_MAX];
+    for (word, place) in words.iter_mut().zip(places.as_slice()) {
+        *word = i32::from_ne_bytes(pixels[*place as usize]);
+    }
+    S::i32s::from_slice(simd, &words[..S::i32s::LEN])
 }
 
 /// Source-over for one pixel.

@@ -33,7 +33,8 @@ impl Outline {
     /// The share of the pixel centred on `(x, y)` that is inside, `0.0..=1.0`.
     #[inline(always)]
     pub(super) fn coverage(&self, x: f64, y: f64) -> f64 {
-        self.edges.iter().map(|edge| edge.coverage(x, y)).product()
+        let [a, b, c, d] = &self.edges;
+        a.coverage(x, y) * b.coverage(x, y) * c.coverage(x, y) * d.coverage(x, y)
     }
 
     /// Pixels of the row centred on `y` whose centres are not between these two are outside.

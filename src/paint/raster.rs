@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::shape::{Look, Shape};
+use super::shape::{CHUNK, Look, Shape};
 use crate::pixel::{Rows, SimdLevel, Work};
 use crate::sprite::Layer;
 
@@ -83,7 +83,7 @@ impl Work for Compute<'_> {
     type Output = Raster;
 
     #[inline(always)]
-    fn run<R: Rows>(self, _: R) -> Raster {
+    fn run<R: Rows>(self, rows: R) -> Raster {
         let Self(shape, layer) = self;
         let mut raster = Raster {
             top: shape.rows.start,
@@ -94,7 +94,9 @@ impl Work for Compute<'_> {
             let span = shape.span(y);
             line.clear();
             line.resize(span.len(), [0; 4]);
-            shape.row(layer, span.start, y, &mut line);
+            for (x, chunk) in span.clone().step_by(CHUNK).zip(line.chunks_mut(CHUNK)) {
+                shape.row(rows, layer, x, y, chunk);
+            }
             let shows = |pixel: &[u8; 4]| *pixel != [0; 4];
             let first = line.iter().position(shows).unwrap_or(0);
             let end = line.iter().rposition(shows).map_or(0, |last| last + 1);

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::outline::Outline;
+use crate::pixel::{Line, Rows, Texels};
 use crate::sprite::Layer;
 
 /// What a sprite looks like, wherever on the frame it is.
@@ -52,6 +53,9 @@ pub(super) struct Shape {
     outline: Outline,
 }
 
+/// At most so many pixels are computed at a time.
+pub(super) const CHUNK: usize = 64;
+
 /// What is further away than so many pixels isn't drawn, so that whole pixels fit an `i32`.
 const FAR_PX: f64 = 1e6;
 
@@ -96,75 +100,50 @@ impl Shape {
         }
     }
 
-    /// The pixels of row `y` from column `x` on, premultiplied, opacity included.
+    /// The pixels of row `y` from column `x` on, at most [`CHUNK`], premultiplied, opacity
+    /// included.
     #[inline(always)]
-    pub(super) fn row(&self, layer: &Layer, x: i32, y: i32, out: &mut [[u8; 4]]) {
-        let [a, b, c, d, e, f] = self.inverse;
-        let centre_y = f64::from(y) + 0.5;
-        let (full_from, full_to) = self.outline.inside(centre_y);
-        let texels = Texels::new(layer);
-        let whole_share = nearest(self.opacity);
-        for (column, out) in (x..).zip(out) {
-            let centre_x = f64::from(column) + 0.5;
-            let share = if centre_x > full_from && centre_x < full_to {
-                whole_share
-            } else {
-                nearest(self.opacity * self.outline.coverage(centre_x, centre_y))
-            };
-            if share == 0 {
-                *out = [0; 4];
-                continue;
-            }
-            let (dx, dy) = (centre_x - e, centre_y - f);
-            let texel = texels.sample(a * dx + c * dy, b * dx + d * dy);
-            *out = texel.map(|v| ((v * share + 255) >> 8) as u8);
-        }
-    }
-}
-
-/// A layer to be sampled at fractions of its pixels.
-struct Texels<'a> {
-    pixels: &'a [[u8; 4]],
-    stride: usize,
-    /// The last column and row.
-    right: i32,
-    bottom: i32,
-}
-
-impl<'a> Texels<'a> {
-    #[inline(always)]
-    fn new(layer: &'a Layer) -> Self {
-        let last = |side: usize| i32::try_from(side).unwrap_or(i32::MAX) - 1;
-        Self {
-            pixels: &layer.pixels,
-            stride: layer.width,
-            right: last(layer.width),
-            bottom: last(layer.height),
-        }
-    }
-
-    /// Bilinear between the four nearest texels, edges clamped, to the nearest level.
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "weights lose nothing that shows, and far coordinates saturate"
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "places in a layer, in 32-bit float as Skia has them; counts of a chunk"
     )]
-    #[inline(always)]
-    fn sample(&self, u: f64, v: f64) -> [u32; 4] {
-        let (u, v) = (u - 0.5, v - 0.5);
-        let (left, upper) = (u.floor(), v.floor());
-        let (fx, fy) = ((u - left) as f32, (v - upper) as f32);
-        let (x0, y0) = (left as i32, upper as i32);
-        let column = |x: i32| index(x.clamp(0, self.right));
-        let row = |y: i32| index(y.clamp(0, self.bottom)) * self.stride;
-        let (x0, x1) = (column(x0), column(x0.saturating_add(1)));
-        let (y0, y1) = (row(y0), row(y0.saturating_add(1)));
-        let at = |y: usize, x: usize| self.pixels[y + x].map(f32::from);
-        let (p00, p10, p01, p11) = (at(y0, x0), at(y0, x1), at(y1, x0), at(y1, x1));
-        std::array::from_fn(|c| {
-            let above = p00[c] + (p10[c] - p00[c]) * fx;
-            let below = p01[c] + (p11[c] - p01[c]) * fx;
-            nearest(f64::from(above + (below - above) * fy))
-        })
+    pub(super) fn row<R: Rows>(&self, rows: R, layer: &Layer, x: i32, y: i32, out: &mut [[u8; 4]]) {
+        let mut shares = [0; CHUNK];
+        let shares = &mut shares[..out.len()];
+        let (centre_x, centre_y) = (f64::from(x) + 0.5, f64::from(y) + 0.5);
+        shares.fill(nearest(self.opacity));
+        // Pixels that an edge may cross lie before and after those that are inside wholly.
+        let (from, to) = self.outline.inside(centre_y);
+        let count = shares.len() as f64;
+        let before = (from - centre_x + 1.0).clamp(0.0, count) as usize;
+        let after = (to - centre_x).clamp(0.0, count) as usize;
+        let crossed = if from < to {
+            before..after.max(before)
+        } else {
+            0..0
+        };
+        for n in (0..crossed.start).chain(crossed.end..shares.len()) {
+            let coverage = self.outline.coverage(centre_x + n as f64, centre_y);
+            shares[n] = nearest(self.opacity * coverage);
+        }
+        let [a, b, c, d, e, f] = self.inverse;
+        let first = self.columns.start;
+        let (dx, dy) = (f64::from(first) + 0.5 - e, centre_y - f);
+        let start = (a * dx + c * dy - 0.5, b * dx + d * dy - 0.5);
+        let line = Line {
+            start: (start.0 as f32, start.1 as f32),
+            step: (a as f32, b as f32),
+            first: x.abs_diff(first),
+        };
+        let side = |side: usize| i32::try_from(side).unwrap_or(i32::MAX);
+        let texels = Texels {
+            pixels: &layer.pixels,
+            width: side(layer.width),
+            height: side(layer.height),
+        };
+        rows.sample(texels, line, shares, out);
     }
 }
 
@@ -175,8 +154,8 @@ impl<'a> Texels<'a> {
     reason = "0 to 255"
 )]
 #[inline(always)]
-fn nearest(level: f64) -> u32 {
-    (level + 0.5) as u32
+fn nearest(level: f64) -> u8 {
+    (level + 0.5) as u8
 }
 
 /// A whole coordinate below [`FAR_PX`].
@@ -184,13 +163,6 @@ fn nearest(level: f64) -> u32 {
 #[inline(always)]
 fn whole(coordinate: f64) -> i32 {
     coordinate as i32
-}
-
-/// A coordinate that is not negative.
-#[expect(clippy::cast_sign_loss, reason = "clamped before")]
-#[inline(always)]
-fn index(coordinate: i32) -> usize {
-    coordinate as usize
 }
 
 /// A side of a layer, far below 2^53.
