@@ -11,7 +11,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::roxmltree::{Document, ParsingOptions};
 use resvg::usvg::{Options, Tree};
 
-use super::{ArtworkError, words};
+use crate::artwork::{ArtworkError, words};
 
 /// More elements and pieces of text than this are refused.
 const NODES_MAX: u32 = 100_000;

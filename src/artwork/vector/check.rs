@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use resvg::usvg::roxmltree::{Document, Node};
 use simplecss::{AttributeOperator, DeclarationTokenizer, PseudoClass, StyleSheet};
 
-use super::super::{ArtworkError, words};
+use crate::artwork::{ArtworkError, words};
 
 /// Elements within elements, references followed; more is refused.
 const DEPTH_MAX: usize = 100;

@@ -8,7 +8,7 @@ use resvg::tiny_skia::{Rect, Transform};
 use resvg::usvg::filter::Kind;
 use resvg::usvg::{ClipPath, Group, Mask, Node, Path, Tree};
 
-use super::super::ArtworkError;
+use crate::artwork::ArtworkError;
 
 /// More groups, paths and filters than this are refused.
 const STEPS_MAX: u32 = 50_000;
