@@ -91,3 +91,26 @@ impl Drawing {
 fn premultiplied([r, g, b, a]: [u8; 4]) -> [u8; 4] {
     [r.min(a), g.min(a), b.min(a), a]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::artwork::tests;
+
+    /// Half of what a worker thread has.
+    const STACK_BYTES: usize = 1 << 20;
+
+    fn on_a_small_stack(test: fn()) {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        thread.spawn(test).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        on_a_small_stack(tests::svg_bombs_are_refused);
+    }
+
+    #[test]
+    fn what_is_at_the_limit_of_depth_is_drawn() {
+        on_a_small_stack(tests::svg_at_the_limit_of_depth_is_drawn);
+    }
+}

@@ -102,9 +102,11 @@ impl Cost {
         }
         let rect = group.layer_bounding_box().to_rect().transform(transform);
         let layer = self.share(rect, LAYER_MAX);
-        let open = layer * (1.0 + filter_layers(group));
+        let filters = filter_layers(group);
+        let open = layer * (1.0 + filters);
         self.layers += open;
-        self.step(open)?;
+        // A blur takes several times as long as to fill its layers.
+        self.step(open + 2.0 * layer * filters)?;
         self.children(group, transform)?;
         if let Some(clip) = group.clip_path() {
             self.clip(clip, transform, layer)?;
