@@ -233,7 +233,7 @@ fn round(offset: f32) -> i32 {
 }
 
 /// Colour times alpha, rounded to the nearest level.
-fn premultiply([r, g, b, a]: [u8; 4]) -> [u8; 4] {
+pub(crate) fn premultiply([r, g, b, a]: [u8; 4]) -> [u8; 4] {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a product of two bytes over 255 is a byte"

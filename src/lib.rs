@@ -132,6 +132,7 @@ pub mod reaction;
 pub mod scatter;
 pub mod token;
 pub mod emoji;
+pub mod artwork;
 pub mod sprite;
 pub mod stage;
 pub mod paint;

@@ -1,7 +1,35 @@
-//! What each fuzz target checks, of any text. Shared with the test that replays the corpus.
+//! What each fuzz target checks, of any text or bytes. Shared with the test that replays the corpus.
 
+use floatup::artwork::Artwork;
 use floatup::config::file;
 use floatup::reaction::{Palette, SPRITES_PER_PAYLOAD_MAX};
+
+/// An image that is accepted has all of its frames, at the size asked for.
+pub fn artwork(bytes: &[u8]) {
+    const HEIGHT_PX: f64 = 9.0;
+    let Ok(artwork) = Artwork::decode(bytes.to_vec()) else {
+        return;
+    };
+    let (width, height) = artwork.size(HEIGHT_PX);
+    let Ok(frames) = artwork.frames(HEIGHT_PX) else {
+        return;
+    };
+    assert_eq!(frames.len(), artwork.timing().frames());
+    for frame in frames {
+        assert_eq!(
+            (frame.width, frame.height),
+            (width as usize, height as usize)
+        );
+        assert_eq!(frame.pixels.len(), frame.width * frame.height);
+        assert!(
+            frame
+                .pixels
+                .iter()
+                .all(|&[r, g, b, a]| r.max(g).max(b) <= a)
+        );
+        assert!(!frame.shown_for.is_zero());
+    }
+}
 
 /// A payload asks for no more sprites than one payload may, whatever it says.
 pub fn reaction_decode(text: &str) {

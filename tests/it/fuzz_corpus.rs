@@ -8,26 +8,37 @@ use crate::tree::{files_below, read};
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
 
-fn check_corpus(target: &str, body: fn(&str)) {
+fn check_corpus(target: &str, body: impl Fn(&[u8])) {
     let files = files_below(&format!("tests/fuzz/corpus/{target}"));
     assert!(!files.is_empty(), "{target}");
     for file in files {
         eprintln!("{}", file.display());
-        // As the fuzzer does: bytes that are no text are not for these targets.
-        if let Ok(text) = String::from_utf8(std::fs::read(&file).unwrap()) {
-            body(&text);
-        }
+        body(&std::fs::read(&file).unwrap());
     }
+}
+
+fn check_texts(target: &str, body: fn(&str)) {
+    check_corpus(target, |bytes| {
+        // As the fuzzer does: bytes that are no text are not for these targets.
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            body(text);
+        }
+    });
+}
+
+#[test]
+fn artwork() {
+    check_corpus("artwork", bodies::artwork);
 }
 
 #[test]
 fn reaction_decode() {
-    check_corpus("reaction_decode", bodies::reaction_decode);
+    check_texts("reaction_decode", bodies::reaction_decode);
 }
 
 #[test]
 fn settings() {
-    check_corpus("settings", bodies::settings);
+    check_texts("settings", bodies::settings);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::tree::{files_below, read, root};
 
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
-    "motion", "token", "frame", "reaction", "scatter", "emoji", "sprite", "stage", "paint",
-    "scene", "log",
+    "motion", "token", "frame", "reaction", "scatter", "emoji", "artwork", "sprite", "stage",
+    "paint", "scene", "log",
 ];
 
 /// Modules that meet the world.
