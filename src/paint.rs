@@ -9,7 +9,7 @@ mod blend;
 mod outline;
 
 use crate::frame::{Frame, Size};
-use crate::motion::Pose;
+use crate::motion::{Offset, Pose};
 use crate::sprite::{BoxSize, Layer, SpriteSheet};
 use crate::stage::Placement;
 
@@ -55,13 +55,19 @@ impl Painter {
 fn device_matrix(placement: &Placement, box_size: BoxSize, layer: &Layer, size: Size) -> [f64; 6] {
     const FAR_PX: f64 = 1e7;
     let Pose {
-        bottom_px,
+        x,
+        y,
         matrix: [a, b, c, d, e, f],
         ..
     } = placement.pose;
     let layout = |px: f64| (px.clamp(-FAR_PX, FAR_PX) * 64.0).trunc() / 64.0;
-    let x = (layout(placement.left_px) + 0.5).floor();
-    let y = (f64::from(size.height()) - box_size.height - layout(bottom_px) + 0.5).floor();
+    let start = |offset, whole: u32, own| match offset {
+        Offset::Start(px) => layout(px),
+        Offset::End(px) => f64::from(whole) - own - layout(px),
+    };
+    let x = x.unwrap_or(Offset::Start(placement.left_px));
+    let x = (start(x, size.width(), box_size.width) + 0.5).floor();
+    let y = (start(y, size.height(), box_size.height) + 0.5).floor();
     let top = f64::from(layer.top);
     [a, b, c, d, e + x + c * top, f + y + d * top]
 }

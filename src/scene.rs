@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::frame::Size;
-use crate::motion::{FONT_SIZE_PX, Motion};
+use crate::motion::{FONT_SIZE_PX, Motion, Surroundings};
 use crate::reaction::Emoji;
 use crate::sprite::BoxSize;
 use crate::stage::Placement;
@@ -106,9 +106,13 @@ impl Scene {
         motion: &Motion,
         box_size: BoxSize,
     ) -> impl Iterator<Item = Placement> {
-        let height = f64::from(self.size.height());
+        let around = Surroundings {
+            container: (f64::from(self.size.width()), f64::from(self.size.height())),
+            box_size: (box_size.width, box_size.height),
+            scale: 1.0,
+        };
         self.sprites.iter().filter_map(move |sprite| {
-            let pose = motion.pose(sprite.age?, height, (box_size.width, box_size.height))?;
+            let pose = motion.pose(sprite.age?, &around)?;
             Some(Placement {
                 emoji: sprite.emoji.clone(),
                 left_px: sprite.left_px,

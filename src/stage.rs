@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::frame::Size;
-use crate::motion::{Motion, Pose};
+use crate::motion::{Motion, Pose, Surroundings};
 use crate::reaction::{Emoji, Reaction};
 use crate::scatter::SpriteId;
 use crate::sprite::BoxSize;
@@ -159,10 +159,14 @@ impl Stage {
             box_size,
             ..
         } = &self.settings;
-        let height = f64::from(size.height());
+        let around = Surroundings {
+            container: (f64::from(size.width()), f64::from(size.height())),
+            box_size: (box_size.width, box_size.height),
+            scale: 1.0,
+        };
         self.sprites.iter().filter_map(move |sprite| {
             let age = pts.checked_sub(sprite.spawned_at)?;
-            let pose = motion.pose(age, height, (box_size.width, box_size.height))?;
+            let pose = motion.pose(age, &around)?;
             Some(Placement {
                 emoji: sprite.emoji.clone(),
                 left_px: sprite.left_px,

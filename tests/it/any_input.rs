@@ -6,8 +6,8 @@ use floatup::emoji::EmojiFonts;
 use floatup::frame::Size;
 use floatup::log::{AT_MAX, entries};
 use floatup::look::Look;
-use floatup::motion::Motion;
 use floatup::motion::css::CssError;
+use floatup::motion::{Motion, Offset, Surroundings};
 use floatup::paint::Painter;
 use floatup::reaction::{Emoji, Palette};
 use floatup::scene::Scene;
@@ -189,17 +189,25 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
     let emoji = Emoji::new("❤️");
     let sheet = SpriteSheet::new(&EmojiFonts::bundled(), 9.0, [&emoji]).unwrap();
     let box_size = sheet.box_size();
+    let around = Surroundings {
+        container: (24.0, 16.0),
+        box_size: (box_size.width, box_size.height),
+        scale: 1.0,
+    };
     let mut painter = Painter::new(sheet, Size::new(24, 16).unwrap());
     for share in [0.0, 0.001, 0.29999, 0.3, 0.31, 0.5, 0.999, 0.999_999_999] {
         let age = lifetime
             .mul_f64(share)
             .min(lifetime - Duration::from_nanos(1));
-        let Some(pose) = motion.pose(age, 16.0, (box_size.width, box_size.height)) else {
+        let Some(pose) = motion.pose(age, &around) else {
             return Err(TestCaseError::fail(format!(
                 "gone at {age:?} of {lifetime:?}"
             )));
         };
-        prop_assert!(pose.bottom_px.is_finite(), "{:?}", pose);
+        let (Offset::Start(px) | Offset::End(px)) = pose.y;
+        prop_assert!(px.is_finite(), "{:?}", pose);
+        let finite = pose.matrix.iter().all(|element| element.is_finite());
+        prop_assert!(finite, "{:?}", pose);
         prop_assert!((0.0..=1.0).contains(&pose.opacity), "{:?}", pose);
         let frame = painter.paint([Placement {
             emoji: emoji.clone(),
@@ -213,11 +221,7 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
                 .all(|[r, g, b, a]| r.max(g).max(b) <= a)
         );
     }
-    prop_assert!(
-        motion
-            .pose(lifetime, 16.0, (box_size.width, box_size.height))
-            .is_none()
-    );
+    prop_assert!(motion.pose(lifetime, &around).is_none());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The renderer held against a real Chromium: whole pictures, and the stylesheet's curves.
 
+mod computed;
 mod curves;
 mod stills;
 

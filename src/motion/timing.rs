@@ -1,0 +1,108 @@
+//! When an animation is where (CSS Animations 1, 3.9 and 4; Web Animations 1, 4.6 to 4.9).
+
+/// `animation-*` of one animation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Timing {
+    /// One iteration, in ms; above 0.
+    pub(super) duration_ms: f64,
+    /// May be negative: the animation then starts part-way.
+    pub(super) delay_ms: f64,
+    /// Finite: a sprite must end.
+    pub(super) iterations: f64,
+    pub(super) direction: Direction,
+    pub(super) fill: Fill,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Normal,
+    Reverse,
+    Alternate,
+    AlternateReverse,
+}
+
+/// Where the keyframes hold outside the animation's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fill {
+    /// The first one, during the delay.
+    pub(super) backwards: bool,
+    /// The last one, after the end.
+    pub(super) forwards: bool,
+}
+
+/// Browsers keep whole microseconds.
+const TOLERANCE_S: f64 = 0.5e-6;
+
+impl Timing {
+    pub(super) fn end_ms(&self) -> f64 {
+        self.delay_ms + self.duration_ms * self.iterations
+    }
+
+    /// The share of the keyframes passed, or `None` where the animation has no effect.
+    ///
+    /// In seconds, as Chromium divides: at the edge of a step the last bit decides.
+    pub(super) fn progress(&self, age_s: f64) -> Option<f64> {
+        let after = age_s + TOLERANCE_S >= self.end_ms() / 1_000.0;
+        let active = if after {
+            self.iterations
+        } else {
+            (age_s - self.delay_ms / 1_000.0) / (self.duration_ms / 1_000.0)
+        };
+        if (active < 0.0 && !self.fill.backwards) || (after && !self.fill.forwards) {
+            return None;
+        }
+        let active = active.max(0.0);
+        let mut iteration = active.floor();
+        let mut within = active - iteration;
+        // The end of the last iteration, not the start of one more.
+        if after && within == 0.0 {
+            iteration -= 1.0;
+            within = 1.0;
+        }
+        let odd = iteration % 2.0 >= 1.0;
+        let reversed = match self.direction {
+            Direction::Normal => false,
+            Direction::Reverse => true,
+            Direction::Alternate => odd,
+            Direction::AlternateReverse => !odd,
+        };
+        Some(if reversed { 1.0 - within } else { within })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_animation_holds_its_last_keyframe_if_it_fills_forwards() {
+        let timing = |iterations, direction, forwards| Timing {
+            duration_ms: 1_000.0,
+            delay_ms: 0.0,
+            iterations,
+            direction,
+            fill: Fill {
+                backwards: false,
+                forwards,
+            },
+        };
+        for (iterations, direction, progress) in [
+            (1.0, Direction::Normal, 1.0),
+            (2.0, Direction::Alternate, 0.0),
+            (3.0, Direction::Alternate, 1.0),
+            (2.0, Direction::AlternateReverse, 1.0),
+            (1.25, Direction::Normal, 0.25),
+            (1.25, Direction::Reverse, 0.75),
+        ] {
+            let at = |forwards, age_s| timing(iterations, direction, forwards).progress(age_s);
+            assert_eq!(
+                at(true, iterations),
+                Some(progress),
+                "{iterations} {direction:?}"
+            );
+            assert_eq!(at(true, 99.0), Some(progress), "{iterations} {direction:?}");
+            assert_eq!(at(false, iterations), None);
+            assert!(at(false, iterations - 0.001).is_some());
+        }
+    }
+}
