@@ -2,6 +2,7 @@
 
 mod computed;
 mod curves;
+mod random;
 mod stills;
 
 use std::net::SocketAddr;

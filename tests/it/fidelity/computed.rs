@@ -140,17 +140,30 @@ fn agree(pose: &Pose, theirs: &[f64; 13]) -> bool {
         };
         (ours - theirs).abs() <= OFFSET_TOLERANCE_PX
     };
-    // Chromium's matrix is not yet about the origin.
-    let (e, f) = (e + x - a * x - c * y, f + y - b * x - d * y);
-    let matrix = [a, b, c, d, e, f];
-    let near = |ours: f64, theirs: f64, share: f64| {
-        (ours - theirs).abs() <= TOLERANCE.max(theirs.abs() * share)
+    // Chromium's matrix is not yet about the origin. Six digits of each element go into the sums.
+    let elements = [
+        (a, a),
+        (b, b),
+        (c, c),
+        (d, d),
+        (e + x - a * x - c * y, sum([e, x, a * x, c * y])),
+        (f + y - b * x - d * y, sum([f, y, b * x, d * y])),
+    ];
+    let near = |ours: f64, theirs: f64, size: f64| {
+        (ours - theirs).abs() <= TOLERANCE.max(size.abs() * 1e-5)
     };
     pose.x.is_none_or(|x| side(x, left, right))
         && side(pose.y, top, bottom)
         && near(pose.opacity, opacity, 0.0)
-        // Six digits of each element, times the origin.
-        && pose.matrix.iter().zip(matrix).all(|(a, b)| near(*a, b, 1e-5) )
+        && pose
+            .matrix
+            .iter()
+            .zip(elements)
+            .all(|(ours, (theirs, size))| near(*ours, theirs, size))
+}
+
+fn sum(parts: [f64; 4]) -> f64 {
+    parts.iter().map(|part| part.abs()).sum()
 }
 
 /// Even and odd moments of a life, each `step_ms`, and its first and last moments; in whole

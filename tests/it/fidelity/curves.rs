@@ -253,12 +253,12 @@ const WHOLE_SHEETS: &[(&str, Option<&str>, &[f64], &str)] = &[
         "variables in all places",
         Some("heart"),
         &[0.25, 0.5, 0.75, 1.0, 0.0, 0.1, 0.9],
-        r#".animated-emoji { --a-range: "-20px..50px"; --b-range: "0.5..2"; --c-range: "500ms..1.5s"; --d-range: "-1turn..1turn";
+        r#".animated-emoji { --a-range: "-20px..50px"; --b-range: "0.5..2"; --c-range: "500ms..1500ms"; --d-range: "-1turn..1turn";
           --e-range: "10%..90%"; --f-range: "1em..3em"; --g-range: "2vw..9vw"; position: absolute; bottom: var(--f); left: var(--e); font-size: 30px;
           animation: k var(--c) cubic-bezier(.2, var(--b), calc(1 / (1 + var(--b))), .5) calc(var(--c) / -4) }
           .reaction-heart { --twice: calc(2 * var(--a)); opacity: calc(var(--b) / 2); --a: 5px }
-          @keyframes k { to { bottom: calc(var(--e) + var(--twice)); left: max(var(--g), 20px); opacity: var(--b);
-          transform: translate(var(--twice), var(--e)) rotate(var(--d)) scale(var(--b), var(--e)); transform-origin: var(--g) var(--e); animation-timing-function: linear } }"#,
+          @keyframes k { to { bottom: calc(var(--e) + var(--twice, 4px)); left: max(var(--g), 20px); opacity: var(--b);
+          transform: translate(var(--twice, 1px), var(--e)) rotate(var(--d)) scale(var(--b), var(--e)); transform-origin: var(--g) var(--e); animation-timing-function: linear } }"#,
     ),
 ];
 
