@@ -252,7 +252,7 @@ impl Motion {
         let age_s = age.as_secs_f64();
         let mut progress: Progress = [None; ANIMATIONS_MAX];
         for (progress, timing) in progress.iter_mut().zip(self.timings.iter()) {
-            *progress = timing.progress(age_s);
+            *progress = timing.at(age_s);
         }
         let space = |whole| Space {
             variables: &self.variables,

@@ -67,12 +67,12 @@ impl Easing {
         Self::Points(filled)
     }
 
-    /// The output for an input in `0.0..=1.0`.
-    pub(super) fn at(&self, x: f64) -> f64 {
+    /// The output for an input in `0.0..=1.0`; `before` a step that is at this very input.
+    pub(super) fn at(&self, x: f64, before: bool) -> f64 {
         match self {
             Self::Linear => x,
             Self::CubicBezier(x1, y1, x2, y2) => bezier(*y1, *y2, solve(*x1, *x2, x)),
-            Self::Steps { count, jump } => steps(*count, *jump, x),
+            Self::Steps { count, jump } => steps(*count, *jump, x, before),
             Self::Points(points) => piecewise(points, x),
         }
     }
@@ -138,7 +138,7 @@ fn solve(x1: f64, x2: f64, x: f64) -> f64 {
     t
 }
 
-fn steps(count: u32, jump: Jump, x: f64) -> f64 {
+fn steps(count: u32, jump: Jump, x: f64, before: bool) -> f64 {
     let count = f64::from(count);
     let first = if matches!(jump, Jump::Start | Jump::Both) {
         1.0
@@ -150,7 +150,13 @@ fn steps(count: u32, jump: Jump, x: f64) -> f64 {
         Jump::None => (count - 1.0).max(1.0),
         Jump::Both => count + 1.0,
     };
-    (((x * count).floor() + first) / jumps).clamp(0.0, 1.0)
+    let step = (x * count).floor();
+    let not_yet = if before && step == x * count {
+        1.0
+    } else {
+        0.0
+    };
+    ((step + first - not_yet) / jumps).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -172,15 +178,17 @@ mod tests {
             (Easing::CubicBezier(0.42, 0.0, 0.58, 1.0), 0.5, 0.5),
         ] {
             assert!(
-                (easing.at(x) - y).abs() < 1e-6,
+                (easing.at(x, false) - y).abs() < 1e-6,
                 "{easing:?} at {x}: {}",
-                easing.at(x)
+                easing.at(x, false)
             );
         }
         let overshoot = Easing::CubicBezier(0.3, 2.0, 0.6, 1.5);
-        assert!(overshoot.at(0.5) > 1.0, "not clamped");
+        assert!(overshoot.at(0.5, false) > 1.0, "not clamped");
         for easing in [EASE, overshoot, Easing::Linear] {
-            assert!(easing.at(0.0).abs() < 1e-12 && (easing.at(1.0) - 1.0).abs() < 1e-12);
+            assert!(
+                easing.at(0.0, false).abs() < 1e-12 && (easing.at(1.0, false) - 1.0).abs() < 1e-12
+            );
         }
     }
 
@@ -229,14 +237,24 @@ mod tests {
             ]
         );
         let jump = Easing::Points(vec![(0.0, 0.0), (0.5, 0.2), (0.5, 0.8), (1.0, 1.0)]);
-        assert!((jump.at(0.5) - 0.8).abs() < 1e-12 && (jump.at(0.25) - 0.1).abs() < 1e-12);
+        assert!(
+            (jump.at(0.5, false) - 0.8).abs() < 1e-12 && (jump.at(0.25, false) - 0.1).abs() < 1e-12
+        );
         let beyond = Easing::Points(vec![(0.25, 0.0), (0.75, 1.0)]);
-        assert!((beyond.at(0.0) + 0.5).abs() < 1e-12 && (beyond.at(1.0) - 1.5).abs() < 1e-12);
+        assert!(
+            (beyond.at(0.0, false) + 0.5).abs() < 1e-12
+                && (beyond.at(1.0, false) - 1.5).abs() < 1e-12
+        );
     }
 
     #[test]
     fn steps_jump_where_they_are_told() {
-        let at = |jump, x| Easing::Steps { count: 4, jump }.at(x);
+        let start = Easing::Steps {
+            count: 4,
+            jump: Jump::Start,
+        };
+        assert!(start.at(0.0, true) == 0.0 && start.at(0.0, false) == 0.25);
+        let at = |jump, x| Easing::Steps { count: 4, jump }.at(x, false);
         for (jump, values) in [
             (Jump::End, [0.0, 0.25, 0.75, 1.0]),
             (Jump::Start, [0.25, 0.5, 1.0, 1.0]),

@@ -30,6 +30,16 @@ pub(super) struct Fill {
     pub(super) forwards: bool,
 }
 
+/// Where an animation in effect is in its keyframes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    /// The share of the keyframes passed.
+    pub(super) progress: f64,
+    /// Whether that was come to from below and not gone beyond, so that a step at this very place
+    /// is not made yet: the *before flag* of CSS Easing 2, 2.4.1.
+    pub(super) before: bool,
+}
+
 /// Browsers keep whole microseconds.
 const TOLERANCE_S: f64 = 0.5e-6;
 
@@ -38,17 +48,18 @@ impl Timing {
         self.delay_ms + self.duration_ms * self.iterations
     }
 
-    /// The share of the keyframes passed, or `None` where the animation has no effect.
+    /// Where the animation is, or `None` where it has no effect.
     ///
     /// In seconds, as Chromium divides: at the edge of a step the last bit decides.
-    pub(super) fn progress(&self, age_s: f64) -> Option<f64> {
+    pub(super) fn at(&self, age_s: f64) -> Option<Place> {
         let after = age_s + TOLERANCE_S >= self.end_ms() / 1_000.0;
         let active = if after {
             self.iterations
         } else {
             (age_s - self.delay_ms / 1_000.0) / (self.duration_ms / 1_000.0)
         };
-        if (active < 0.0 && !self.fill.backwards) || (after && !self.fill.forwards) {
+        let delayed = active < 0.0;
+        if (delayed && !self.fill.backwards) || (after && !self.fill.forwards) {
             return None;
         }
         let active = active.max(0.0);
@@ -66,7 +77,10 @@ impl Timing {
             Direction::Alternate => odd,
             Direction::AlternateReverse => !odd,
         };
-        Some(if reversed { 1.0 - within } else { within })
+        Some(Place {
+            progress: if reversed { 1.0 - within } else { within },
+            before: delayed && !reversed || after && reversed,
+        })
     }
 }
 
@@ -94,7 +108,10 @@ mod tests {
             (1.25, Direction::Normal, 0.25),
             (1.25, Direction::Reverse, 0.75),
         ] {
-            let at = |forwards, age_s| timing(iterations, direction, forwards).progress(age_s);
+            let at = |forwards, age_s| {
+                let place = timing(iterations, direction, forwards).at(age_s);
+                place.map(|place| place.progress)
+            };
             assert_eq!(
                 at(true, iterations),
                 Some(progress),

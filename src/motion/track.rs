@@ -2,13 +2,14 @@
 
 use super::easing::Easing;
 use super::expression::{Expression, Space};
+use super::timing::Place;
 use super::transform::{Declared, List};
 
 /// The most animations of one sprite.
 pub(super) const ANIMATIONS_MAX: usize = 8;
 
 /// Where each animation is at one moment; `None` where it has no effect.
-pub(super) type Progress = [Option<f64>; ANIMATIONS_MAX];
+pub(super) type Progress = [Option<Place>; ANIMATIONS_MAX];
 
 /// A property: what the rule says, and what the animations make of it; of those in effect, the
 /// last one's value counts (CSS Animations 1, 3).
@@ -69,7 +70,7 @@ impl<T: Value> Property<T> {
             .enumerate()
             .rev()
             .find_map(|(i, layer)| Some((i, layer, (*moment.progress.get(layer.animation)?)?)));
-        let Some((i, layer, progress)) = in_effect else {
+        let Some((i, layer, Place { progress, before })) = in_effect else {
             return self.base.at(moment);
         };
         let keyframes = &layer.keyframes;
@@ -81,13 +82,14 @@ impl<T: Value> Property<T> {
             return self.base.at(moment);
         };
         let span = to.offset - from.offset;
+        // Of several at one offset the last one holds there, whatever their easing.
         let share = if span > 0.0 {
-            (progress - from.offset) / span
+            let share = (progress - from.offset) / span;
+            let easing = moment.easings.get(from.easing);
+            easing.map_or(share, |easing| easing.at(share, before))
         } else {
             1.0
         };
-        let easing = moment.easings.get(from.easing);
-        let share = easing.map_or(share, |easing| easing.at(share));
         let value = |keyframe: &Keyframe<T>| match &keyframe.value {
             Some(value) => value.at(moment),
             None => self.below(i, moment),

@@ -143,7 +143,8 @@ impl<'a> Compiler<'a> {
         let customs = self.customs(&[]);
         let scope = self.scope(None);
         for frame in self.sheet.keyframes.iter().flat_map(|k| &k.frames) {
-            let constant = |d: &&Declaration| !has_var(&d.value);
+            let constant =
+                |d: &&Declaration| !has_var(&d.value) || d.name == "animation-timing-function";
             let constants = frame.declarations.iter().filter(constant);
             Values::read(&frame.offsets, constants, &customs, &scope)?;
         }
@@ -368,6 +369,13 @@ impl Values {
             ..Self::default()
         };
         for Declaration { at, name, value } in declarations {
+            if name == "animation-timing-function" && has_var(value) {
+                // Chromium drops it there.
+                return refuse(
+                    *at,
+                    "var() is not supported in the easing of a keyframe; expected it in the rule",
+                );
+            }
             let value = customs.put_in(value)?;
             let mut input = Input::new(&value);
             let input = &mut input;

@@ -36,7 +36,7 @@ impl Dice {
     /// With one decimal.
     fn between(&mut self, low: i32, high: i32) -> f64 {
         let steps = u32::try_from((high - low) * 10).unwrap();
-        f64::from(low) + f64::from(self.below(steps + 1)) / 10.0
+        (f64::from(low * 10) + f64::from(self.below(steps + 1))) / 10.0
     }
 
     fn length(&mut self, depth: u32) -> String {
@@ -135,7 +135,8 @@ impl Dice {
         }
     }
 
-    fn easing(&mut self) -> String {
+    /// Chromium takes no `var()` of a keyframe's.
+    fn easing(&mut self, keyframe: bool) -> String {
         match self.below(9) {
             0 | 1 => "linear".into(),
             2 => self
@@ -148,7 +149,7 @@ impl Dice {
                 let (x1, x2) = (f64::from(x1) / 10.0, f64::from(x2) / 10.0);
                 format!("cubic-bezier({x1}, {y1}, {x2}, {y2})")
             }
-            5 => "cubic-bezier(var(--vs), .2, .4, var(--vn))".into(),
+            5 if !keyframe => "cubic-bezier(var(--vs), .2, .4, var(--vn))".into(),
             6 => {
                 let count = 2 + self.below(5);
                 let jump = self.pick(&["jump-start", "end", "jump-none", "jump-both"]);
@@ -160,7 +161,7 @@ impl Dice {
                     .map(|_| match self.below(4) {
                         0 => format!("{} {}%", self.between(-1, 2), self.between(0, 100)),
                         1 => format!("{}% {}% .4", self.between(0, 60), self.between(30, 110)),
-                        2 => "var(--vn)".into(),
+                        2 if !keyframe => "var(--vn)".into(),
                         _ => self.between(-1, 2).to_string(),
                     })
                     .collect();
@@ -209,7 +210,7 @@ impl Dice {
             write!(css, "  {at} {{ ").unwrap();
             self.declarations(offsets, css);
             if self.one_in(2) {
-                write!(css, "animation-timing-function: {}; ", self.easing()).unwrap();
+                write!(css, "animation-timing-function: {}; ", self.easing(true)).unwrap();
             }
             css.push_str("}\n");
         }
@@ -230,7 +231,7 @@ impl Dice {
         let count = self.pick(&["", "", "2", "3", "1.5", "2.25"]);
         let direction = self.pick(&["", "normal", "reverse", "alternate", "alternate-reverse"]);
         let fill = self.pick(&["", "forwards", "backwards", "both", "none"]);
-        let easing = self.easing();
+        let easing = self.easing(false);
         format!("{duration} {name} {delay} {easing} {count} {direction} {fill}")
     }
 
@@ -242,7 +243,7 @@ impl Dice {
   --va-range: \"-0.5turn..0.5turn\"; --vt-range: \"400ms..1600ms\"; --vs-range: \"0..1\";
   --vl: 3px; --cn: calc(var(--vn) / 2); position: absolute; font-size: 30px;\n  ",
         );
-        writeln!(css, "--cl: {};", self.length(1)).unwrap();
+        writeln!(css, "--cl: {}px;", self.between(-30, 30)).unwrap();
         let offsets: [&str; 2] = [self.pick(&["bottom", "top"]), self.pick(&["left", "right"])];
         for offset in offsets {
             write!(css, "  {offset}: {};", self.length(2)).unwrap();
