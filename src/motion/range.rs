@@ -84,7 +84,9 @@ impl FromStr for Range {
                  beyond {NUMBER_MAX}"
             )
         };
+        // A third full stop may be a number's, or too many.
         let ends = text.trim().split_once("..");
+        let ends = ends.filter(|_| !text.contains("..."));
         let (Some((from, unit)), Some((to, other))) = (
             ends.and_then(|(from, _)| quantity(from)),
             ends.and_then(|(_, to)| quantity(to)),

@@ -40,8 +40,8 @@ pub(super) struct Place {
     pub(super) before: bool,
 }
 
-/// Browsers keep whole microseconds.
-const TOLERANCE_S: f64 = 0.5e-6;
+/// Less than a nanosecond, for what sums and products are rounded to.
+const TOLERANCE_S: f64 = 1e-10;
 
 impl Timing {
     pub(super) fn end_ms(&self) -> f64 {

@@ -258,6 +258,7 @@ impl<'a> Compiler<'a> {
         let centre = [Expression::percent(50.0), Expression::percent(50.0)];
         let opacity = class.property(opacity, |v| v.opacity.as_ref());
         let transform = class.property(style.transform, |v| v.transform.as_ref());
+        class.check_transforms(&transform)?;
         let origin = class.property(style.origin.unwrap_or(centre), |v| v.origin.as_ref());
         let Some(font_size_px) = style.font_size_px else {
             return refuse(rule_at, format!("{who} has no font-size in px"));
@@ -447,6 +448,33 @@ impl Class<'_> {
             }
         }
         Property { base, layers }
+    }
+
+    /// Chromium blends what is below an animation, where that is a blend of matrices itself, in a
+    /// way of its own.
+    fn check_transforms(&self, property: &Property<Vec<Declared>>) -> Read<()> {
+        let mut lists = vec![&property.base];
+        for (i, layer) in property.layers.iter().enumerate() {
+            let implied = layer.keyframes.iter().find(|k| k.value.is_none());
+            let mixed = lists.iter().enumerate().any(|(i, a)| {
+                let mut others = lists[..i].iter();
+                others.any(|b| a.iter().zip(*b).any(|(a, b)| a.kind != b.kind))
+            });
+            if let Some(implied) = implied.filter(|_| i > 0 && mixed) {
+                let animation = self.animations.get(layer.animation);
+                let name = animation.and_then(|animation| animation.name.as_ref());
+                let (name, at) = name.map_or(("", self.rule_at), |(name, at)| (name, *at));
+                let message = format!(
+                    "@keyframes {name} leave out `transform` at {}%, and the transforms of the \
+                     animations before it differ in kind; expected it there, or the same \
+                     functions in the same order in all that come before",
+                    implied.offset * 100.0
+                );
+                return refuse(at, message);
+            }
+            lists.extend(layer.keyframes.iter().filter_map(|k| k.value.as_ref()));
+        }
+        Ok(())
     }
 
     /// The one of two opposite offsets that the class has, if it has one.

@@ -138,7 +138,7 @@ fn agree(pose: &Pose, theirs: &[f64; 13]) -> bool {
             Offset::Start(px) => (px, start),
             Offset::End(px) => (px, end),
         };
-        (ours - theirs).abs() <= OFFSET_TOLERANCE_PX
+        (ours - theirs).abs() <= OFFSET_TOLERANCE_PX.max(theirs.abs() * 1e-5)
     };
     // Chromium's matrix is not yet about the origin. Six digits of each element go into the sums.
     let elements = [

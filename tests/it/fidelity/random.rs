@@ -283,10 +283,21 @@ async fn random_stylesheets_move_as_in_chromium() {
     let tab = chromium.open(&site.url("/curve"), WIDTH, HEIGHT).await;
     load_font(&tab).await;
     let mut wrong = Vec::new();
+    let mut refused = 0;
     for seed in 0..SHEETS {
         let mut dice = Dice(seed);
         let (css, heart) = dice.sheet();
-        let sheet = Stylesheet::parse(&css).unwrap_or_else(|e| panic!("{seed}: {e}\n{css}"));
+        let sheet = match Stylesheet::parse(&css) {
+            Ok(sheet) => sheet,
+            Err(error) => {
+                assert!(
+                    error.message.contains("differ in kind"),
+                    "{seed}: {error}\n{css}"
+                );
+                refused += 1;
+                continue;
+            }
+        };
         let reaction = heart.then_some("heart");
         let variables = sheet.variables();
         let shares: Vec<f64> = variables
@@ -309,6 +320,7 @@ async fn random_stylesheets_move_as_in_chromium() {
             wrong.push(format!("{css}{values:?}\n{}", off.join("\n")));
         }
     }
+    assert!(refused * 4 < SHEETS, "{refused} refused");
     let count = wrong.len();
     wrong.truncate(3);
     assert!(
