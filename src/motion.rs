@@ -432,6 +432,30 @@ mod tests {
         assert!(near(a * 20.0 + e, 30.0) && near(d * 15.0 + f, 20.0));
     }
 
+    #[test]
+    fn at_a_scale_factor_every_length_is_so_much_longer() {
+        let css = ".animated-emoji { bottom: 1em; left: calc(3px + 2vw); font-size: 10px; \
+              transform-origin: 4px 50%; animation: k 1s linear } \
+            @keyframes k { to { bottom: 50%; transform: translate(1em, 10%) matrix(1, 2, 3, 4, 5, 6) } }";
+        let motion = Motion::from_css(css).unwrap();
+        let twice = Surroundings {
+            container: (1_000.0, 2_000.0),
+            box_size: (80.0, 60.0),
+            scale: 2.0,
+        };
+        let at = |around| motion.pose(Duration::from_millis(400), around).unwrap();
+        let (one, two) = (at(&AROUND), at(&twice));
+        let px = |offset| match offset {
+            Some(Offset::Start(px) | Offset::End(px)) => px,
+            None => panic!("an offset"),
+        };
+        assert!(near(px(one.x), 13.0) && near(px(two.x), 26.0), "{two:?}");
+        assert!(near(2.0 * px(Some(one.y)), px(Some(two.y))), "{two:?}");
+        for (i, (a, b)) in one.matrix.into_iter().zip(two.matrix).enumerate() {
+            assert!(near(if i < 4 { a } else { 2.0 * a }, b), "{one:?} {two:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_tutorials_curve_rises_fades_and_never_jumps(ms in 0_u64..1_999) {

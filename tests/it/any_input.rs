@@ -19,6 +19,8 @@ use proptest::sample::select;
 const SHEET_TOKENS: &[&str] = &[
     ".animated-emoji",
     ".animated-emoji {",
+    ".reaction-heart {",
+    ".reaction-heart.animated-emoji, p {",
     "@keyframes k {",
     "@keyframes",
     "@font-face",
@@ -58,6 +60,10 @@ const PROPERTIES: &[&str] = &[
     "opacity",
     "transform",
     "animation-timing-function",
+    "top",
+    "left",
+    "right",
+    "transform-origin",
     "font-size",
     "animation",
     "animation-name",
@@ -70,6 +76,9 @@ const PROPERTIES: &[&str] = &[
     "line-height",
     "z-index",
     "colour",
+    "--a",
+    "--b",
+    "--a-range",
 ];
 
 const VALUES: &[&str] = &[
@@ -122,6 +131,26 @@ const VALUES: &[&str] = &[
     "k",
     "\"k\"",
     "calc(1px + 2%)",
+    "calc(var(--a) / var(--b))",
+    "calc(1e6 * 1e6px)",
+    "calc(1 / 0)",
+    "min(1px, 50%)",
+    "clamp(0, var(--b), 1)",
+    "sin(1rad)",
+    "var(--a)",
+    "var(--b, 3px)",
+    "var(--c, var(--a))",
+    "var(",
+    "\"1px..2px\"",
+    "\"-1e6..1e6\"",
+    "\"0s..1s\"",
+    "linear(0, 1 50% 20%, var(--a))",
+    "linear(1e6 0%, -1e6 0.0001%)",
+    "matrix(1, 1, 1, 1, 1e6, 1e6)",
+    "matrix(1e6, 0, 0, -1e6, 0, 0)",
+    "skew(90deg, 89.9999deg)",
+    "left bottom",
+    "auto",
     ",",
 ];
 
@@ -154,7 +183,7 @@ fn declarations(
 
 /// A stylesheet that is whole but for what its declarations say.
 fn sheet() -> impl Strategy<Value = String> {
-    let keyframe = || declarations(&PROPERTIES[..4], 3);
+    let keyframe = || declarations(&PROPERTIES[..8], 3);
     (
         declarations(PROPERTIES, 2),
         keyframe(),

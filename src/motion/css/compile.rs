@@ -220,10 +220,9 @@ impl<'a> Compiler<'a> {
                     Values::read(offsets, declarations.iter(), &customs, &scope)
                 },
             );
-            frames.push((
-                easings.index(&animation.easing),
-                read.collect::<Read<Vec<_>>>()?,
-            ));
+            let read = read.collect::<Read<Vec<_>>>()?;
+            check_last(&read, animation)?;
+            frames.push((easings.index(&animation.easing), read));
         }
         check_end(&animations, &scope)?;
 
@@ -408,6 +407,21 @@ fn ends(timing: &TimingExpression, scope: &Scope<'_>) -> (f64, f64) {
     )
 }
 
+/// Chromium sometimes takes the first of two last keyframes for the end of what comes before, and
+/// sometimes the second.
+fn check_last(frames: &[Values], animation: &Animation) -> Read<()> {
+    let mut last = frames.iter().filter(|frame| frame.offsets.contains(&1.0));
+    let own = |frame: &Values| frame.easing.clone().unwrap_or(animation.easing.clone());
+    let first = last.next().map(own);
+    match &animation.name {
+        Some((name, at)) if last.any(|frame| Some(own(frame)) != first) => refuse(
+            *at,
+            format!("@keyframes {name} have two easings at 100%; expected none there"),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Whatever the variables are, something must be seen.
 fn check_end(animations: &[Animation], scope: &Scope<'_>) -> Read<()> {
     let ends = animations.iter().map(|a| ends(&a.timing, scope).0);
@@ -450,29 +464,35 @@ impl Class<'_> {
         Property { base, layers }
     }
 
-    /// Chromium blends what is below an animation, where that is a blend of matrices itself, in a
-    /// way of its own.
+    /// A blend of matrices that is blended again is refused: rounding decides whether Chromium
+    /// takes it for a flat matrix, and so which parts it takes it apart into.
     fn check_transforms(&self, property: &Property<Vec<Declared>>) -> Read<()> {
-        let mut lists = vec![&property.base];
-        for (i, layer) in property.layers.iter().enumerate() {
+        let mut below = vec![&property.base];
+        let mut mixed = false;
+        for layer in &property.layers {
             let implied = layer.keyframes.iter().find(|k| k.value.is_none());
-            let mixed = lists.iter().enumerate().any(|(i, a)| {
-                let mut others = lists[..i].iter();
-                others.any(|b| a.iter().zip(*b).any(|(a, b)| a.kind != b.kind))
-            });
-            if let Some(implied) = implied.filter(|_| i > 0 && mixed) {
+            if let Some(implied) = implied.filter(|_| mixed) {
                 let animation = self.animations.get(layer.animation);
                 let name = animation.and_then(|animation| animation.name.as_ref());
                 let (name, at) = name.map_or(("", self.rule_at), |(name, at)| (name, *at));
                 let message = format!(
-                    "@keyframes {name} leave out `transform` at {}%, and the transforms of the \
+                    "@keyframes {name} leave out `transform` at {}%, and transforms of the \
                      animations before it differ in kind; expected it there, or the same \
-                     functions in the same order in all that come before",
+                     functions in the same order in each that come before",
                     implied.offset * 100.0
                 );
                 return refuse(at, message);
             }
-            lists.extend(layer.keyframes.iter().filter_map(|k| k.value.as_ref()));
+            let lists = |keyframe: &'_ Keyframe<Vec<Declared>>| match &keyframe.value {
+                Some(list) => vec![list.clone()],
+                None => below.iter().map(|list| (*list).clone()).collect(),
+            };
+            mixed |= layer.keyframes.windows(2).any(|pair| {
+                let (from, to) = (lists(&pair[0]), lists(&pair[1]));
+                let mut pairs = from.iter().flat_map(|a| to.iter().map(move |b| (a, b)));
+                pairs.any(|(a, b)| a.iter().zip(b).any(|(a, b)| a.kind != b.kind))
+            });
+            below.extend(layer.keyframes.iter().filter_map(|k| k.value.as_ref()));
         }
         Ok(())
     }

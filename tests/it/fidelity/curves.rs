@@ -188,7 +188,7 @@ const WHOLE_SHEETS: &[(&str, Option<&str>, &[f64], &str)] = &[
         r".animated-emoji { position: absolute; bottom: 3px; font-size: 30px; opacity: .9; transform: translateY(9px);
           animation: a 1s linear 2, b 700ms linear .2s 2 alternate, c 1.5s ease forwards }
           @keyframes a { to { bottom: 300px; opacity: 2; transform: translateX(50px) rotate(90deg) } }
-          @keyframes b { 50% { bottom: 10%; opacity: .1; transform: translateX(20px) scale(2) } }
+          @keyframes b { 50% { bottom: 10%; opacity: .1; transform: translateX(20px) rotate(1rad) scale(2) } }
           @keyframes c { 40% { bottom: 900px; opacity: .6; transform: rotate(1turn) } }",
     ),
     (

@@ -116,7 +116,12 @@ impl Dice {
             8 => format!("skew{}({})", self.pick(&["X", "Y", ""]), self.skew()),
             9 => format!("skew({}, {})", self.skew(), self.skew()),
             _ => {
-                let numbers: Vec<_> = (0..6).map(|_| self.between(-2, 2).to_string()).collect();
+                let mut numbers: Vec<_> = (0..6).map(|_| self.between(-2, 2)).collect();
+                // Where the determinant is 0 but for rounding, so is what comes of it.
+                if (numbers[0] * numbers[3] - numbers[1] * numbers[2]).abs() < 0.01 {
+                    numbers[..4].copy_from_slice(&[1.5, 0.5, -0.5, -1.0]);
+                }
+                let numbers: Vec<_> = numbers.iter().map(f64::to_string).collect();
                 format!("matrix({})", numbers.join(", "))
             }
         }
@@ -197,8 +202,16 @@ impl Dice {
         }
     }
 
-    fn keyframes(&mut self, name: &str, offsets: &[&str], css: &mut String) {
+    fn keyframes(&mut self, name: &str, whole: bool, offsets: &[&str], css: &mut String) {
         write!(css, "@keyframes {name} {{\n").unwrap();
+        if whole {
+            let (from, to) = (self.transform(), self.transform());
+            writeln!(
+                css,
+                "  from {{ transform: {from} }} to {{ transform: {to} }}"
+            )
+            .unwrap();
+        }
         for _ in 0..1 + self.below(4) {
             let percent = self.below(21) * 5;
             let at = match self.below(4) {
@@ -269,8 +282,10 @@ impl Dice {
             }
             css.push_str("}\n");
         }
-        for name in names {
-            self.keyframes(name, &offsets, &mut css);
+        for (i, name) in names.into_iter().enumerate() {
+            // A transform that is left out over others is mostly refused.
+            let whole = i > 0 && !self.one_in(6);
+            self.keyframes(name, whole, &offsets, &mut css);
         }
         (css, self.one_in(2))
     }
