@@ -77,9 +77,11 @@ impl Timing {
             Direction::Alternate => odd,
             Direction::AlternateReverse => !odd,
         };
+        let progress = if reversed { 1.0 - within } else { within };
         Some(Place {
-            progress: if reversed { 1.0 - within } else { within },
-            before: delayed && !reversed || after && reversed,
+            progress,
+            // Chromium takes it so at the very beginning only.
+            before: progress == 0.0 && (delayed && !reversed || after && reversed),
         })
     }
 }

@@ -214,7 +214,7 @@ impl Dice {
         }
         for _ in 0..1 + self.below(4) {
             let percent = self.below(21) * 5;
-            let at = match self.below(4) {
+            let at: String = match self.below(4) {
                 0 => "from".into(),
                 1 => "to".into(),
                 2 => format!("{percent}%"),
@@ -222,7 +222,9 @@ impl Dice {
             };
             write!(css, "  {at} {{ ").unwrap();
             self.declarations(offsets, css);
-            if self.one_in(2) {
+            // Two easings at 100% are refused.
+            let last = at == "to" || at.contains("100%");
+            if !last && self.one_in(2) {
                 write!(css, "animation-timing-function: {}; ", self.easing(true)).unwrap();
             }
             css.push_str("}\n");
