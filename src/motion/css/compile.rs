@@ -95,6 +95,9 @@ struct Compiler<'a> {
 /// An offset of the rule: `None` for `auto`.
 type Base = Option<(Expression, SourceLocation)>;
 
+/// The value of one offset in a keyframe.
+type Pick = fn(&Values) -> Option<&(Expression, SourceLocation)>;
+
 /// What the rules of one class say, the cascade applied.
 #[derive(Default)]
 struct Style {
@@ -502,7 +505,7 @@ impl Class<'_> {
         &mut self,
         names: [&str; 2],
         bases: [Base; 2],
-        picks: [fn(&Values) -> Option<&(Expression, SourceLocation)>; 2],
+        picks: [Pick; 2],
     ) -> Read<Option<(Edge, Property<Expression>)>> {
         let all = self.frames.iter().flat_map(|(_, frames)| frames);
         let places = [0, 1].map(|i| {

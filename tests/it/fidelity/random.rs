@@ -8,7 +8,7 @@ use super::computed::{Case, HEIGHT, WIDTH, ages_ms, differences};
 use super::{Site, load_font};
 use crate::chromium::Chromium;
 
-const SHEETS: u64 = 240;
+const SHEETS: u64 = 300;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 struct Dice(u64);
