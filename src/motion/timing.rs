@@ -54,8 +54,8 @@ impl Timing {
     pub(super) fn at(&self, age_s: f64) -> Option<Place> {
         let after = age_s + TOLERANCE_S >= self.end_ms() / 1_000.0;
         let active = if after {
-            // Whole microseconds, and divided again, as Chromium does at the edge of a step.
-            let duration_s = (self.duration_ms * 1_000.0).round() / 1e6;
+            // Divided again, as Chromium does at the edge of a step.
+            let duration_s = self.duration_ms / 1_000.0;
             let passed = duration_s * self.iterations / duration_s;
             if self.iterations.fract() > 0.0 && passed.is_finite() {
                 passed

@@ -10,7 +10,7 @@ use crate::chromium::Chromium;
 
 const SHEETS: u64 = 300;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
 struct Dice(u64);
 
 impl Dice {
@@ -203,7 +203,7 @@ impl Dice {
     }
 
     fn keyframes(&mut self, name: &str, whole: bool, offsets: &[&str], css: &mut String) {
-        write!(css, "@keyframes {name} {{\n").unwrap();
+        writeln!(css, "@keyframes {name} {{").unwrap();
         if whole {
             let (from, to) = (self.transform(), self.transform());
             writeln!(
