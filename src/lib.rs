@@ -114,7 +114,7 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | CSS Animations 1, CSS Easing 1, CSS Transforms 1, CSS Syntax 3 | [`motion`] |
+//! | CSS Animations 1, CSS Easing 2, CSS Transforms 1, CSS Syntax 3, CSS Values 4, CSS Custom Properties 1, CSS Cascade 4 | [`motion`] |
 //! | OpenType `CBDT`, `sbix`, `GSUB` | [`emoji`] |
 //! | Porter and Duff, source-over | [`paint`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |

@@ -1,307 +1,293 @@
-//! How a sprite moves: a stylesheet's `@keyframes`, as a function of the sprite's age.
+//! How a sprite moves: a stylesheet's rules and `@keyframes`, as a function of the sprite's age.
 //!
 //! The curve is never integrated: [`Motion::pose`] is a closed form of age, so that 30 and 60
 //! frames a second agree wherever both draw.
-//! Timing follows CSS Animations Level 1, easing CSS Easing Functions Level 1, transforms CSS
-//! Transforms Level 1. Each property has keyframes of its own: one that a keyframe does not name
-//! interpolates across it.
+//! Timing follows CSS Animations Level 1, easing CSS Easing Functions Level 2, transforms CSS
+//! Transforms Level 1, `calc()` CSS Values Level 4, `var()` CSS Custom Properties Level 1. Each
+//! property has keyframes of its own: one that a keyframe does not name interpolates across it.
+//!
+//! # Variables
+//!
+//! A custom property of the sprite's own is one that the rule `.animated-emoji` gives a range to,
+//! in a companion whose name ends in `-range` and whose value is a string:
+//! `--sway: 20px; --sway-range: "10px..29px";`. Each sprite has a value of its own between the
+//! two, and the declared one, if any, is for pages that know nothing of ranges.
 
 pub mod css;
 mod easing;
+mod expression;
+mod program;
+mod range;
+mod timing;
+mod track;
+mod transform;
 
-use std::f64::consts::PI;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use css::CssError;
 use easing::Easing;
+use expression::Space;
+use program::{Edge, Program};
+use range::Unit;
+use timing::Timing;
+use track::{ANIMATIONS_MAX, Moment, Progress, Property};
 
 /// The font sizes that a sprite may have, in px.
 pub const FONT_SIZE_PX: RangeInclusive<f64> = 1.0..=1_000.0;
 
-/// What `assets/overlay.css` says, parsed; or what the user's own stylesheet does.
+/// What `assets/overlay.css` says, read and checked for every reaction and every variable; or
+/// what the user's own stylesheet does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Motion {
-    font_size_px: f64,
-    timing: Timing,
-    bottom: Track<LengthPercentage>,
-    opacity: Track<f64>,
-    transform: Track<Vec<Function>>,
+pub struct Stylesheet {
+    /// Sorted by name.
+    variables: Vec<Variable>,
+    plain: Motion,
+    /// Those reactions that the stylesheet names, sorted.
+    reactions: Vec<(String, Motion)>,
 }
 
-/// A sprite at one moment, in CSS px.
+/// A custom property that each sprite has its own value of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// Without the two dashes.
+    pub name: String,
+    /// What the values are from and to.
+    pub range: Range,
+}
+
+/// From one value to another, both of one unit: `10px..29px`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    from: f64,
+    to: f64,
+    unit: Unit,
+}
+
+/// How one sprite moves. Cheap to copy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Motion {
+    program: Arc<Program>,
+    /// The values of the stylesheet's variables.
+    variables: Arc<[f64]>,
+    /// At most [`ANIMATIONS_MAX`].
+    timings: Arc<[Timing]>,
+    easings: Arc<[Easing]>,
+    lifetime: Duration,
+}
+
+/// What a pose is measured against, in device px.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surroundings {
+    /// Width and height of what holds the sprites: the frame.
+    pub container: (f64, f64),
+    /// Width and height of the sprite's own box.
+    pub box_size: (f64, f64),
+    /// Device px per CSS px.
+    pub scale: f64,
+}
+
+/// How far a sprite's box is from an edge of its container, in device px.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Offset {
+    /// The box's left edge from the container's left one, or its top edge from the top one.
+    Start(f64),
+    /// The box's right edge from the container's right one, or its bottom edge from the bottom.
+    End(f64),
+}
+
+/// A sprite at one moment, in device px.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pose {
-    /// The `bottom` offset of the sprite's box from its container's lower edge.
-    pub bottom_px: f64,
+    /// `left` or `right`; `None` leaves it to the sprite's own left.
+    pub x: Option<Offset>,
+    /// `top` or `bottom`.
+    pub y: Offset,
     /// In `0.0..=1.0`.
     pub opacity: f64,
-    /// `[a, b, c, d, e, f]`, column-major as CSS `matrix()`, about the centre of the box: a
+    /// `[a, b, c, d, e, f]`, column-major as CSS `matrix()`, with `transform-origin` applied: a
     /// point `(x, y)` from the box's top left goes to `(a x + c y + e, b x + d y + f)`.
     pub matrix: [f64; 6],
 }
 
-impl Motion {
-    /// Reads the rule for `.animated-emoji` and the keyframes that it names.
+impl Stylesheet {
+    /// Reads the rules for `.animated-emoji` and `.reaction-NAME`, and the keyframes that they
+    /// name.
     ///
     /// # Errors
     /// What isn't CSS, or isn't supported, with its line and column.
-    pub fn from_css(stylesheet: &str) -> Result<Self, CssError> {
-        css::parse(stylesheet)
+    pub fn parse(css: &str) -> Result<Self, CssError> {
+        css::parse(css)
     }
 
-    /// The sprite's font size in px.
+    fn new(variables: Vec<Variable>, plain: Program, reactions: Vec<(String, Program)>) -> Self {
+        let middle: Vec<f64> = variables.iter().map(|v| v.range.at(0.5)).collect();
+        let motion = |program| Motion::new(program, &middle);
+        Self {
+            plain: motion(plain),
+            reactions: reactions
+                .into_iter()
+                .map(|(name, program)| (name, motion(program)))
+                .collect(),
+            variables,
+        }
+    }
+
+    /// The variables and their ranges, sorted by name.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// The motion of a sprite of `reaction`, which is the NAME of its class `reaction-NAME`; of a
+    /// plain sprite for `None` and for a reaction that the stylesheet does not name.
+    ///
+    /// `shares` says how far each variable is from the beginning of its range to its end, in the
+    /// order of [`variables`](Self::variables), each in `0.0..=1.0`; a missing one is 0.
+    #[must_use]
+    pub fn motion(&self, reaction: Option<&str>, shares: &[f64]) -> Motion {
+        let motion = self.resolved(reaction);
+        if !motion.program.varies() {
+            return motion.clone();
+        }
+        let shares = shares.iter().copied().chain(std::iter::repeat(0.0));
+        let values = self.variables.iter().zip(shares);
+        let values = values.map(|(variable, share)| variable.range.at(share));
+        motion.with(values.collect())
+    }
+
+    /// Whether the motion of a reaction's sprites depends on any variable.
+    #[must_use]
+    pub fn varies(&self, reaction: Option<&str>) -> bool {
+        self.resolved(reaction).program.varies()
+    }
+
+    /// The font size of a reaction's sprites in px.
+    #[must_use]
+    pub fn font_size_px(&self, reaction: Option<&str>) -> f64 {
+        self.resolved(reaction).font_size_px()
+    }
+
+    /// The reaction's motion in the middle of all ranges.
+    fn resolved(&self, reaction: Option<&str>) -> &Motion {
+        let place = reaction.and_then(|reaction| {
+            let name = |(name, _): &(String, Motion)| name.as_str().cmp(reaction);
+            self.reactions.binary_search_by(name).ok()
+        });
+        place.map_or(&self.plain, |place| &self.reactions[place].1)
+    }
+}
+
+impl Motion {
+    /// Reads a stylesheet, and gives the motion of its plain sprites, with each variable in the
+    /// middle of its range.
+    ///
+    /// # Errors
+    /// Those of [`Stylesheet::parse`].
+    pub fn from_css(stylesheet: &str) -> Result<Self, CssError> {
+        Ok(Stylesheet::parse(stylesheet)?.plain)
+    }
+
+    fn new(program: Program, variables: &[f64]) -> Self {
+        let timings = program.timings.iter().map(|t| t.at(variables));
+        let easings = program.easings.iter().map(|e| e.at(variables));
+        Self {
+            timings: timings.collect(),
+            easings: easings.collect(),
+            variables: variables.into(),
+            lifetime: Duration::ZERO,
+            program: Arc::new(program),
+        }
+        .measured()
+    }
+
+    /// The same with other values of the variables.
+    fn with(&self, variables: Arc<[f64]>) -> Self {
+        let program = &self.program;
+        let timings = if program.times_vary() {
+            program.timings.iter().map(|t| t.at(&variables)).collect()
+        } else {
+            Arc::clone(&self.timings)
+        };
+        let easings = if program.easings_vary() {
+            program.easings.iter().map(|e| e.at(&variables)).collect()
+        } else {
+            Arc::clone(&self.easings)
+        };
+        Self {
+            program: Arc::clone(program),
+            variables,
+            timings,
+            easings,
+            lifetime: Duration::ZERO,
+        }
+        .measured()
+    }
+
+    fn measured(mut self) -> Self {
+        let end_ms = self.timings.iter().map(Timing::end_ms).fold(0.0, f64::max);
+        self.lifetime = Duration::from_secs_f64(end_ms / 1_000.0);
+        self
+    }
+
+    /// The sprite's font size in CSS px.
     #[must_use]
     pub fn font_size_px(&self) -> f64 {
-        self.font_size_px
+        self.program.font_size_px
     }
 
-    /// How long a sprite lives: it is gone at this age.
+    /// How long the sprite lives: it is gone at this age, when the last of its animations ends.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
-        let ms = self.timing.delay_ms + self.timing.duration_ms * self.timing.iterations;
-        Duration::from_secs_f64(ms.max(0.0) / 1_000.0)
+        self.lifetime
     }
 
-    /// The pose at `age`, in a container `container_height_px` high, of a box `(width, height)`
-    /// px; `None` once the sprite is gone.
+    /// The pose at `age`; `None` once the sprite is gone.
     #[must_use]
-    pub fn pose(
-        &self,
-        age: Duration,
-        container_height_px: f64,
-        (width, height): (f64, f64),
-    ) -> Option<Pose> {
-        if age >= self.lifetime() {
+    pub fn pose(&self, age: Duration, around: &Surroundings) -> Option<Pose> {
+        if age >= self.lifetime {
             return None;
         }
-        let progress = self.timing.progress(age.as_secs_f64());
-        let bottom = self.bottom.at(progress);
-        let transform = self.transform.at(progress);
-        let em = self.font_size_px;
-        let centre = Matrix::translation(width / 2.0, height / 2.0);
-        let uncentre = Matrix::translation(-width / 2.0, -height / 2.0);
-        let matrix = transform
-            .iter()
-            .fold(centre, |m, function| {
-                m.times(function.matrix(em, width, height))
-            })
-            .times(uncentre);
+        let age_s = age.as_secs_f64();
+        let mut progress: Progress = [None; ANIMATIONS_MAX];
+        for (progress, timing) in progress.iter_mut().zip(self.timings.iter()) {
+            *progress = timing.at(age_s);
+        }
+        let space = |whole| Space {
+            variables: &self.variables,
+            px: around.scale,
+            whole,
+            view: around.container,
+        };
+        let moment = |across, down| Moment {
+            progress: &progress,
+            easings: &self.easings,
+            across,
+            down,
+        };
+        let inside = moment(space(around.box_size.0), space(around.box_size.1));
+        let numbers = Space::of_numbers(&self.variables);
+        let offset = |(edge, property): &(Edge, Property<_>), whole| {
+            let px = property.at(&moment(space(whole), space(whole)));
+            match edge {
+                Edge::Start => Offset::Start(px),
+                Edge::End => Offset::End(px),
+            }
+        };
+        let program = &self.program;
         Some(Pose {
-            bottom_px: bottom.resolve(em, container_height_px),
-            opacity: self.opacity.at(progress).clamp(0.0, 1.0),
-            matrix: matrix.0,
+            x: program.x.as_ref().map(|x| offset(x, around.container.0)),
+            y: offset(&program.y, around.container.1),
+            opacity: program
+                .opacity
+                .at(&moment(numbers, numbers))
+                .clamp(0.0, 1.0),
+            matrix: program
+                .transform
+                .at(&inside)
+                .about(program.origin.at(&inside)),
         })
-    }
-}
-
-/// `animation-*` of the sprite's rule.
-#[derive(Clone, Debug, PartialEq)]
-struct Timing {
-    /// One iteration, in ms; above 0.
-    duration_ms: f64,
-    /// May be negative: the animation then starts part-way.
-    delay_ms: f64,
-    /// Finite: a sprite must end.
-    iterations: f64,
-    direction: Direction,
-    /// Whether the first keyframe holds during the delay.
-    fills_backwards: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Normal,
-    Reverse,
-    Alternate,
-    AlternateReverse,
-}
-
-impl Timing {
-    /// The share of the keyframes passed at an age before the end, or `None` where the animation
-    /// has no effect yet (CSS Animations 1, 3.9 and 4.3).
-    ///
-    /// In seconds, as Chromium divides: at the edge of a step the last bit decides.
-    fn progress(&self, age_s: f64) -> Option<f64> {
-        let active = (age_s - self.delay_ms / 1_000.0) / (self.duration_ms / 1_000.0);
-        if active < 0.0 && !self.fills_backwards {
-            return None;
-        }
-        let active = active.max(0.0);
-        let iteration = active.floor();
-        let within = active - iteration;
-        let odd = iteration % 2.0 >= 1.0;
-        let reversed = match self.direction {
-            Direction::Normal => false,
-            Direction::Reverse => true,
-            Direction::Alternate => odd,
-            Direction::AlternateReverse => !odd,
-        };
-        Some(if reversed { 1.0 - within } else { within })
-    }
-}
-
-/// One property's keyframes, and its value where no animation is in effect.
-#[derive(Clone, Debug, PartialEq)]
-struct Track<T> {
-    base: T,
-    /// By rising offset, the first at 0 and the last at 1; or empty: the property stands still.
-    keyframes: Vec<Keyframe<T>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Keyframe<T> {
-    /// In `0.0..=1.0`.
-    offset: f64,
-    value: T,
-    /// From this keyframe to the next.
-    easing: Easing,
-}
-
-impl<T: Interpolate> Track<T> {
-    fn at(&self, progress: Option<f64>) -> T {
-        let (Some(progress), false) = (progress, self.keyframes.is_empty()) else {
-            return self.base.clone();
-        };
-        let last = self.keyframes.len() - 1;
-        let next = self
-            .keyframes
-            .partition_point(|k| k.offset <= progress)
-            .clamp(1, last);
-        let (from, to) = (&self.keyframes[next - 1], &self.keyframes[next]);
-        let span = to.offset - from.offset;
-        let share = if span > 0.0 {
-            (progress - from.offset) / span
-        } else {
-            1.0
-        };
-        from.value.interpolate(&to.value, from.easing.at(share))
-    }
-}
-
-/// A value half-way between two others, or anywhere else on their line.
-trait Interpolate: Clone {
-    fn interpolate(&self, to: &Self, share: f64) -> Self;
-}
-
-impl Interpolate for f64 {
-    fn interpolate(&self, to: &Self, share: f64) -> Self {
-        self + (to - self) * share
-    }
-}
-
-/// A CSS `<length-percentage>`: the sum of its parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct LengthPercentage {
-    px: f64,
-    em: f64,
-    percent: f64,
-}
-
-impl LengthPercentage {
-    fn resolve(self, em_px: f64, whole_px: f64) -> f64 {
-        self.px + self.em * em_px + whole_px * self.percent / 100.0
-    }
-}
-
-impl Interpolate for LengthPercentage {
-    fn interpolate(&self, to: &Self, share: f64) -> Self {
-        Self {
-            px: self.px.interpolate(&to.px, share),
-            em: self.em.interpolate(&to.em, share),
-            percent: self.percent.interpolate(&to.percent, share),
-        }
-    }
-}
-
-/// A transform function, as the primitive that it interpolates as (CSS Transforms 1, 11).
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Function {
-    Translate(LengthPercentage, LengthPercentage),
-    /// In degrees, clockwise.
-    Rotate(f64),
-    Scale(f64, f64),
-}
-
-impl Function {
-    fn matrix(self, em: f64, width: f64, height: f64) -> Matrix {
-        match self {
-            Self::Translate(x, y) => {
-                Matrix::translation(x.resolve(em, width), y.resolve(em, height))
-            }
-            Self::Rotate(degrees) => {
-                let (sin, cos) = (degrees * PI / 180.0).sin_cos();
-                Matrix([cos, sin, -sin, cos, 0.0, 0.0])
-            }
-            Self::Scale(x, y) => Matrix([x, 0.0, 0.0, y, 0.0, 0.0]),
-        }
-    }
-
-    /// The function of the same kind that does nothing.
-    fn identity(self) -> Self {
-        match self {
-            Self::Translate(..) => {
-                Self::Translate(LengthPercentage::default(), LengthPercentage::default())
-            }
-            Self::Rotate(_) => Self::Rotate(0.0),
-            Self::Scale(..) => Self::Scale(1.0, 1.0),
-        }
-    }
-
-    fn same_kind(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
-    }
-}
-
-impl Interpolate for Vec<Function> {
-    /// Function by function; the shorter list is filled up with identities. Parsing has refused
-    /// lists that differ in kind.
-    fn interpolate(&self, to: &Self, share: f64) -> Self {
-        let pairs = self.len().max(to.len());
-        (0..pairs)
-            .filter_map(|i| {
-                let from = self
-                    .get(i)
-                    .copied()
-                    .or_else(|| Some(to.get(i)?.identity()))?;
-                let to = to.get(i).copied().unwrap_or(from.identity());
-                Some(match (from, to) {
-                    (Function::Translate(x0, y0), Function::Translate(x1, y1)) => {
-                        Function::Translate(x0.interpolate(&x1, share), y0.interpolate(&y1, share))
-                    }
-                    (Function::Rotate(a), Function::Rotate(b)) => {
-                        Function::Rotate(a.interpolate(&b, share))
-                    }
-                    (Function::Scale(x0, y0), Function::Scale(x1, y1)) => {
-                        Function::Scale(x0.interpolate(&x1, share), y0.interpolate(&y1, share))
-                    }
-                    (from, _) => from,
-                })
-            })
-            .collect()
-    }
-}
-
-/// A CSS `matrix(a, b, c, d, e, f)`.
-#[derive(Clone, Copy, Debug)]
-struct Matrix([f64; 6]);
-
-impl Matrix {
-    fn translation(x: f64, y: f64) -> Self {
-        Self([1.0, 0.0, 0.0, 1.0, x, y])
-    }
-
-    /// This transform applied after `inner`.
-    fn times(self, Self([a2, b2, c2, d2, e2, f2]): Self) -> Self {
-        let Self([a, b, c, d, e, f]) = self;
-        Self([
-            a * a2 + c * b2,
-            b * a2 + d * b2,
-            a * c2 + c * d2,
-            b * c2 + d * d2,
-            a * e2 + c * f2 + e,
-            b * e2 + d * f2 + f,
-        ])
     }
 }
 
@@ -320,8 +306,21 @@ mod tests {
     fn pose(css: &str, age_ms: u64) -> Pose {
         let motion = Motion::from_css(css).unwrap_or_else(|e| panic!("{e}\n{css}"));
         motion
-            .pose(Duration::from_millis(age_ms), 1_000.0, (40.0, 30.0))
+            .pose(Duration::from_millis(age_ms), &AROUND)
             .expect("alive")
+    }
+
+    const AROUND: Surroundings = Surroundings {
+        container: (500.0, 1_000.0),
+        box_size: (40.0, 30.0),
+        scale: 1.0,
+    };
+
+    fn bottom(pose: &Pose) -> f64 {
+        match pose.y {
+            Offset::End(px) => px,
+            Offset::Start(_) => panic!("{pose:?}"),
+        }
     }
 
     fn near(a: f64, b: f64) -> bool {
@@ -331,7 +330,7 @@ mod tests {
     #[test]
     fn follows_the_tutorials_curve() {
         let p = pose(TUTORIAL, 500);
-        assert!(near(p.bottom_px, 250.0) && near(p.opacity, 0.75), "{p:?}");
+        assert!(near(bottom(&p), 250.0) && near(p.opacity, 0.75), "{p:?}");
         let theta = 3.75_f64.to_radians();
         let [a, b, c, d, e, f] = p.matrix;
         assert!(
@@ -345,16 +344,8 @@ mod tests {
     fn a_sprite_is_gone_at_its_lifetime() {
         let motion = Motion::from_css(TUTORIAL).unwrap();
         assert_eq!(motion.lifetime(), Duration::from_secs(2));
-        assert!(
-            motion
-                .pose(Duration::from_millis(1_999), 1.0, (1.0, 1.0))
-                .is_some()
-        );
-        assert!(
-            motion
-                .pose(Duration::from_secs(2), 1.0, (1.0, 1.0))
-                .is_none()
-        );
+        assert!(motion.pose(Duration::from_millis(1_999), &AROUND).is_some());
+        assert!(motion.pose(Duration::from_secs(2), &AROUND).is_none());
     }
 
     #[test]
@@ -362,9 +353,9 @@ mod tests {
         let css = ".animated-emoji { bottom: 10px; font-size: 20px; animation: k 1s linear; } \
             @keyframes k { from { opacity: 1 } 20% { bottom: 50% } to { opacity: 0; bottom: 100% } }";
         let p = pose(css, 200);
-        assert!(near(p.opacity, 0.8) && near(p.bottom_px, 500.0), "{p:?}");
+        assert!(near(p.opacity, 0.8) && near(bottom(&p), 500.0), "{p:?}");
         // At 0 % `bottom` is the rule's own value.
-        assert!(near(pose(css, 100).bottom_px, 255.0));
+        assert!(near(bottom(&pose(css, 100)), 255.0));
     }
 
     #[test]
@@ -372,9 +363,9 @@ mod tests {
         let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k 1s linear } \
             @keyframes k { 0% { bottom: 0; animation-timing-function: steps(2) } \
               50% { bottom: 100px } 100% { bottom: 200px } }";
-        assert!(near(pose(css, 240).bottom_px, 0.0));
-        assert!(near(pose(css, 260).bottom_px, 50.0));
-        assert!(near(pose(css, 750).bottom_px, 150.0));
+        assert!(near(bottom(&pose(css, 240)), 0.0));
+        assert!(near(bottom(&pose(css, 260)), 50.0));
+        assert!(near(bottom(&pose(css, 750)), 150.0));
     }
 
     #[test]
@@ -390,8 +381,8 @@ mod tests {
         let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k 1s linear } \
             @keyframes k { 50% { bottom: 100px; animation-timing-function: ease-in } \
               50% { bottom: 600px } 50% { bottom: 700px } to { bottom: 800px } }";
-        assert!(near(pose(css, 250).bottom_px, 50.0));
-        assert!(near(pose(css, 500).bottom_px, 700.0) && near(pose(css, 750).bottom_px, 750.0));
+        assert!(near(bottom(&pose(css, 250)), 50.0));
+        assert!(near(bottom(&pose(css, 500)), 700.0) && near(bottom(&pose(css, 750)), 750.0));
     }
 
     #[test]
@@ -408,8 +399,8 @@ mod tests {
             @keyframes k { from { bottom: 0 } to { bottom: 100px } }";
         let motion = Motion::from_css(css).unwrap();
         let last = motion.lifetime() - Duration::from_nanos(1);
-        let pose = motion.pose(last, 1.0, (1.0, 1.0)).expect("alive");
-        assert!((pose.bottom_px - 100.0).abs() < 1e-3, "{pose:?}");
+        let pose = motion.pose(last, &AROUND).expect("alive");
+        assert!((bottom(&pose) - 100.0).abs() < 1e-3, "{pose:?}");
     }
 
     #[test]
@@ -421,12 +412,12 @@ mod tests {
             )
         };
         let held = css("k 1s 500ms linear backwards");
-        assert!(near(pose(&held, 100).bottom_px, 0.0) && near(pose(&held, 1_000).bottom_px, 50.0));
-        assert!(near(pose(&css("k 1s 500ms linear"), 100).bottom_px, 7.0));
-        assert!(near(pose(&css("1s -.25s linear k"), 0).bottom_px, 25.0));
+        assert!(near(bottom(&pose(&held, 100)), 0.0) && near(bottom(&pose(&held, 1_000)), 50.0));
+        assert!(near(bottom(&pose(&css("k 1s 500ms linear"), 100)), 7.0));
+        assert!(near(bottom(&pose(&css("1s -.25s linear k"), 0)), 25.0));
         let back = css("k 1s linear 2 alternate");
-        assert!(near(pose(&back, 900).bottom_px, 90.0) && near(pose(&back, 1_100).bottom_px, 90.0));
-        assert!(near(pose(&css("k 1s linear reverse"), 250).bottom_px, 75.0));
+        assert!(near(bottom(&pose(&back, 900)), 90.0) && near(bottom(&pose(&back, 1_100)), 90.0));
+        assert!(near(bottom(&pose(&css("k 1s linear reverse"), 250)), 75.0));
         let motion = Motion::from_css(&css("k 1s .5s linear 2.5")).unwrap();
         assert_eq!(motion.lifetime(), Duration::from_secs(3));
     }
@@ -441,13 +432,37 @@ mod tests {
         assert!(near(a * 20.0 + e, 30.0) && near(d * 15.0 + f, 20.0));
     }
 
+    #[test]
+    fn at_a_scale_factor_every_length_is_so_much_longer() {
+        let css = ".animated-emoji { bottom: 1em; left: calc(3px + 2vw); font-size: 10px; \
+              transform-origin: 4px 50%; animation: k 1s linear } \
+            @keyframes k { to { bottom: 50%; transform: translate(1em, 10%) matrix(1, 2, 3, 4, 5, 6) } }";
+        let motion = Motion::from_css(css).unwrap();
+        let twice = Surroundings {
+            container: (1_000.0, 2_000.0),
+            box_size: (80.0, 60.0),
+            scale: 2.0,
+        };
+        let at = |around| motion.pose(Duration::from_millis(400), around).unwrap();
+        let (one, two) = (at(&AROUND), at(&twice));
+        let px = |offset| match offset {
+            Some(Offset::Start(px) | Offset::End(px)) => px,
+            None => panic!("an offset"),
+        };
+        assert!(near(px(one.x), 13.0) && near(px(two.x), 26.0), "{two:?}");
+        assert!(near(2.0 * px(Some(one.y)), px(Some(two.y))), "{two:?}");
+        for (i, (a, b)) in one.matrix.into_iter().zip(two.matrix).enumerate() {
+            assert!(near(if i < 4 { a } else { 2.0 * a }, b), "{one:?} {two:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_tutorials_curve_rises_fades_and_never_jumps(ms in 0_u64..1_999) {
             let (now, next) = (pose(TUTORIAL, ms), pose(TUTORIAL, ms + 1));
-            prop_assert!(next.bottom_px > now.bottom_px && next.opacity < now.opacity);
+            prop_assert!(bottom(&next) > bottom(&now) && next.opacity < now.opacity);
             prop_assert!((0.0..=1.0).contains(&now.opacity));
-            prop_assert!(next.bottom_px - now.bottom_px < 0.51);
+            prop_assert!(bottom(&next) - bottom(&now) < 0.51);
         }
     }
 }

@@ -16,16 +16,43 @@
 //! mix(x): x ^= x >> 16; x *= 0x7feb352d; x ^= x >> 15; x *= 0x846ca68b; x ^= x >> 16
 //! ```
 //!
+//! Lane 0 is the horizontal start. A variable of the stylesheet has the lane that its name gives,
+//! without the leading dashes, as UTF-8:
+//!
+//! ```text
+//! lane = 0
+//! for byte in name:
+//!     lane = mix((lane ^ byte) + 0x9e3779b9)
+//! lane = 1 if lane is 0
+//! ```
+//!
+//! and its share of the way through its range is `(h >> 26) / 63`.
+//!
 //! `assets/sprites.js` holds the same function; `tests/vectors/scatter.json` holds values that
 //! both are tested against.
 
 /// Which of a sprite's random values a hash is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Lane {
+pub struct Lane(u32);
+
+impl Lane {
     /// The horizontal start, a share of the frame's width less one font size.
-    Left = 0,
+    pub const LEFT: Self = Self(0);
+
+    /// The lane of a variable of the stylesheet, by its name without the leading dashes.
+    ///
+    /// It is never [`LEFT`](Self::LEFT). Two names may share a lane, which nobody sees.
+    #[must_use]
+    pub fn of(variable: &str) -> Self {
+        let lane = variable.bytes().fold(0, |lane, byte| {
+            mix((lane ^ u32::from(byte)).wrapping_add(STEP))
+        });
+        Self(lane.max(1))
+    }
 }
+
+/// Added before each mixing, so that a row of zeros changes the hash too.
+const STEP: u32 = 0x9e37_79b9;
 
 /// The identity of one sprite: the topic item that asked for it, and which of the item's sprites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,11 +75,11 @@ impl SpriteId {
             low(self.sequence),
             high(self.sequence),
             self.index,
-            lane as u32,
+            lane.0,
         ];
         words
             .into_iter()
-            .fold(0, |h, word| mix((h ^ word).wrapping_add(0x9e37_79b9)))
+            .fold(0, |h, word| mix((h ^ word).wrapping_add(STEP)))
     }
 
     /// The hash as a number in `0.0..1.0`: `hash / 2^32`, exact in an IEEE double.
@@ -61,12 +88,22 @@ impl SpriteId {
         f64::from(self.hash(lane)) / 4_294_967_296.0
     }
 
-    /// The sprite's CSS `left`, in px: `unit(Left) * max(0, width_px - font_size_px)`.
+    /// How far a variable on `lane` is from the beginning of its range to the end, in
+    /// `0.0..=1.0`: `(hash >> 26) / 63`, one of 64 evenly spaced values, both ends included.
+    ///
+    /// They are few so that sprites have shares in common: a page can keep a class of styles for
+    /// each, and a renderer the pictures that it has scaled, and use them again.
+    #[must_use]
+    pub fn share(self, lane: Lane) -> f64 {
+        f64::from(self.hash(lane) >> 26) / 63.0
+    }
+
+    /// The sprite's CSS `left`, in px: `unit(LEFT) * max(0, width_px - font_size_px)`.
     ///
     /// One font size is kept free at the right, as the tutorial's page does.
     #[must_use]
     pub fn left_px(self, width_px: f64, font_size_px: f64) -> f64 {
-        self.unit(Lane::Left) * (width_px - font_size_px).max(0.0)
+        self.unit(Lane::LEFT) * (width_px - font_size_px).max(0.0)
     }
 }
 
@@ -88,4 +125,52 @@ fn mix(mut x: u32) -> u32 {
     x ^= x >> 15;
     x = x.wrapping_mul(0x846c_a68b);
     x ^ (x >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn lanes_and_shares_are_the_documented_ones() {
+        let vectors = include_str!("../tests/vectors/scatter.json");
+        let vectors: Vec<Value> = serde_json::from_str(vectors).unwrap();
+        let mut seen = 0;
+        for v in vectors.iter().filter(|v| v["variable"].is_string()) {
+            let id = SpriteId {
+                page: v["page"].as_u64().unwrap(),
+                sequence: v["sequence"].as_u64().unwrap(),
+                index: u32::try_from(v["index"].as_u64().unwrap()).unwrap(),
+            };
+            let lane = Lane::of(v["variable"].as_str().unwrap());
+            assert_eq!(u64::from(lane.0), v["lane"], "{v}");
+            assert_eq!(u64::from(id.hash(lane)), v["hash"], "{v}");
+            let off = id.share(lane) - v["share"].as_f64().unwrap();
+            assert!(off.abs() < 1e-12, "{v}");
+            seen += 1;
+        }
+        assert!(seen >= 20, "{seen} vectors");
+    }
+
+    #[test]
+    fn shares_reach_both_ends_and_names_have_lanes_of_their_own() {
+        let shares = |name| {
+            (0..2_000).map(move |sequence| {
+                let id = SpriteId {
+                    page: 1,
+                    sequence,
+                    index: 0,
+                };
+                id.share(Lane::of(name))
+            })
+        };
+        assert!(shares("sway").any(|s| s <= 0.0) && shares("sway").any(|s| s >= 1.0));
+        let same = shares("sway")
+            .zip(shares("spin"))
+            .filter(|(a, b)| (a - b).abs() < 1e-9);
+        assert!(same.count() < 100, "a share in 64 is the same by chance");
+        assert_ne!(Lane::of(""), Lane::LEFT);
+    }
 }

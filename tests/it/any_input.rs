@@ -6,8 +6,8 @@ use floatup::emoji::EmojiFonts;
 use floatup::frame::Size;
 use floatup::log::{AT_MAX, entries};
 use floatup::look::Look;
-use floatup::motion::Motion;
 use floatup::motion::css::CssError;
+use floatup::motion::{Motion, Offset, Surroundings};
 use floatup::paint::Painter;
 use floatup::reaction::{Emoji, Palette};
 use floatup::scene::Scene;
@@ -19,6 +19,8 @@ use proptest::sample::select;
 const SHEET_TOKENS: &[&str] = &[
     ".animated-emoji",
     ".animated-emoji {",
+    ".reaction-heart {",
+    ".reaction-heart.animated-emoji, p {",
     "@keyframes k {",
     "@keyframes",
     "@font-face",
@@ -58,6 +60,10 @@ const PROPERTIES: &[&str] = &[
     "opacity",
     "transform",
     "animation-timing-function",
+    "top",
+    "left",
+    "right",
+    "transform-origin",
     "font-size",
     "animation",
     "animation-name",
@@ -70,6 +76,9 @@ const PROPERTIES: &[&str] = &[
     "line-height",
     "z-index",
     "colour",
+    "--a",
+    "--b",
+    "--a-range",
 ];
 
 const VALUES: &[&str] = &[
@@ -122,6 +131,26 @@ const VALUES: &[&str] = &[
     "k",
     "\"k\"",
     "calc(1px + 2%)",
+    "calc(var(--a) / var(--b))",
+    "calc(1e6 * 1e6px)",
+    "calc(1 / 0)",
+    "min(1px, 50%)",
+    "clamp(0, var(--b), 1)",
+    "sin(1rad)",
+    "var(--a)",
+    "var(--b, 3px)",
+    "var(--c, var(--a))",
+    "var(",
+    "\"1px..2px\"",
+    "\"-1e6..1e6\"",
+    "\"0s..1s\"",
+    "linear(0, 1 50% 20%, var(--a))",
+    "linear(1e6 0%, -1e6 0.0001%)",
+    "matrix(1, 1, 1, 1, 1e6, 1e6)",
+    "matrix(1e6, 0, 0, -1e6, 0, 0)",
+    "skew(90deg, 89.9999deg)",
+    "left bottom",
+    "auto",
     ",",
 ];
 
@@ -154,7 +183,7 @@ fn declarations(
 
 /// A stylesheet that is whole but for what its declarations say.
 fn sheet() -> impl Strategy<Value = String> {
-    let keyframe = || declarations(&PROPERTIES[..4], 3);
+    let keyframe = || declarations(&PROPERTIES[..8], 3);
     (
         declarations(PROPERTIES, 2),
         keyframe(),
@@ -189,20 +218,31 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
     let emoji = Emoji::new("❤️");
     let sheet = SpriteSheet::new(&EmojiFonts::bundled(), 9.0, [&emoji]).unwrap();
     let box_size = sheet.box_size();
-    let size = Size::new(24, 16).unwrap();
-    let mut painter = Painter::new(sheet.into(), size);
+    let around = Surroundings {
+        container: (24.0, 16.0),
+        box_size: (box_size.width, box_size.height),
+        scale: 1.0,
+    };
+    let mut painter = Painter::new(sheet, Size::new(24, 16).unwrap());
     for share in [0.0, 0.001, 0.29999, 0.3, 0.31, 0.5, 0.999, 0.999_999_999] {
         let age = lifetime
             .mul_f64(share)
             .min(lifetime - Duration::from_nanos(1));
-        let Some(pose) = motion.pose(age, 16.0, (box_size.width, box_size.height)) else {
+        let Some(pose) = motion.pose(age, &around) else {
             return Err(TestCaseError::fail(format!(
                 "gone at {age:?} of {lifetime:?}"
             )));
         };
-        prop_assert!(pose.bottom_px.is_finite(), "{:?}", pose);
+        let (Offset::Start(px) | Offset::End(px)) = pose.y;
+        prop_assert!(px.is_finite(), "{:?}", pose);
+        let finite = pose.matrix.iter().all(|element| element.is_finite());
+        prop_assert!(finite, "{:?}", pose);
         prop_assert!((0.0..=1.0).contains(&pose.opacity), "{:?}", pose);
-        let frame = painter.paint([Placement::new(0, 1.5, &pose, box_size, size)]);
+        let frame = painter.paint([Placement {
+            emoji: emoji.clone(),
+            left_px: 1.5,
+            pose,
+        }]);
         prop_assert!(
             frame
                 .pixels()
@@ -210,11 +250,7 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
                 .all(|[r, g, b, a]| r.max(g).max(b) <= a)
         );
     }
-    prop_assert!(
-        motion
-            .pose(lifetime, 16.0, (box_size.width, box_size.height))
-            .is_none()
-    );
+    prop_assert!(motion.pose(lifetime, &around).is_none());
     Ok(())
 }
 
@@ -290,10 +326,10 @@ fn check_scene(json: &[u8]) -> Result<(), TestCaseError> {
     let motion = look.motion;
     let sheet =
         SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
-    let placements: Vec<_> = scene.placements(&motion, &sheet).collect();
+    let placements: Vec<_> = scene.placements(&motion, sheet.box_size()).collect();
     prop_assert!(placements.len() <= scene.emoji().count());
     // The scene's own frame may be as large as 16384x16384.
-    Painter::new(sheet.into(), Size::new(24, 16).unwrap()).paint(placements);
+    Painter::new(sheet, Size::new(24, 16).unwrap()).paint(placements);
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The renderer held against a real Chromium: whole pictures, and the stylesheet's curves.
 
+mod computed;
 mod curves;
+mod random;
 mod stills;
 
 use std::net::SocketAddr;

@@ -1,28 +1,10 @@
 //! The parser of stylesheets against Chromium's: what each makes of the same rules, age by age.
 
-use std::time::Duration;
+use floatup::motion::{Motion, Stylesheet};
 
-use floatup::emoji::EmojiFonts;
-use floatup::motion::{Motion, Pose};
-use floatup::reaction::Emoji;
-use floatup::sprite::{BoxSize, SpriteSheet};
-use serde::Deserialize;
-use serde_json::json;
-
+use super::computed::{Case, HEIGHT, WIDTH, ages_ms, differences};
 use super::{Site, load_font};
 use crate::chromium::Chromium;
-
-const EMOJI: &str = "❤️";
-
-/// The container's sides, in CSS px.
-const WIDTH: u32 = 640;
-const HEIGHT: u32 = 1_000;
-
-/// Layout is in sixty-fourths of a CSS px, and a computed style has six digits of 1000 px.
-const BOTTOM_TOLERANCE_PX: f64 = 1.0 / 64.0 + 0.005;
-
-/// A computed style's numbers have six digits.
-const TOLERANCE: f64 = 1e-3;
 
 /// A name, the sprite's rule, its keyframes; together they use all that the parser accepts.
 const SHEETS: &[(&str, &str, &str)] = &[
@@ -161,6 +143,125 @@ const SHEETS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A name, a reaction, the share of each variable, and the whole stylesheet.
+const WHOLE_SHEETS: &[(&str, Option<&str>, &[f64], &str)] = &[
+    (
+        "reactions",
+        Some("heart"),
+        &[],
+        r".animated-emoji.reaction-heart { font-size: 60px; animation-name: burst }
+          .animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation: rise 2s linear; opacity: .5 }
+          .reaction-heart.animated-emoji { animation-duration: 1s } .reaction-heart { opacity: .25; font-size: 9px }
+          .reaction-fire, .animated-emoji.reaction-heart, p > q { transform: rotate(9deg) }
+          @keyframes rise { to { bottom: 100% } } @keyframes burst { to { bottom: 2em; transform: rotate(90deg) } }",
+    ),
+    (
+        "a reaction of other keyframes, and offsets unset",
+        Some("fire"),
+        &[],
+        r".animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation: k 1s linear }
+          .reaction-fire { bottom: auto; top: 10vh; right: 5vw; animation-name: fall }
+          @keyframes k { to { bottom: 50% } } @keyframes fall { 30% { top: 50%; right: 5% } to { top: calc(100% - 2em) } }",
+    ),
+    (
+        "left, top, and the origin",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; top: 5%; left: 10vw; font-size: 30px; transform-origin: right 5px;
+          transform: rotate(20deg); animation: k 1s ease-in }
+          @keyframes k { 25% { left: 50%; transform-origin: bottom } to { top: 40vh; transform-origin: 2em 150%; transform: rotate(2rad) skew(10deg, 5deg) } }",
+    ),
+    (
+        "several animations",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: 0; font-size: 30px; opacity: .9;
+          animation: rise 2s linear, wobble .5s ease-in-out 3 alternate, flash 300ms .2s both, rise 100ms .6s }
+          @keyframes rise { from { bottom: 0; transform: none } to { bottom: 100%; transform: translateX(40px); opacity: 0 } }
+          @keyframes wobble { from { transform: rotate(-10deg) } to { transform: rotate(10deg) scale(2) } }
+          @keyframes flash { 50% { opacity: 1 } to { opacity: .3; transform: scale(.5) } }",
+    ),
+    (
+        "what a keyframe leaves out is what lies below",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: 3px; font-size: 30px; opacity: .9; transform: translateY(9px);
+          animation: a 1s linear 2, b 700ms linear .2s 2 alternate, c 1.5s ease forwards }
+          @keyframes a { to { bottom: 300px; opacity: 2; transform: translateX(50px) rotate(90deg) } }
+          @keyframes b { 50% { bottom: 10%; opacity: .1; transform: translateX(20px) rotate(1rad) scale(2) } }
+          @keyframes c { 40% { bottom: 900px; opacity: .6; transform: rotate(1turn) } }",
+    ),
+    (
+        "longhands that are shorter or longer",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation-name: a, none, b;
+          animation-duration: 1s, 2s; animation-delay: 0s, .3s, -.25s; animation-timing-function: linear; animation-iteration-count: 1, 2;
+          animation-direction: reverse, normal; animation-fill-mode: none, both, forwards, both; animation-play-state: running }
+          @keyframes a { from { bottom: 0; opacity: 0 } to { bottom: 300px } } @keyframes b { from { opacity: 0 } to { transform: scale(3) } }",
+    ),
+    (
+        "linear() with stops",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation: k 2s linear(0, 0.5 20% 40%, 1.4 60%, .8, 1) }
+          @keyframes k { 0% { bottom: 0 } 50% { bottom: 200px; opacity: 0; animation-timing-function: linear(-.2 20%, .5 50%, .1 50%, .7 40%, 60% .9, 1 80%) } to { bottom: 900px } }",
+    ),
+    (
+        "lists that differ in kind",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation: k 2s linear }
+          @keyframes k { 0% { transform: translate(10%, 1em) rotate(30deg) scale(2) } 20% { transform: translateX(50px) scale(.5) rotate(100deg) }
+          40% { transform: matrix(1, .5, -.3, 2, 10, 20) } 60% { transform: matrix(-1, 0, .3, 2, 0, 50) rotate(9deg) }
+          80% { transform: skewX(20deg) translate(50%, 50%) } 90% { transform: skew(20deg, 10deg) } to { transform: skewY(-30deg) rotate(400deg) } }",
+    ),
+    (
+        "singular matrices and half turns",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation: k 2s linear }
+          @keyframes k { 0% { transform: scale(0) rotate(3deg) } 20% { transform: rotate(10deg) scale(2) } 40% { transform: scale(-1) rotate(0deg) }
+          60% { transform: matrix(-1, 0, 0, -1, 0, 0) } 80% { transform: rotate(180deg) scale(-2, 3) } 90% { transform: matrix(0, 0, 0, 0, 5, 5) } to { transform: matrix(2, 0, 0, 1, 5, 5) } }",
+    ),
+    (
+        "calc() and its functions",
+        None,
+        &[],
+        r".animated-emoji { position: absolute; bottom: calc(50% - 2 * (1em + 3px)); font-size: calc(10px * 3); opacity: calc(1 / 4);
+          animation: k calc(1s + 500ms) linear calc(-1 * .25s) calc(1 + 1) }
+          @keyframes k { 30% { bottom: min(50vw, 90%, 400px); transform: translate(calc(10px + 50%), max(1em, 80%)) rotate(calc(1turn / 8 + 3deg)) }
+          60% { bottom: clamp(10px, 5vh, 1em); opacity: calc(sin(30deg) * cos(pi / 3)); transform: scale(calc(2 * 60%)) } to { bottom: calc((1vw + 1vh) * -2) } }",
+    ),
+    (
+        "custom properties",
+        Some("heart"),
+        &[],
+        r".animated-emoji { --up: 50%; --d: 1s; --spin: rotate(var(--by, 40deg)) scale(var(--none, 2)); --k: k; --all: var(--k) var(--d) linear;
+          position: absolute; bottom: 0; font-size: var(--size, 24px); animation: var(--all) }
+          .reaction-heart { --by: calc(2 * var(--base)); --base: .1turn; --up: 90% }
+          @keyframes k { to { bottom: var(--up); transform: translateX(1px) var(--spin) } }",
+    ),
+    (
+        "a variable with a range",
+        None,
+        &[0.25],
+        r#".animated-emoji { --sway: 20px; --sway-range: "10px..29px"; position: absolute; bottom: 0; font-size: 30px; animation: k 1s linear }
+          @keyframes k { to { bottom: 50%; transform: translateX(var(--sway)) } }"#,
+    ),
+    (
+        "variables in all places",
+        Some("heart"),
+        &[0.25, 0.5, 0.75, 1.0, 0.0, 0.1, 0.9],
+        r#".animated-emoji { --a-range: "-20px..50px"; --b-range: "0.5..2"; --c-range: "500ms..1500ms"; --d-range: "-1turn..1turn";
+          --e-range: "10%..90%"; --f-range: "1em..3em"; --g-range: "2vw..9vw"; position: absolute; bottom: var(--f); left: var(--e); font-size: 30px;
+          animation: k var(--c) cubic-bezier(.2, var(--b), calc(1 / (1 + var(--b))), .5) calc(var(--c) / -4) }
+          .reaction-heart { --twice: calc(2 * var(--a)); opacity: calc(var(--b) / 2); --a: 5px }
+          @keyframes k { to { bottom: calc(var(--e) + var(--twice, 4px)); left: max(var(--g), 20px); opacity: var(--b);
+          transform: translate(var(--twice, 1px), var(--e)) rotate(var(--d)) scale(var(--b), var(--e)); transform-origin: var(--g) var(--e); animation-timing-function: linear } }"#,
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn motion_is_what_chromium_computes() {
     let site = Site::start().await;
@@ -173,122 +274,32 @@ async fn motion_is_what_chromium_computes() {
             ".animated-emoji {{ position: absolute; {rule} }}\n@keyframes k {{ {keyframes} }}"
         );
         let motion = Motion::from_css(&css).unwrap_or_else(|e| panic!("{name}: {e}\n{css}"));
-        let ages_ms = ages_ms(&motion);
-        let theirs: Computed = tab
-            .evaluate(&format!(
-                "({COMPUTED})({})",
-                json!([css, ages_ms, EMOJI, WIDTH, HEIGHT])
-            ))
-            .await;
-        let box_size = box_size(motion.font_size_px());
-        let lifetime_ms = motion.lifetime().as_secs_f64() * 1_000.0;
-        assert_near(name, "lifetime", lifetime_ms, theirs.end_ms, TOLERANCE);
-        assert_near(name, "width", box_size.width, theirs.width_px, TOLERANCE);
-        assert_near(name, "height", box_size.height, theirs.height_px, TOLERANCE);
-        assert_eq!(theirs.poses.len(), ages_ms.len());
-        for (age_ms, theirs) in ages_ms.iter().zip(&theirs.poses) {
-            let age = Duration::from_secs_f64(age_ms / 1_000.0);
-            let pose = motion
-                .pose(age, f64::from(HEIGHT), (box_size.width, box_size.height))
-                .unwrap_or_else(|| panic!("{name}: gone at {age_ms} ms"));
-            let ours = computed(&pose, box_size);
-            let off = ours.iter().zip(theirs).enumerate().any(|(i, (a, b))| {
-                let tolerance = if i == 0 {
-                    BOTTOM_TOLERANCE_PX
-                } else {
-                    TOLERANCE
-                };
-                (a - b).abs() > tolerance
-            });
-            if off {
-                wrong.push(format!(
-                    "{name} at {age_ms} ms:\n  ours     {ours:?}\n  Chromium {theirs:?}"
-                ));
-            }
-        }
+        let case = Case {
+            name,
+            css: &css,
+            reaction: None,
+            variables: &[],
+        };
+        // Each delay and duration above is a multiple of 50 ms.
+        wrong.extend(differences(&tab, &case, &motion, &ages_ms(&motion, 24, 50.0)).await);
     }
-    assert!(
-        wrong.is_empty(),
-        "bottom, opacity, matrix:\n{}",
-        wrong.join("\n")
-    );
+    for (name, reaction, shares, css) in WHOLE_SHEETS {
+        let sheet = Stylesheet::parse(css).unwrap_or_else(|e| panic!("{name}: {e}\n{css}"));
+        let motion = sheet.motion(*reaction, shares);
+        assert_eq!(sheet.variables().len(), shares.len(), "{name}");
+        let variables = sheet.variables().iter().zip(*shares);
+        let variables: Vec<_> = variables
+            .map(|(variable, share)| (variable.name.clone(), variable.range.css(*share)))
+            .collect();
+        let case = Case {
+            name,
+            css,
+            reaction: *reaction,
+            variables: &variables,
+        };
+        wrong.extend(differences(&tab, &case, &motion, &ages_ms(&motion, 24, 50.0)).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(tab.complaints(), Vec::<String>::new());
     chromium.close().await;
-}
-
-/// What Chromium makes of one stylesheet.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Computed {
-    end_ms: f64,
-    width_px: f64,
-    height_px: f64,
-    /// `bottom` in px, opacity, and the matrix.
-    poses: Vec<[f64; 8]>,
-}
-
-/// Gives the computed style at each age, as [`Computed`].
-const COMPUTED: &str = "async ([css, agesMs, emoji, width, height]) => {
-    document.getElementById('sheet')?.remove();
-    const sheet = document.createElement('style');
-    sheet.id = 'sheet';
-    sheet.textContent = css;
-    document.head.append(sheet);
-    const frame = document.getElementById('frame');
-    frame.style.width = `${width}px`;
-    frame.style.height = `${height}px`;
-    const sprite = document.createElement('div');
-    sprite.className = 'animated-emoji';
-    sprite.textContent = emoji;
-    frame.replaceChildren(sprite);
-    const [animation] = sprite.getAnimations();
-    animation.pause();
-    const style = getComputedStyle(sprite);
-    const poses = agesMs.map((ms) => {
-      animation.currentTime = ms;
-      const { a, b, c, d, e, f } = new DOMMatrix(style.transform);
-      return [parseFloat(style.bottom), parseFloat(style.opacity), a, b, c, d, e, f];
-    });
-    return {
-      endMs: animation.effect.getComputedTiming().endTime,
-      widthPx: parseFloat(style.width),
-      heightPx: parseFloat(style.height),
-      poses,
-    };
-  }";
-
-/// Even and odd moments of a life, the ends of its iterations, and its first and last ones; in
-/// whole microseconds, which is what a browser keeps.
-fn ages_ms(motion: &Motion) -> Vec<f64> {
-    let end_ms = motion.lifetime().as_secs_f64() * 1_000.0;
-    let spread = (0..24).map(|i| end_ms * (f64::from(i) + 0.37) / 24.0);
-    // For Chromium the last microsecond is the end already.
-    let last = [end_ms - 0.01];
-    // Each delay and duration above is a multiple of this.
-    let boundaries = (0_u32..)
-        .map(|i| f64::from(i) * 50.0)
-        .take_while(|ms| *ms < end_ms);
-    let whole = |ms: f64| (ms * 1_000.0).round() / 1_000.0;
-    spread.chain(last).chain(boundaries).map(whole).collect()
-}
-
-fn box_size(font_size_px: f64) -> BoxSize {
-    let emoji = Emoji::new(EMOJI);
-    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&emoji]).unwrap();
-    sheet.box_size()
-}
-
-/// A pose as a computed style says it: the matrix is not yet about the box's centre.
-fn computed(pose: &Pose, box_size: BoxSize) -> [f64; 8] {
-    let [a, b, c, d, e, f] = pose.matrix;
-    let (x, y) = (box_size.width / 2.0, box_size.height / 2.0);
-    let (e, f) = (e - x + a * x + c * y, f - y + b * x + d * y);
-    [pose.bottom_px, pose.opacity, a, b, c, d, e, f]
-}
-
-fn assert_near(name: &str, what: &str, ours: f64, theirs: f64, tolerance: f64) {
-    assert!(
-        (ours - theirs).abs() <= tolerance,
-        "{name}: {what} {ours}, Chromium's {theirs}"
-    );
 }

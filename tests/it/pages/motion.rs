@@ -26,7 +26,7 @@ fn the_hash_is_the_documented_one() {
             sequence: v["sequence"].as_u64().unwrap(),
             index: u32::try_from(v["index"].as_u64().unwrap()).unwrap(),
         };
-        assert_eq!(u64::from(id.hash(Lane::Left)), v["hash"], "{v}");
+        assert_eq!(u64::from(id.hash(Lane::LEFT)), v["hash"], "{v}");
         let left = id.left_px(1280.0, 30.0);
         let wanted = v["left_px_of_1280_at_30"].as_f64().unwrap();
         // serde_json's reading of a number may be off in the last bit.
