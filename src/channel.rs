@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::cast::Placement;
 use crate::config::ChannelConfig;
 use crate::frame::FrameRate;
 use crate::look::Look;
@@ -18,7 +19,7 @@ use crate::output::still::png;
 use crate::output::{Flow, Output};
 use crate::paint::Painter;
 use crate::source::Cue;
-use crate::stage::{Overflow, Placement, Stage, StageSettings};
+use crate::stage::{Overflow, Stage, StageSettings};
 
 /// A channel that is on.
 #[derive(Debug)]
@@ -51,11 +52,15 @@ impl Channel {
     /// The palette's pictures don't fit into one sprite sheet.
     pub fn new(config: &ChannelConfig, look: &Look, metrics: ChannelMetrics) -> Result<Self> {
         let picture = &config.picture;
-        let sheet = look.sheet(picture.palette.entries().map(|(_, emoji)| emoji))?;
+        let palette = &picture.palette;
+        let cast = look.cast(
+            palette,
+            palette.entries().map(|(_, emoji)| emoji),
+            picture.size,
+        )?;
+        let sheet = Arc::clone(cast.sheet());
         let stage = Stage::new(StageSettings {
-            size: picture.size,
-            motion: look.motion.clone(),
-            sheet: sheet.clone(),
+            cast,
             sprites_max: picture.sprites_max,
             overflow: picture.overflow,
         });

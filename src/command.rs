@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::channel::{Channel, Stop};
 use crate::config::Command;
+use crate::look::preset::{PRESETS, Preset};
 use crate::output::Output;
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
@@ -31,6 +32,10 @@ pub fn run(command: Command) -> Result<()> {
         Command::Frame(job) => still::run(&job),
         Command::Render(job) => render::run(&job),
         Command::OverlayPage(job) => overlay_page::run(&job),
+        Command::Presets => {
+            let line = |preset: &Preset| format!("{:24}{}\n", preset.name, preset.about);
+            tell(&PRESETS.iter().map(line).collect::<String>())
+        }
         Command::CheckConfig(path) => {
             crate::config::check_file(&path)?;
             tell(&format!("{}: ok\n", path.display()))

@@ -22,6 +22,7 @@ use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
+use crate::motion::Range;
 use crate::pixel::SimdLevel;
 use crate::reaction::Palette;
 use crate::stage::Overflow;
@@ -50,6 +51,8 @@ pub enum Command {
     CheckConfig(PathBuf),
     /// Write the browser-source page as one file.
     OverlayPage(PageJob),
+    /// List the stylesheets that are built in.
+    Presets,
 }
 
 /// Settings of the service.
@@ -95,19 +98,45 @@ pub struct ChannelConfig {
     pub picture: Picture,
 }
 
+/// What sprites look like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LookSettings {
+    /// The stylesheet's file, or the name of a preset; `None` for the one built in.
+    pub css: Option<PathBuf>,
+    /// Ranges of the stylesheet's custom properties, in place of its own.
+    pub vary: Vec<(String, Range)>,
+    /// An emoji's font size in px, 1 to 1000; `None` for the stylesheet's.
+    pub font_size_px: Option<f64>,
+    /// Device px per CSS px, in [`SCALE_FACTOR`](crate::scene::SCALE_FACTOR).
+    pub scale: f64,
+    /// A colour bitmap font that was named; `None` for the built-in set and the system's.
+    pub emoji_font: Option<PathBuf>,
+    /// The image files of reactions, by their names in the palette.
+    pub images: Vec<(String, PathBuf)>,
+}
+
+impl Default for LookSettings {
+    fn default() -> Self {
+        Self {
+            css: None,
+            vary: Vec::new(),
+            font_size_px: None,
+            scale: 1.0,
+            emoji_font: None,
+            images: Vec::new(),
+        }
+    }
+}
+
 /// What a channel's frames look like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
+    /// What is on them.
+    pub look: LookSettings,
     /// The frames' size.
     pub size: Size,
     /// The frames' rate.
     pub rate: FrameRate,
-    /// An emoji's font size in px, 1 to 1000; `None` for the stylesheet's.
-    pub font_size_px: Option<f64>,
-    /// The stylesheet; `None` for the one built in.
-    pub css: Option<PathBuf>,
-    /// A colour bitmap font that was named; `None` for the built-in set and the system's.
-    pub emoji_font: Option<PathBuf>,
     /// The page number of a reaction log's sprites.
     pub seed: u64,
     /// Threads that draw its frames, 1 to 64.
@@ -146,10 +175,13 @@ pub struct FrameJob {
     pub scene: PathBuf,
     /// The PNG to write.
     pub out: PathBuf,
-    /// The stylesheet; `None` for the scene's, else the one built in.
-    pub css: Option<PathBuf>,
-    /// A colour bitmap font that was named; `None` for the built-in set and the system's.
-    pub emoji_font: Option<PathBuf>,
+    /// What sprites look like. The scene's font size is taken, and so is its stylesheet where none
+    /// is set.
+    pub look: LookSettings,
+    /// Device px per CSS px; `None` for the scene's.
+    pub scale: Option<f64>,
+    /// The reactions, by whose names sprites have their classes.
+    pub palette: Arc<Palette>,
     /// The vector instructions to draw with.
     pub simd: SimdLevel,
 }
@@ -259,6 +291,7 @@ pub fn command(
         Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
         Sub::CheckConfig(args) => Command::CheckConfig(args.file),
+        Sub::Presets => Command::Presets,
         Sub::OverlayPage(args) => Command::OverlayPage(resolve::overlay_page(args, &env)?),
     })
 }

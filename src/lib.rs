@@ -40,25 +40,28 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
+//! use floatup::cast::Cast;
 //! use floatup::emoji::EmojiFonts;
 //! use floatup::frame::Size;
-//! use floatup::motion::Motion;
+//! use floatup::motion::Stylesheet;
 //! use floatup::paint::Painter;
 //! use floatup::reaction::Palette;
-//! use floatup::sprite::SpriteSheet;
+//! use floatup::sprite::{SpriteSheet, Subject};
 //! use floatup::stage::{Overflow, Stage, StageSettings};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let reactions = Palette::default().decode(r#"{"reaction":"heart","count":3}"#)?;
-//! let motion = Motion::from_css(floatup::look::STYLESHEET)?;
-//! let emoji = reactions.iter().map(|reaction| &reaction.emoji);
-//! let sheet = SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), emoji)?;
-//! let sheet = Arc::new(sheet);
+//! let stylesheet = Stylesheet::parse(floatup::look::STYLESHEET)?;
+//! let heart = Subject {
+//!     emoji: &reactions[0].emoji,
+//!     reaction: Some("heart"),
+//!     font_size_px: stylesheet.font_size_px(Some("heart")),
+//!     artwork: None,
+//! };
+//! let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), [heart])?);
 //! let size = Size::new(640, 360)?;
 //! let mut stage = Stage::new(StageSettings {
-//!     size,
-//!     motion,
-//!     sheet: Arc::clone(&sheet),
+//!     cast: Cast::new(stylesheet.into(), Arc::clone(&sheet), size, 1.0),
 //!     sprites_max: 1_000,
 //!     overflow: Overflow::RetireOldest,
 //! });
@@ -102,9 +105,15 @@
 //! | emoji | one grapheme cluster of text, and the font's picture of it |
 //! | sprite | one emoji on its way |
 //! | sheet, layer | every emoji in use at its size, and one of them |
+//! | figure | one emoji or image of a sheet, with its box |
+//! | artwork | a reaction's own image |
 //! | stage | the sprites that are alive |
 //! | motion, pose | the stylesheet's curve, and a sprite on it at one age |
-//! | placement | an emoji, where it starts, and its pose: all that paint needs |
+//! | variable, share | a property that each sprite has its own value of, and how far through its range |
+//! | cast | all figures with their motions, on a frame |
+//! | placement | a layer, where it is, and its matrix and opacity: all that paint needs |
+//! | look, raster | a layer through one matrix at one opacity, and its pixels, kept |
+//! | band | rows of a frame that one thread draws |
 //! | frame | one picture, premultiplied RGBA |
 //! | output | where frames go |
 //!
@@ -116,7 +125,8 @@
 //! | --- | --- |
 //! | CSS Animations 1, CSS Easing 2, CSS Transforms 1, CSS Syntax 3, CSS Values 4, CSS Custom Properties 1, CSS Cascade 4 | [`motion`] |
 //! | OpenType `CBDT`, `sbix`, `GSUB` | [`emoji`] |
-//! | Porter and Duff, source-over | [`paint`] |
+//! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
+//! | Porter and Duff, source-over | [`pixel`], [`paint`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
@@ -134,6 +144,7 @@ pub mod token;
 pub mod emoji;
 pub mod artwork;
 pub mod sprite;
+pub mod cast;
 pub mod stage;
 pub mod paint;
 pub mod scene;

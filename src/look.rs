@@ -1,15 +1,24 @@
 //! What sprites look like and how they move: the stylesheet and the fonts, read once.
 
-use std::fs;
+pub mod preset;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::artwork::{self, Artwork};
+use crate::cast::Cast;
+use crate::config::LookSettings;
 use crate::emoji::EmojiFonts;
-use crate::motion::Motion;
-use crate::reaction::Emoji;
-use crate::sprite::SpriteSheet;
+use crate::frame::Size;
+use crate::motion::Stylesheet;
+use crate::reaction::{Emoji, Palette};
+use crate::sprite::{SpriteSheet, Subject};
 
 /// The stylesheet that is built in.
 pub const STYLESHEET: &str = include_str!("../assets/overlay.css");
@@ -23,77 +32,108 @@ const SYSTEM_FONTS: &[&str] = &[
     "/usr/local/share/fonts/NotoColorEmoji.ttf",
 ];
 
-/// A stylesheet's motion and the fonts to draw it with.
+/// A stylesheet, and the pictures to draw it with.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The stylesheet as pages get it.
-    pub stylesheet: Arc<str>,
+    pub text: Arc<str>,
     /// What it says.
-    pub motion: Motion,
+    pub stylesheet: Arc<Stylesheet>,
+    /// The images of reactions, by what stands for them.
+    pub images: Vec<(Emoji, Artwork)>,
+    scale: f64,
     fonts: EmojiFonts,
 }
 
 impl Look {
-    /// Reads the stylesheet that is named, or takes the built-in one. A font that is named is for
-    /// emoji that the built-in one lacks.
+    /// Reads the files that the settings name. A font that is named is for emoji that the built-in
+    /// one lacks.
     ///
     /// # Errors
     /// A file that can't be read; a stylesheet's mistake, with line and column; not a font with
-    /// colour bitmaps.
-    pub fn load(
-        css: Option<&Path>,
-        emoji_font: Option<&Path>,
-        font_size_px: Option<f64>,
-    ) -> Result<Self> {
-        let (stylesheet, name): (Arc<str>, String) = match css {
-            None => (STYLESHEET.into(), "the built-in stylesheet".into()),
-            Some(path) => {
-                let name = path.display().to_string();
-                (
+    /// colour bitmaps; an image that can't be taken.
+    pub fn load(settings: &LookSettings) -> Result<Self> {
+        let (mut text, name) = match &settings.css {
+            None => (STYLESHEET.to_owned(), "the built-in stylesheet".to_owned()),
+            Some(path) => match path.to_str().and_then(preset::find) {
+                Some(preset) => (preset.css.to_owned(), format!("the preset {}", preset.name)),
+                None => (
                     fs::read_to_string(path)
-                        .with_context(|| format!("cannot read {name}"))?
-                        .into(),
-                    name,
-                )
-            }
+                        .with_context(|| format!("cannot read {}", path.display()))?,
+                    path.display().to_string(),
+                ),
+            },
         };
-        // Pages are to have the font size that was asked for as well: it is part of the place.
-        let stylesheet = match font_size_px {
-            Some(px) => format!("{stylesheet}\n.animated-emoji {{ font-size: {px}px; }}\n").into(),
-            None => stylesheet,
-        };
-        let motion = Motion::from_css(&stylesheet).context(name)?;
+        // What is set goes into the stylesheet itself, for pages are to show it as well.
+        if let Some(px) = settings.font_size_px {
+            write!(text, "\n.animated-emoji {{ font-size: {px}px; }}\n")?;
+        }
+        for (variable, range) in &settings.vary {
+            write!(
+                text,
+                "\n.animated-emoji {{ --{variable}-range: \"{range}\"; }}\n"
+            )?;
+        }
+        let stylesheet = Stylesheet::parse(&text).context(name)?;
         let mut fonts = EmojiFonts::bundled();
-        if let Some(path) = emoji_font {
+        if let Some(path) = &settings.emoji_font {
             let font = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             fonts
                 .push(font)
                 .with_context(|| path.display().to_string())?;
         }
+        let images = settings.images.iter().map(|(reaction, path)| {
+            let image = read_image(path).with_context(|| {
+                format!("cannot take {} for the reaction {reaction}", path.display())
+            })?;
+            Ok((Emoji::of_image(reaction), image))
+        });
         Ok(Self {
-            stylesheet,
-            motion,
+            text: text.into(),
+            stylesheet: stylesheet.into(),
+            images: images.collect::<Result<_>>()?,
+            scale: settings.scale,
             fonts,
         })
     }
 
-    /// The sheet of `emoji` at the motion's font size. The system's emoji font is looked for only
-    /// if one of them is not built in.
+    /// The pictures of `emoji` at their size, and how they move on a frame of `size`. The palette
+    /// has the names of their reactions. The system's emoji font is looked for only if one of them
+    /// is not built in.
     ///
     /// # Errors
     /// More pictures than one sheet may hold.
-    pub fn sheet<'a>(
+    pub fn cast<'a>(
         &self,
+        palette: &Palette,
         emoji: impl Iterator<Item = &'a Emoji> + Clone,
-    ) -> Result<Arc<SpriteSheet>> {
+        size: Size,
+    ) -> Result<Cast> {
+        let image = |emoji: &Emoji| {
+            let mut images = self.images.iter();
+            images.find(|(of, _)| of == emoji).map(|(_, image)| image)
+        };
         let mut fonts = self.fonts.clone();
-        if !emoji.clone().all(|emoji| fonts.has(emoji)) {
+        if !emoji.clone().all(|e| fonts.has(e) || image(e).is_some()) {
             let system = SYSTEM_FONTS.iter().find_map(|path| fs::read(path).ok());
             if let Some(Err(error)) = system.map(|font| fonts.push(font)) {
                 tracing::warn!("the system's emoji font is of no use: {error}");
             }
         }
-        let sheet = SpriteSheet::new(&fonts, self.motion.font_size_px(), emoji)?;
+        let mut classes: HashMap<&Emoji, String> = HashMap::new();
+        for (name, emoji) in palette.entries() {
+            classes.entry(emoji).or_insert_with(|| Palette::class(name));
+        }
+        let subjects = emoji.map(|emoji| {
+            let reaction = classes.get(emoji).map(String::as_str);
+            Subject {
+                emoji,
+                reaction,
+                font_size_px: self.stylesheet.font_size_px(reaction) * self.scale,
+                artwork: image(emoji),
+            }
+        });
+        let sheet = SpriteSheet::new(&fonts, subjects)?;
         for missing in sheet.substituted() {
             tracing::warn!(
                 "no glyph for {missing} ({}): {} instead",
@@ -101,6 +141,15 @@ impl Look {
                 crate::emoji::SUBSTITUTE
             );
         }
-        Ok(Arc::new(sheet))
+        let stylesheet = Arc::clone(&self.stylesheet);
+        Ok(Cast::new(stylesheet, sheet.into(), size, self.scale))
     }
+}
+
+fn read_image(path: &Path) -> Result<Artwork> {
+    let mut bytes = Vec::new();
+    // One byte more than is accepted, so that a larger file is seen to be one.
+    let most = artwork::FILE_BYTES_MAX as u64 + 1;
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(Artwork::decode(bytes)?)
 }

@@ -21,10 +21,10 @@ use rayon::prelude::*;
 
 use self::raster::{RASTER_BYTES_MAX, Rasters};
 use self::shape::{CHUNK, Look, Shape};
+use crate::cast::Placement;
 use crate::frame::{Frame, Size};
 use crate::pixel::{Rows, SimdLevel, Work};
 use crate::sprite::SpriteSheet;
-use crate::stage::Placement;
 
 /// A band's pixels: half of a small second-level cache, so that sources have the other half.
 const BAND_BYTES: usize = 256 << 10;

@@ -92,6 +92,13 @@ impl Emoji {
         Self(text.into())
     }
 
+    /// What stands for a reaction's own image where an emoji would stand: the reaction's name
+    /// between colons. No font has it.
+    #[must_use]
+    pub fn of_image(reaction: &str) -> Self {
+        Self::new(&format!(":{}:", fold(reaction)))
+    }
+
     /// The text as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -182,7 +189,8 @@ impl Default for Palette {
 }
 
 impl Palette {
-    /// A palette of `(name, emoji)` pairs, in the order in which buttons would show them.
+    /// A palette of `(name, emoji)` pairs, in the order in which buttons would show them. In place
+    /// of an emoji there may be [`Emoji::of_image`] of that name.
     ///
     /// # Errors
     /// A name without a letter or digit, a name given twice, an emoji that isn't one cluster.
@@ -199,9 +207,9 @@ impl Palette {
             if key.is_empty() {
                 return Err(PaletteError::Name(name.into()));
             }
-            if emoji.graphemes(true).count() != 1
-                || emoji.chars().any(|c| c.is_control() || c.is_whitespace())
-            {
+            let one = emoji.graphemes(true).count() == 1
+                && !emoji.chars().any(|c| c.is_control() || c.is_whitespace());
+            if !one && Emoji::new(emoji) != Emoji::of_image(name) {
                 return Err(PaletteError::Emoji {
                     name: name.into(),
                     emoji: emoji.into(),
@@ -214,6 +222,13 @@ impl Palette {
             palette.entries.push((name.into(), emoji));
         }
         Ok(palette)
+    }
+
+    /// The class of a reaction's sprites in the stylesheet is `reaction-` and this: its name in
+    /// small letters, without punctuation.
+    #[must_use]
+    pub fn class(name: &str) -> String {
+        fold(name)
     }
 
     /// Names and emoji, in the order given.

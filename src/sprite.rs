@@ -1,4 +1,4 @@
-//! The sprite sheet: every emoji in use, upright, at the size in use.
+//! The sprite sheet: every emoji and image in use, upright, at the size in use.
 //!
 //! This is the first of the two stages in which a browser draws a glyph and moves it: the
 //! strike's bitmap is scaled once to whole pixels, as Skia does it for a bitmap font. Halvings
@@ -7,7 +7,10 @@
 //! filter or none of the halvings each cost 25 dB or more against a browser's own picture.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use crate::artwork::timing::Timing;
+use crate::artwork::{Artwork, ArtworkFrame};
 use crate::emoji::{Bitmap, EmojiFonts, LineMetrics};
 use crate::reaction::Emoji;
 
@@ -39,68 +42,125 @@ pub struct Layer {
     pub pixels: Vec<[u8; 4]>,
 }
 
-/// Layers by number, and which emoji has which.
+/// What a sheet is to have: one emoji or image, at its size.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// What reactions ask for.
+    pub emoji: &'a Emoji,
+    /// The name of the reaction, for its class in the stylesheet.
+    pub reaction: Option<&'a str>,
+    /// In device px, 1 to 8000.
+    pub font_size_px: f64,
+    /// What to show in place of the emoji's glyph.
+    pub artwork: Option<&'a Artwork>,
+}
+
+/// One subject, drawn.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// The name of the reaction, for its class in the stylesheet.
+    pub reaction: Option<String>,
+    /// The sprite's box.
+    pub box_size: BoxSize,
+    /// The number of its first layer.
+    first_layer: u32,
+    /// When which of its layers shows, if there is more than one.
+    timing: Option<Timing>,
+}
+
+impl Figure {
+    /// The number of the layer that shows at a sprite's age.
+    #[must_use]
+    pub fn layer_at(&self, age: Duration) -> u32 {
+        let frame = self
+            .timing
+            .as_ref()
+            .map_or(0, |timing| timing.frame_at(age));
+        self.first_layer + u32::try_from(frame).unwrap_or(0)
+    }
+}
+
+/// Figures by number, which emoji has which, and their layers.
 #[derive(Clone, Debug)]
 pub struct SpriteSheet {
-    box_size: BoxSize,
+    figures: Vec<Figure>,
+    by_emoji: HashMap<Emoji, usize>,
     layers: Vec<Layer>,
-    by_emoji: HashMap<Emoji, u32>,
     substituted: Vec<Emoji>,
 }
 
 /// The sheet would be larger than [`SHEET_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many different emoji at this font size: their pictures would take more than {} MiB", SHEET_BYTES_MAX >> 20)]
+#[error("too many different pictures at this font size: they would take more than {} MiB", SHEET_BYTES_MAX >> 20)]
 pub struct SheetTooLarge;
 
 impl SpriteSheet {
-    /// The pictures of `emoji` at `font_size_px`.
+    /// The pictures of all subjects; of those with one emoji, the first's.
     ///
     /// # Errors
     /// More than [`SHEET_BYTES_MAX`] of pixels.
     pub fn new<'a>(
         fonts: &EmojiFonts,
-        font_size_px: f64,
-        emoji: impl IntoIterator<Item = &'a Emoji>,
+        subjects: impl IntoIterator<Item = Subject<'a>>,
     ) -> Result<Self, SheetTooLarge> {
         let mut sheet = Self {
-            box_size: BoxSize::new(fonts, font_size_px),
-            layers: Vec::new(),
+            figures: Vec::new(),
             by_emoji: HashMap::new(),
+            layers: Vec::new(),
             substituted: Vec::new(),
         };
         let mut bytes = 0;
-        for emoji in emoji {
-            if sheet.by_emoji.contains_key(emoji) {
+        for subject in subjects {
+            if sheet.by_emoji.contains_key(subject.emoji) {
                 continue;
             }
-            let picture = fonts.picture(emoji);
-            let layer = Layer::new(&picture.bitmap, fonts.line_metrics(), font_size_px);
-            bytes += layer.pixels.len() * 4;
+            let first = sheet.layers.len();
+            let line = BoxSize::new(fonts, subject.font_size_px);
+            let mut figure = Figure {
+                reaction: subject.reaction.map(Into::into),
+                box_size: line,
+                first_layer: u32::try_from(first).map_err(|_| SheetTooLarge)?,
+                timing: None,
+            };
+            if let Some(artwork) = subject.artwork {
+                let frames = artwork.frames(line.height).map_err(|_| SheetTooLarge)?;
+                sheet.layers.extend(frames.into_iter().map(Layer::of_frame));
+                figure.box_size = BoxSize::of_artwork(&sheet.layers[first]);
+                figure.timing = Some(artwork.timing().clone());
+            } else {
+                let picture = fonts.picture(subject.emoji);
+                let metrics = fonts.line_metrics();
+                let layer = Layer::new(&picture.bitmap, metrics, subject.font_size_px);
+                sheet.layers.push(layer);
+                if picture.substituted {
+                    sheet.substituted.push(subject.emoji.clone());
+                }
+            }
+            bytes += sheet.layers[first..]
+                .iter()
+                .map(|layer| layer.pixels.len() * 4)
+                .sum::<usize>();
             if bytes > SHEET_BYTES_MAX {
                 return Err(SheetTooLarge);
             }
-            if picture.substituted {
-                sheet.substituted.push(emoji.clone());
-            }
-            let number = u32::try_from(sheet.layers.len()).map_err(|_| SheetTooLarge)?;
-            sheet.by_emoji.insert(emoji.clone(), number);
-            sheet.layers.push(layer);
+            let emoji = subject.emoji.clone();
+            sheet.by_emoji.insert(emoji, sheet.figures.len());
+            sheet.figures.push(figure);
         }
         Ok(sheet)
     }
 
-    /// The box of every sprite.
-    #[must_use]
-    pub fn box_size(&self) -> BoxSize {
-        self.box_size
-    }
-
-    /// The number of the emoji's layer; `None` if it was not among those that the sheet was made
+    /// The number of the emoji's figure; `None` if it was not among those that the sheet was made
     /// for.
     #[must_use]
-    pub fn find(&self, emoji: &Emoji) -> Option<u32> {
+    pub fn find(&self, emoji: &Emoji) -> Option<usize> {
         self.by_emoji.get(emoji).copied()
+    }
+
+    /// All of them, by number.
+    #[must_use]
+    pub fn figures(&self) -> &[Figure] {
+        &self.figures
     }
 
     /// The layer of that number.
@@ -129,6 +189,16 @@ impl BoxSize {
             ascent,
         }
     }
+
+    /// A picture is its own box, and stands on the line.
+    #[expect(clippy::cast_precision_loss, reason = "a picture's side is small")]
+    fn of_artwork(layer: &Layer) -> Self {
+        Self {
+            width: layer.width as f64,
+            height: layer.height as f64,
+            ascent: layer.height as f64,
+        }
+    }
 }
 
 /// Ascent and descent in px, each rounded half up, as Blink's `SimpleFontData` has them.
@@ -144,6 +214,15 @@ fn line(metrics: LineMetrics, font_size_px: f64) -> (f64, f64) {
     reason = "sides are at most a few thousand pixels, and Skia's arithmetic is 32-bit float"
 )]
 impl Layer {
+    fn of_frame(frame: ArtworkFrame) -> Self {
+        Self {
+            width: frame.width,
+            height: frame.height,
+            top: 0,
+            pixels: frame.pixels,
+        }
+    }
+
     fn new(bitmap: &Bitmap, metrics: LineMetrics, font_size_px: f64) -> Self {
         let ppem = f64::from(bitmap.ppem);
         let scale = font_size_px / ppem;
@@ -322,8 +401,14 @@ mod tests {
 
     fn layer(font_size_px: f64) -> Layer {
         let emoji = Emoji::new("❤️");
-        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&emoji]).unwrap();
-        sheet.layer(sheet.find(&emoji).unwrap()).unwrap().clone()
+        let subject = Subject {
+            emoji: &emoji,
+            reaction: None,
+            font_size_px,
+            artwork: None,
+        };
+        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();
+        sheet.layer(0).unwrap().clone()
     }
 
     #[test]

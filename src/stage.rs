@@ -6,14 +6,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::Size;
-use crate::motion::{Motion, Pose};
+use crate::cast::{Actor, Cast, LastPose, Placement};
 use crate::reaction::Reaction;
 use crate::scatter::SpriteId;
-use crate::sprite::{BoxSize, SpriteSheet};
 
 /// What gives way when the stage is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,55 +45,11 @@ impl FromStr for Overflow {
     }
 }
 
-/// One sprite in one frame: all that paint needs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Placement {
-    /// Which of the sheet's layers to draw.
-    pub layer: u32,
-    /// The whole pixel of the frame on which the top left corner of the sprite's box is.
-    pub x: i32,
-    /// The same, downwards.
-    pub y: i32,
-    /// In `0.0..=1.0`.
-    pub opacity: f64,
-    /// From the box to what is drawn: a point `(x, y)` from the box's top left goes to
-    /// `(a x + c y + e, b x + d y + f)`.
-    pub matrix: [f64; 6],
-}
-
-impl Placement {
-    /// A sprite with its box at `left_px` and its pose's `bottom`, on a frame of `size`.
-    ///
-    /// Both are layout: Blink keeps them in 1/64 px, truncated, and snaps the sum to whole pixels
-    /// when it paints.
-    #[must_use]
-    pub fn new(layer: u32, left_px: f64, pose: &Pose, box_size: BoxSize, size: Size) -> Self {
-        const FAR_PX: f64 = 1e7;
-        let layout = |px: f64| (px.clamp(-FAR_PX, FAR_PX) * 64.0).trunc() / 64.0;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "what is beyond any frame was brought nearer"
-        )]
-        let snap = |px: f64| (px + 0.5).floor() as i32;
-        Self {
-            layer,
-            x: snap(layout(left_px)),
-            y: snap(f64::from(size.height()) - box_size.height - layout(pose.bottom_px)),
-            opacity: pose.opacity,
-            matrix: pose.matrix,
-        }
-    }
-}
-
 /// What a stage needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct StageSettings {
-    /// The frame, which is the sprites' container.
-    pub size: Size,
-    /// Their curve.
-    pub motion: Motion,
-    /// Their pictures: a reaction with another emoji is not drawn.
-    pub sheet: Arc<SpriteSheet>,
+    /// Who can appear: a reaction of another emoji is not drawn.
+    pub cast: Cast,
     /// At most this many are alive.
     pub sprites_max: usize,
     /// What happens beyond that.
@@ -114,9 +67,9 @@ pub struct Stage {
 
 #[derive(Clone, Debug)]
 struct Sprite {
-    layer: u32,
-    left_px: f64,
+    actor: Actor,
     spawned_at: Duration,
+    ends_at: Duration,
 }
 
 impl Stage {
@@ -140,31 +93,34 @@ impl Stage {
         reactions: &[Reaction],
         at: Duration,
     ) -> usize {
-        let width = f64::from(self.settings.size.width());
-        let font_size = self.settings.motion.font_size_px();
-        let layers = reactions.iter().flat_map(|reaction| {
-            let layer = self.settings.sheet.find(&reaction.emoji);
-            std::iter::repeat_n(layer, reaction.count as usize)
-        });
+        let StageSettings {
+            cast,
+            sprites_max,
+            overflow,
+        } = &self.settings;
+        let emoji = reactions
+            .iter()
+            .flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
         let mut dropped = 0;
-        for (index, layer) in (0..).zip(layers) {
-            let Some(layer) = layer else { continue };
-            if self.sprites.len() >= self.settings.sprites_max {
+        for (index, emoji) in (0..).zip(emoji) {
+            let id = SpriteId {
+                page,
+                sequence,
+                index,
+            };
+            let Some(actor) = cast.actor(emoji, id) else {
+                continue;
+            };
+            if self.sprites.len() >= *sprites_max {
                 dropped += 1;
-                match self.settings.overflow {
+                match overflow {
                     Overflow::RetireOldest => drop(self.sprites.pop_front()),
                     Overflow::DropNewest => continue,
                 }
             }
-            let left_px = SpriteId {
-                page,
-                sequence,
-                index,
-            }
-            .left_px(width, font_size);
             self.sprites.push_back(Sprite {
-                layer,
-                left_px,
+                ends_at: at.saturating_add(cast.lifetime(&actor)),
+                actor,
                 spawned_at: at,
             });
         }
@@ -173,44 +129,15 @@ impl Stage {
 
     /// Lets those sprites go that are over at media time `now`.
     pub fn retire(&mut self, now: Duration) {
-        let lifetime = self.settings.motion.lifetime();
-        while self
-            .sprites
-            .front()
-            .is_some_and(|s| s.spawned_at + lifetime <= now)
-        {
-            self.sprites.pop_front();
-        }
+        self.sprites.retain(|sprite| sprite.ends_at > now);
     }
 
     /// Where every sprite that is alive at media time `pts` is, in order of drawing.
-    ///
-    /// Ages are whole microseconds, as a browser keeps them: so they are the same again from
-    /// frame to frame, though media times are rounded to nanoseconds.
     pub fn placements(&self, pts: Duration) -> impl Iterator<Item = Placement> + '_ {
-        let StageSettings {
-            size,
-            motion,
-            sheet,
-            ..
-        } = &self.settings;
-        let box_size = sheet.box_size();
-        let height = f64::from(size.height());
-        let mut last = None;
+        let mut last = LastPose::default();
         self.sprites.iter().filter_map(move |sprite| {
-            let age = whole_micros(pts.checked_sub(sprite.spawned_at)?);
-            let pose = match last {
-                Some((of, pose)) if of == age => pose,
-                _ => motion.pose(age, height, (box_size.width, box_size.height)),
-            };
-            last = Some((age, pose));
-            Some(Placement::new(
-                sprite.layer,
-                sprite.left_px,
-                &pose?,
-                box_size,
-                *size,
-            ))
+            let age = pts.checked_sub(sprite.spawned_at)?;
+            self.settings.cast.place(&sprite.actor, age, &mut last)
         })
     }
 
@@ -227,34 +154,43 @@ impl Stage {
     }
 }
 
-/// To the nearest microsecond.
-fn whole_micros(time: Duration) -> Duration {
-    let micros = (time + Duration::from_nanos(500)).as_micros();
-    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::emoji::EmojiFonts;
-    use crate::frame::FrameRate;
+    use crate::frame::{FrameRate, Size};
+    use crate::motion::Stylesheet;
     use crate::reaction::Emoji;
+    use crate::sprite::{SpriteSheet, Subject};
 
     const CSS: &str = ".animated-emoji { bottom: 0; font-size: 30px; animation: k 2s linear } \
         @keyframes k { to { bottom: 100%; opacity: 0; transform: rotate(9deg) } }";
 
     fn sheet() -> SpriteSheet {
         let emoji = ["❤️", "🔥"].map(Emoji::new);
-        SpriteSheet::new(&EmojiFonts::bundled(), 30.0, &emoji).unwrap()
+        let subjects = emoji
+            .iter()
+            .zip(["heart", "fire"])
+            .map(|(emoji, name)| Subject {
+                emoji,
+                reaction: Some(name),
+                font_size_px: 30.0,
+                artwork: None,
+            });
+        SpriteSheet::new(&EmojiFonts::bundled(), subjects).unwrap()
     }
 
     fn stage(sprites_max: usize, overflow: Overflow) -> Stage {
+        stage_of(CSS, sprites_max, overflow)
+    }
+
+    fn stage_of(css: &str, sprites_max: usize, overflow: Overflow) -> Stage {
+        let size = Size::new(640, 360).unwrap();
+        let stylesheet = Stylesheet::parse(css).unwrap();
         Stage::new(StageSettings {
-            size: Size::new(640, 360).unwrap(),
-            motion: Motion::from_css(CSS).unwrap(),
-            sheet: sheet().into(),
+            cast: Cast::new(stylesheet.into(), sheet().into(), size, 1.0),
             sprites_max,
             overflow,
         })
@@ -328,6 +264,37 @@ mod tests {
         columns.sort_unstable();
         columns.dedup();
         assert!(columns.len() > 35, "almost all differ: {columns:?}");
+    }
+
+    #[test]
+    fn each_reaction_lives_as_long_as_its_class_says() {
+        let css = format!("{CSS} .reaction-fire {{ animation-duration: 500ms }}");
+        let mut stage = stage_of(&css, 10, Overflow::RetireOldest);
+        let fire = Reaction {
+            emoji: Emoji::new("🔥"),
+            count: 1,
+        };
+        stage.spawn(1, 1, &hearts(1), ms(0));
+        stage.spawn(1, 2, &[fire], ms(0));
+        assert_eq!(placed(&stage, ms(499)).len(), 2);
+        assert_eq!(placed(&stage, ms(500)).len(), 1);
+        stage.retire(ms(500));
+        assert_eq!(stage.len(), 1, "the heart came before the fire");
+    }
+
+    #[test]
+    fn each_sprite_has_its_own_value_of_a_variable() {
+        let css = format!(
+            "{CSS} .animated-emoji {{ transform: rotate(var(--turn)); --turn-range: \"-90deg..90deg\" }} \
+            @keyframes k {{ to {{ bottom: 100% }} }}"
+        );
+        let mut stage = stage_of(&css, 100, Overflow::RetireOldest);
+        stage.spawn(1, 1, &hearts(50), ms(0));
+        let mut matrices: Vec<_> = placed(&stage, ms(100)).iter().map(|p| p.matrix).collect();
+        matrices.sort_by(|a, b| a[1].total_cmp(&b[1]));
+        matrices.dedup();
+        assert!((20..=50).contains(&matrices.len()), "{}", matrices.len());
+        assert_eq!(placed(&stage, ms(100)), placed(&stage, ms(100)));
     }
 
     proptest! {

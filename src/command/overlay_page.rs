@@ -4,15 +4,18 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::config::PageJob;
+use crate::config::{LookSettings, PageJob};
 use crate::look::Look;
 use crate::server::pages::standalone_overlay;
 
 pub(super) fn run(job: &PageJob) -> Result<()> {
-    let picture = &job.channel.picture;
     // A page is drawn with the browser's own fonts.
-    let look = Look::load(picture.css.as_deref(), None, picture.font_size_px)?;
-    let page = standalone_overlay(&look.stylesheet, job.url.as_str(), &job.channel.name);
+    let look = Look::load(&LookSettings {
+        emoji_font: None,
+        images: Vec::new(),
+        ..job.channel.picture.look.clone()
+    })?;
+    let page = standalone_overlay(&look.text, job.url.as_str(), &job.channel.name);
     if job.out.as_os_str() == "-" {
         return super::tell(&page);
     }

@@ -16,11 +16,7 @@ use crate::topic::TopicName;
 
 pub(super) fn run(job: &Pipe) -> Result<()> {
     let picture = &job.channel.picture;
-    let look = Look::load(
-        picture.css.as_deref(),
-        picture.emoji_font.as_deref(),
-        picture.font_size_px,
-    )?;
+    let look = Look::load(&picture.look)?;
     let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
     let token = job.token.as_ref().map(|token| token.expose().to_owned());
     let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;

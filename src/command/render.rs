@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,22 +20,18 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
     let target = Target::new(job.out.as_os_str());
     let log = read(job)?;
     let picture = &job.picture;
-    let look = Look::load(
-        picture.css.as_deref(),
-        picture.emoji_font.as_deref(),
-        picture.font_size_px,
-    )?;
-    let sheet = look.sheet(log.iter().map(|entry| &entry.reaction.emoji))?;
+    let look = Look::load(&picture.look)?;
+    let emoji = log.iter().map(|entry| &entry.reaction.emoji);
+    let cast = look.cast(&picture.palette, emoji, picture.size)?;
     let spec = Spec {
         size: picture.size,
         rate: picture.rate,
         alpha: picture.alpha,
         format: job.format.unwrap_or_default(),
     };
+    let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {
-        size: picture.size,
-        motion: look.motion.clone(),
-        sheet: sheet.clone(),
+        cast,
         sprites_max: picture.sprites_max,
         overflow: picture.overflow,
     });
@@ -45,15 +42,9 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
         .with_threads(threads.into());
     let mut output = Output::open(&target, spec)?;
 
-    // Up to the first frame on which the last sprite is gone: a clear one ends every animation.
-    let end = log
-        .last()
-        .map_or(Duration::ZERO, |entry| entry.at + look.motion.lifetime());
-    let whole = picture.rate.first_at_or_after(end).saturating_add(1);
-    let frames = job.frames.unwrap_or(whole);
-    let progress = progress(frames);
+    let progress = progress(frames_about(job, &log, &look));
     let (mut coming, mut dropped) = (log.iter().peekable(), 0);
-    for index in 0..frames {
+    for index in 0..job.frames.unwrap_or(u64::MAX) {
         let pts = picture.rate.pts(index);
         while let Some(entry) = coming.next_if(|entry| entry.at <= pts) {
             stage.retire(entry.at);
@@ -69,6 +60,10 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
             break;
         }
         progress.inc(1);
+        // The first frame on which nothing is left ends every animation, and the file.
+        if job.frames.is_none() && coming.peek().is_none() && stage.is_empty() {
+            break;
+        }
     }
     progress.finish_and_clear();
     if dropped > 0 {
@@ -78,6 +73,16 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
         );
     }
     output.finish()
+}
+
+/// How many frames there will be, or thereabouts: sprites may live longer than plain ones.
+fn frames_about(job: &RenderJob, log: &[Entry], look: &Look) -> u64 {
+    let lifetime = look.stylesheet.motion(None, &[]).lifetime();
+    let end = log
+        .last()
+        .map_or(Duration::ZERO, |entry| entry.at + lifetime);
+    let whole = job.picture.rate.first_at_or_after(end).saturating_add(1);
+    job.frames.unwrap_or(whole)
 }
 
 /// The log's entries by rising time; entries at one time stay in the log's order.

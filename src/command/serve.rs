@@ -70,7 +70,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
             Access::Open
         },
         palette: Arc::clone(&first.picture.palette),
-        stylesheet: Arc::clone(&looks[0].stylesheet),
+        stylesheet: Arc::clone(&looks[0].text),
         default_topic: first.topic.clone(),
         caches: job.caches.clone(),
         gap_cure: job.gap_cure,
@@ -100,13 +100,7 @@ fn limits(job: &Serve) -> Limits {
 }
 
 fn load(config: &ChannelConfig) -> Result<Look> {
-    let picture = &config.picture;
-    Look::load(
-        picture.css.as_deref(),
-        picture.emoji_font.as_deref(),
-        picture.font_size_px,
-    )
-    .with_context(|| format!("channel {}", config.name))
+    Look::load(&config.picture.look).with_context(|| format!("channel {}", config.name))
 }
 
 /// The configured signing key, or one for this run alone.
@@ -145,7 +139,7 @@ fn served(
         let channel = Arc::clone(channel);
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
-            stylesheet: Arc::clone(&look.stylesheet),
+            stylesheet: Arc::clone(&look.text),
             still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),
         };
         Ok((config.name.clone(), served))

@@ -7,7 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::config::ConfigError;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
-use crate::config::value::{BaseUrl, FontSize, Name, Text, Whole};
+use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole};
 use crate::frame::PixelFormat;
 
 /// What every environment variable's name begins with.
@@ -42,6 +42,8 @@ pub(super) enum Sub {
     CheckConfig(CheckArgs),
     /// Writes the browser-source page as one file
     OverlayPage(PageArgs),
+    /// Lists the stylesheets that are built in
+    Presets,
 }
 
 /// Where the settings file is.
@@ -163,9 +165,14 @@ pub(super) struct PageArgs {
     #[arg(long, value_name = "URL")]
     pub url: Option<Text<BaseUrl>>,
 
-    /// Stylesheet with the animation [default: the one built in]
-    #[arg(long, value_name = "FILE")]
+    /// Stylesheet with the animation: a file, or a preset's name [default: float-up-and-out]
+    #[arg(long, value_name = "FILE|PRESET")]
     pub css: Option<PathBuf>,
+
+    /// Ranges of the stylesheet's custom properties, in which each sprite has its own value, such
+    /// as sway=10px..29px,turn=-30deg..29deg [default: the stylesheet's]
+    #[arg(long, value_name = "NAME=FROM..TO,...")]
+    pub vary: Option<Vary>,
 
     /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
     #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -14,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::distance::distance;
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys, names};
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, cache_exists, key_names};
-use crate::reaction::{Palette, PaletteError};
+use crate::reaction::{Emoji, Palette, PaletteError};
 
 /// A text with more lines than this that are no TOML is no settings file; reading stops there.
 const SYNTAX_MISTAKES_MAX: usize = 100;
@@ -50,6 +51,8 @@ pub(super) struct FileKeys {
     pub look: LookKeys,
     pub picture: PictureKeys,
     pub palette: Option<Palette>,
+    /// Image files by the names of their reactions.
+    pub images: Vec<(String, PathBuf)>,
     pub channels: Vec<ChannelTable>,
 }
 
@@ -89,6 +92,13 @@ pub fn check(text: &str) -> Vec<Mistake> {
     read(text).err().unwrap_or_default()
 }
 
+/// The file of `{ image = "logo.png" }`.
+fn image(value: &DeValue<'_>) -> Option<PathBuf> {
+    let table = value.as_table()?;
+    let path = table.get("image")?.get_ref().as_str()?;
+    (table.len() == 1 && !path.is_empty()).then(|| path.into())
+}
+
 type Entry<'i> = (Spanned<toml::de::DeString<'i>>, Spanned<DeValue<'i>>);
 
 struct Reader<'t> {
@@ -108,7 +118,9 @@ impl Reader<'_> {
         for (key, value) in table {
             let name = key.get_ref().to_string();
             match name.as_str() {
-                "palette" => file.palette = self.palette(&key.span(), value),
+                "palette" => {
+                    (file.palette, file.images) = self.palette(&key.span(), value);
+                }
                 "channel" => (file.channels, channel_lines) = self.channels(&key.span(), value),
                 k if service.iter().any(|n| n == k) => {
                     let one: ServiceKeys = self.entry("", (key, value));
@@ -216,44 +228,68 @@ impl Reader<'_> {
         channel
     }
 
-    fn palette(&mut self, span: &Range<usize>, value: Spanned<DeValue<'_>>) -> Option<Palette> {
+    /// The palette, and the image files of those reactions that have one.
+    fn palette(
+        &mut self,
+        span: &Range<usize>,
+        value: Spanned<DeValue<'_>>,
+    ) -> (Option<Palette>, Vec<(String, PathBuf)>) {
         let line = self.line(span.start);
         let DeValue::Table(table) = value.into_inner() else {
             let message = "expected a table of names and emoji, such as heart = \"❤️\"";
             self.add(line, Some("palette".into()), message.into());
-            return None;
+            return (None, Vec::new());
         };
         if table.is_empty() {
             let message = "is empty: expected at least one entry, such as heart = \"❤️\"";
             self.add(line, Some("palette".into()), message.into());
-            return None;
+            return (None, Vec::new());
         }
         let mut entries = Vec::new();
+        let mut images = Vec::new();
         for (key, value) in table {
             let name = key.get_ref().to_string();
             let line = self.line(key.span().start);
-            match value.get_ref().as_str() {
-                Some(emoji) => match Palette::new([(&name, emoji)]) {
-                    Ok(_) => entries.push((key.span().start, name, emoji.to_owned())),
-                    Err(error) => self.palette_mistake(line, &name, &error),
-                },
-                None => {
-                    let message = "expected one emoji in quotes";
-                    self.add(line, Some(format!("palette.{name}")), message.into());
+            let emoji = match value.get_ref() {
+                // What stands for an image may not be written as an emoji.
+                DeValue::String(text) if text.starts_with(':') => {
+                    let error = PaletteError::Emoji {
+                        name: name.clone(),
+                        emoji: text.to_string(),
+                    };
+                    self.palette_mistake(line, &name, &error);
+                    continue;
                 }
+                DeValue::String(text) => text.to_string(),
+                value => {
+                    let Some(path) = image(value) else {
+                        let message = "expected one emoji in quotes, or a file such as \
+                                       { image = \"logo.png\" }";
+                        self.add(line, Some(format!("palette.{name}")), message.into());
+                        continue;
+                    };
+                    images.push((name.clone(), path));
+                    Emoji::of_image(&name).as_str().to_owned()
+                }
+            };
+            match Palette::new([(&name, &emoji)]) {
+                Ok(_) => entries.push((key.span().start, name, emoji)),
+                Err(error) => self.palette_mistake(line, &name, &error),
             }
         }
         // The file's order, which is the order of buttons; the parser sorts by name.
         entries.sort();
         loop {
             match Palette::new(entries.iter().map(|(_, name, emoji)| (name, emoji))) {
-                Ok(palette) => return Some(palette),
+                Ok(palette) => return (Some(palette), images),
                 Err(error) => {
                     // Each entry is good alone, so this one's name was there before.
                     let PaletteError::Twice(name) = &error else {
-                        return None;
+                        return (None, images);
                     };
-                    let at = entries.iter().rposition(|(_, n, _)| n == name)?;
+                    let Some(at) = entries.iter().rposition(|(_, n, _)| n == name) else {
+                        return (None, images);
+                    };
                     let (start, name, _) = entries.remove(at);
                     self.palette_mistake(self.line(start), &name, &error);
                 }

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::value::{FontSize, Listen, Name, Text, Whole, switch};
+use crate::config::value::{FontSize, Listen, Name, ScaleFactor, Text, Vary, Whole, switch};
 use crate::frame::{Alpha, FrameRate, Size};
 use crate::pixel::SimdLevel;
 use crate::stage::Overflow;
@@ -91,9 +91,18 @@ impl ServiceKeys {
 #[command(next_help_heading = "Picture")]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LookKeys {
-    /// Stylesheet with the animation [default: the one built in]
-    #[arg(long, value_name = "FILE")]
+    /// Stylesheet with the animation: a file, or a preset's name [default: float-up-and-out]
+    #[arg(long, value_name = "FILE|PRESET")]
     pub css: Option<PathBuf>,
+
+    /// Ranges of the stylesheet's custom properties, in which each sprite has its own value, such
+    /// as sway=10px..29px,turn=-30deg..29deg [default: the stylesheet's]
+    #[arg(long, value_name = "NAME=FROM..TO,...")]
+    pub vary: Option<Vary>,
+
+    /// Device pixels to a CSS px, 0.25 to 8 [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub scale_factor: Option<Text<ScaleFactor>>,
 
     /// Colour bitmap font for emoji that the built-in set lacks [default: the system's Noto
     /// Color Emoji, where there is one]
@@ -115,6 +124,8 @@ impl LookKeys {
     pub(super) fn over(self, under: Self) -> Self {
         Self {
             css: self.css.or(under.css),
+            vary: self.vary.or(under.vary),
+            scale_factor: self.scale_factor.or(under.scale_factor),
             emoji_font: self.emoji_font.or(under.emoji_font),
             threads: self.threads.or(under.threads),
             simd: self.simd.or(under.simd),

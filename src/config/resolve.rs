@@ -15,8 +15,8 @@ use crate::config::file::{self, ChannelTable, FileKeys};
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
-    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, PageJob, Picture, Pipe,
-    RenderJob, Serve, cache_exists,
+    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, LookSettings, PageJob,
+    Picture, Pipe, RenderJob, Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::reaction::Palette;
@@ -107,13 +107,14 @@ pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
 
 pub(super) fn frame(args: FrameArgs, env: Env<'_>) -> Result<FrameJob, ConfigError> {
     let layers = Layers::read(&args.config, args.look, PictureKeys::default(), env)?;
-    let look = layers.look(LookKeys::default());
+    let keys = layers.look(LookKeys::default());
     Ok(FrameJob {
         scene: args.scene,
         out: args.out,
-        css: look.css,
-        emoji_font: look.emoji_font,
-        simd: look.simd.unwrap_or_default().0,
+        simd: keys.simd.unwrap_or_default().0,
+        scale: keys.scale_factor.map(|factor| factor.0.0),
+        look: layers.look_settings(keys, None),
+        palette: Arc::clone(&layers.palette),
     })
 }
 
@@ -132,6 +133,7 @@ pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, Config
 pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, ConfigError> {
     let look = LookKeys {
         css: args.css,
+        vary: args.vary,
         ..LookKeys::default()
     };
     let picture = PictureKeys {
@@ -241,16 +243,25 @@ impl Layers {
         Picture {
             size: keys.size.map_or_else(default_size, |size| size.0),
             rate: keys.fps.map_or_else(default_rate, |rate| rate.0),
-            font_size_px: keys.font_size_px.map(|px| px.0.0),
-            css: look.css,
-            emoji_font: look.emoji_font,
             threads: look.threads.map_or_else(default_threads, |n| n.0.count()),
             simd: look.simd.unwrap_or_default().0,
             seed: keys.seed.map_or(0, |seed| seed.0.0),
             alpha: keys.alpha.unwrap_or_default().0,
             sprites_max: keys.sprites_max.map_or(1_000, |n| n.0.count()),
             overflow: keys.overflow.unwrap_or_default().0,
+            look: self.look_settings(look, keys.font_size_px.map(|px| px.0.0)),
             palette: Arc::clone(&self.palette),
+        }
+    }
+
+    fn look_settings(&self, keys: LookKeys, font_size_px: Option<f64>) -> LookSettings {
+        LookSettings {
+            css: keys.css,
+            vary: keys.vary.unwrap_or_default().0,
+            font_size_px,
+            scale: keys.scale_factor.map_or(1.0, |factor| factor.0.0),
+            emoji_font: keys.emoji_font,
+            images: self.file.images.clone(),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use crate::motion::FONT_SIZE_PX;
+use crate::motion::{FONT_SIZE_PX, Range};
+use crate::scene::SCALE_FACTOR;
 use crate::topic::{NAME_BYTES_MAX, is_name};
 
 /// A value that a TOML string or number is parsed to, by the same `FromStr` as a flag's value.
@@ -95,6 +96,91 @@ impl FromStr for FontSize {
             .filter(|px| FONT_SIZE_PX.contains(px))
             .map(Self)
             .ok_or_else(|| format!("{text:?}: expected a font size from 1 to 1000 px, such as 30"))
+    }
+}
+
+/// Device pixels to a CSS px.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ScaleFactor(pub f64);
+
+impl FromStr for ScaleFactor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|factor| SCALE_FACTOR.contains(factor))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?}: expected a scale factor from 0.25 to 8, such as 2"))
+    }
+}
+
+/// Ranges by the name of a custom property: `sway=10px..29px,turn=-30deg..29deg`, or a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Vary(pub Vec<(String, Range)>);
+
+impl Vary {
+    fn add(&mut self, name: &str, range: &str) -> Result<(), String> {
+        let name = name.trim();
+        let name = name.strip_prefix("--").unwrap_or(name);
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err(format!(
+                "{name:?}: expected the name of a custom property, of letters, digits, - and _"
+            ));
+        }
+        if self.0.iter().any(|(other, _)| other == name) {
+            return Err(format!("{name:?} is given twice: expected each name once"));
+        }
+        let range = range.trim().parse();
+        let range = range.map_err(|e| format!("{name}: {e}"))?;
+        self.0.push((name.into(), range));
+        Ok(())
+    }
+}
+
+impl FromStr for Vary {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut vary = Self::default();
+        for part in text.split(',') {
+            let Some((name, range)) = part.split_once('=') else {
+                return Err(format!(
+                    "{part:?}: expected a name and its range, such as sway=10px..29px"
+                ));
+            };
+            vary.add(name, range)?;
+        }
+        Ok(vary)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VaryVisitor)
+    }
+}
+
+struct VaryVisitor;
+
+impl<'de> Visitor<'de> for VaryVisitor {
+    type Value = Vary;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of names and ranges, such as { sway = \"10px..29px\" }")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vary, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vary, A::Error> {
+        let mut vary = Vary::default();
+        while let Some((name, range)) = map.next_entry::<String, String>()? {
+            vary.add(&name, &range).map_err(A::Error::custom)?;
+        }
+        Ok(vary)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Text and bytes of any kind, through what reads them: never a panic, never out of range.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use floatup::cast::Placement;
+use floatup::config::LookSettings;
 use floatup::emoji::EmojiFonts;
 use floatup::frame::Size;
 use floatup::log::{AT_MAX, entries};
@@ -11,8 +14,7 @@ use floatup::motion::{Motion, Offset, Surroundings};
 use floatup::paint::Painter;
 use floatup::reaction::{Emoji, Palette};
 use floatup::scene::Scene;
-use floatup::sprite::SpriteSheet;
-use floatup::stage::Placement;
+use floatup::sprite::{SpriteSheet, Subject};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -216,14 +218,21 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
     let lifetime = motion.lifetime();
     prop_assert!(!lifetime.is_zero());
     let emoji = Emoji::new("❤️");
-    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), 9.0, [&emoji]).unwrap();
-    let box_size = sheet.box_size();
+    let subject = Subject {
+        emoji: &emoji,
+        reaction: None,
+        font_size_px: 9.0,
+        artwork: None,
+    };
+    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();
+    let box_size = sheet.figures()[0].box_size;
     let around = Surroundings {
         container: (24.0, 16.0),
         box_size: (box_size.width, box_size.height),
         scale: 1.0,
     };
-    let mut painter = Painter::new(sheet, Size::new(24, 16).unwrap());
+    let size = Size::new(24, 16).unwrap();
+    let mut painter = Painter::new(sheet.into(), size);
     for share in [0.0, 0.001, 0.29999, 0.3, 0.31, 0.5, 0.999, 0.999_999_999] {
         let age = lifetime
             .mul_f64(share)
@@ -238,11 +247,7 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
         let finite = pose.matrix.iter().all(|element| element.is_finite());
         prop_assert!(finite, "{:?}", pose);
         prop_assert!((0.0..=1.0).contains(&pose.opacity), "{:?}", pose);
-        let frame = painter.paint([Placement {
-            emoji: emoji.clone(),
-            left_px: 1.5,
-            pose,
-        }]);
+        let frame = painter.paint([Placement::new(0, 1.5, &pose, box_size, size)]);
         prop_assert!(
             frame
                 .pixels()
@@ -319,17 +324,24 @@ fn scene() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn check_scene(json: &[u8]) -> Result<(), TestCaseError> {
-    let Ok(scene) = Scene::parse(json) else {
+    let Ok(scene) = Scene::parse(json, None) else {
         return Ok(());
     };
-    let look = Look::load(None, None, scene.font_size_px).unwrap();
-    let motion = look.motion;
-    let sheet =
-        SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
-    let placements: Vec<_> = scene.placements(&motion, sheet.box_size()).collect();
-    prop_assert!(placements.len() <= scene.emoji().count());
+    let look = Look::load(&LookSettings {
+        font_size_px: scene.font_size_px,
+        scale: scene.scale,
+        ..LookSettings::default()
+    });
+    let emoji: Vec<_> = scene.emoji().collect();
     // The scene's own frame may be as large as 16384x16384.
-    Painter::new(sheet, Size::new(24, 16).unwrap()).paint(placements);
+    let size = Size::new(24, 16).unwrap();
+    let cast = look
+        .unwrap()
+        .cast(&Palette::default(), emoji.iter().copied(), size);
+    let cast = cast.unwrap();
+    let placements: Vec<_> = scene.placements(&cast).collect();
+    prop_assert!(placements.len() <= emoji.len());
+    Painter::new(Arc::clone(cast.sheet()), size).paint(placements);
     Ok(())
 }
 

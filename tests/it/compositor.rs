@@ -5,25 +5,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use floatup::emoji::EmojiFonts;
+use floatup::cast::{Cast, Placement};
+use floatup::config::LookSettings;
 use floatup::frame::{Alpha, Frame, FrameBytes, FrameRate, PixelFormat, Size};
-use floatup::look::STYLESHEET;
-use floatup::motion::Motion;
+use floatup::look::Look;
 use floatup::paint::Painter;
 use floatup::pixel::SimdLevel;
-use floatup::reaction::{Emoji, Reaction};
+use floatup::reaction::{Emoji, Palette, Reaction};
 use floatup::sprite::SpriteSheet;
-use floatup::stage::{Overflow, Placement, Stage, StageSettings};
+use floatup::stage::{Overflow, Stage, StageSettings};
 use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 const EMOJI: [&str; 4] = ["❤️", "💯", "👍", "🤯"];
 
-fn sheet(font_size_px: f64) -> Arc<SpriteSheet> {
+fn cast(size: Size, font_size_px: f64) -> Cast {
+    let look = Look::load(&LookSettings {
+        font_size_px: Some(font_size_px),
+        ..LookSettings::default()
+    });
     let emoji = EMOJI.map(Emoji::new);
-    SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, &emoji)
-        .unwrap()
-        .into()
+    let cast = look.unwrap().cast(&Palette::default(), emoji.iter(), size);
+    cast.unwrap()
 }
 
 fn threads(count: usize) -> Arc<ThreadPool> {
@@ -33,12 +36,10 @@ fn threads(count: usize) -> Arc<ThreadPool> {
 
 /// The tutorial's motion with `count` sprites, half of them two at a time, over its whole life.
 fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSheet>) {
-    let css = format!("{STYLESHEET} .animated-emoji {{ font-size: {font_size_px}px }}");
-    let sheet = sheet(font_size_px);
+    let cast = cast(size, font_size_px);
+    let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {
-        size,
-        motion: Motion::from_css(&css).unwrap(),
-        sheet: Arc::clone(&sheet),
+        cast,
         sprites_max: 100_000,
         overflow: Overflow::RetireOldest,
     });
@@ -104,7 +105,7 @@ proptest! {
         pictures in prop::collection::vec(prop::collection::vec(placement(), 0..40), 1..4),
     ) {
         let size = Size::new(203, 151).unwrap();
-        let sheet = sheet(24.0);
+        let sheet = Arc::clone(cast(size, 24.0).sheet());
         let mut painters: Vec<_> = SimdLevel::available()
             .into_iter()
             .map(|level| Painter::new(Arc::clone(&sheet), size).with_level(level))

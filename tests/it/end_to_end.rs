@@ -1,16 +1,16 @@
 //! The main job: a click in the page, and the same emoji at the same place everywhere.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use base64::Engine as _;
-use floatup::emoji::EmojiFonts;
+use floatup::config::LookSettings;
 use floatup::frame::{Alpha, FrameBytes, PixelFormat};
-use floatup::look::STYLESHEET;
-use floatup::motion::Motion;
+use floatup::look::Look;
 use floatup::paint::Painter;
+use floatup::reaction::Palette;
 use floatup::scatter::SpriteId;
 use floatup::scene::Scene;
-use floatup::sprite::SpriteSheet;
 use image::RgbaImage;
 
 use crate::chromium::{Chromium, Tab};
@@ -273,12 +273,13 @@ impl Flight {
 fn draw(emoji: &str, left_px: f64, age_ms: f64, (width, height): (u32, u32)) -> RgbaImage {
     let scene = serde_json::json!({ "width": width, "height": height,
         "sprites": [{ "emoji": emoji, "left_px": left_px, "age_ms": age_ms }] });
-    let scene = Scene::parse(scene.to_string().as_bytes()).unwrap();
-    let motion = Motion::from_css(STYLESHEET).unwrap();
-    let sheet =
-        SpriteSheet::new(&EmojiFonts::bundled(), motion.font_size_px(), scene.emoji()).unwrap();
-    let placements: Vec<_> = scene.placements(&motion, &sheet).collect();
-    let mut painter = Painter::new(sheet.into(), scene.size);
+    let scene = Scene::parse(scene.to_string().as_bytes(), None).unwrap();
+    let look = Look::load(&LookSettings::default()).unwrap();
+    let emoji: Vec<_> = scene.emoji().collect();
+    let cast = look.cast(&Palette::default(), emoji.into_iter(), scene.size);
+    let cast = cast.unwrap();
+    let placements: Vec<_> = scene.placements(&cast).collect();
+    let mut painter = Painter::new(Arc::clone(cast.sheet()), scene.size);
     let mut bytes = FrameBytes::new(scene.size, Alpha::Straight, PixelFormat::Rgba);
     let bytes = bytes.of(painter.paint(placements)).to_vec();
     RgbaImage::from_raw(width, height, bytes).unwrap()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use floatup::config::file::check;
-use floatup::config::{self, Command, ConfigError, Pipe, Serve};
+use floatup::config::{self, Command, ConfigError, LookSettings, Pipe, Serve};
 use floatup::frame::Alpha;
 use floatup::pixel::SimdLevel;
 use floatup::stage::Overflow;
@@ -93,7 +93,7 @@ fn no_settings_are_the_documented_defaults() {
     let picture = &channel.picture;
     assert_eq!(picture.size.to_string(), "1920x1080");
     assert_eq!(picture.rate.to_string(), "60");
-    assert_eq!((picture.font_size_px, &picture.css), (None, &None));
+    assert_eq!(&picture.look, &LookSettings::default());
     assert_eq!((picture.seed, picture.sprites_max), (0, 1_000));
     assert_eq!(picture.alpha, Alpha::Straight);
     assert!((1..=4).contains(&picture.threads));
@@ -136,6 +136,13 @@ fn every_key_is_taken_from_every_layer() {
         ("topic_idle_seconds", "topic-idle-seconds", "7", "7"),
         ("output", "output", "a.mov", "['a.mov']"),
         ("css", "css", "a.css", "'a.css'"),
+        (
+            "vary",
+            "vary",
+            "sway=1px..2px,turn=-30deg..29.5deg",
+            "{ sway = '1px..2px', turn = '-30deg..29.5deg' }",
+        ),
+        ("scale_factor", "scale-factor", "1.5", "1.5"),
         ("emoji_font", "emoji-font", "a.ttf", "'a.ttf'"),
         ("threads", "threads", "7", "7"),
         ("simd", "simd", "scalar", "'scalar'"),
@@ -193,7 +200,7 @@ fn channels_have_their_own_picture_over_the_common_one() {
     assert_eq!(a.picture.size.to_string(), "100x100");
     assert_eq!(b.picture.size.to_string(), "200x200");
     assert_eq!(b.picture.rate.to_string(), "30", "the flag is above tables");
-    assert_eq!(b.picture.css.as_deref(), Some(Path::new("b.css")));
+    assert_eq!(b.picture.look.css.as_deref(), Some(Path::new("b.css")));
     assert_eq!(a.picture.palette.entries().count(), 1);
 
     let followed = pipe(&["--channel=b"], &[], file);
@@ -604,6 +611,7 @@ fn the_example_shows_the_defaults() {
         "font_size_px",
         "css",
         "emoji_font",
+        "vary",
         "threads",
         "simd",
     ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use floatup::emoji::EmojiFonts;
 use floatup::motion::{Motion, Offset, Pose, Surroundings};
 use floatup::reaction::Emoji;
-use floatup::sprite::{BoxSize, SpriteSheet};
+use floatup::sprite::{BoxSize, SpriteSheet, Subject};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -182,6 +182,12 @@ pub(super) fn ages_ms(motion: &Motion, count: u32, step_ms: f64) -> Vec<f64> {
 
 fn box_size(font_size_px: f64) -> BoxSize {
     let emoji = Emoji::new(EMOJI);
-    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&emoji]).unwrap();
-    sheet.box_size()
+    let subject = Subject {
+        emoji: &emoji,
+        reaction: None,
+        font_size_px,
+        artwork: None,
+    };
+    let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();
+    sheet.figures()[0].box_size
 }
