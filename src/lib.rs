@@ -30,8 +30,8 @@
 //!
 //! Modules stand in reading order, and each imports only from those above it; a test holds this.
 //!
-//! The *core* is pure: no clock, no IO, no environment, no thread, no tokio. Time, randomness and
-//! bytes are arguments, and what has been constructed cannot fail. The *shell* reads clocks and
+//! The *core* is pure: no clock, no IO, no environment, no thread of its own, no tokio. Time,
+//! randomness, bytes and the threads to draw on are arguments, and what has been constructed cannot fail. The *shell* reads clocks and
 //! sockets; the *top* puts a process together.
 //!
 //! The core alone, from a message to pixels:

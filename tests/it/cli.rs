@@ -218,7 +218,7 @@ fn bad_scenes_fonts_and_stylesheets_are_named() {
     write("broken.ttf", "not a font");
     write(
         "bad.css",
-        ".animated-emoji {\n  bottom: 0;\n  left: 3px;\n}",
+        ".animated-emoji {\n  bottom: 0;\n  margin: 3px;\n}",
     );
     for (scene, parts) in [
         ("nan.json", &["nan.json", "line 1 column 5"][..]),
@@ -248,7 +248,7 @@ fn bad_scenes_fonts_and_stylesheets_are_named() {
     refused(
         folder.path(),
         &frame(&["--css", "bad.css"]),
-        &["bad.css", "line 3, column 3", "\"left\""],
+        &["bad.css", "line 3, column 3", "\"margin\""],
     );
     refused(
         folder.path(),

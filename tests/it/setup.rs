@@ -320,7 +320,7 @@ fn an_unknown_system_gets_the_list() {
         "pkg-config",
         "libavcodec",
         "libclang",
-        "Rust 1.88",
+        "Rust 1.89",
         "ffprobe",
         "Chromium",
         "curl",
