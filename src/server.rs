@@ -37,8 +37,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use self::answer::ApiError;
 use self::gap_cure::GapCure;
 use self::waiting::Waiting;
+use crate::artwork::Artwork;
 use crate::metrics::Metrics;
-use crate::reaction::Palette;
+use crate::reaction::{Emoji, Palette};
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
 
@@ -109,6 +110,8 @@ pub struct Service {
     pub gap_cure: bool,
     /// How long a poll waits for an item; 25 s suits every known client.
     pub hold: Duration,
+    /// The images of reactions, by what stands for them.
+    pub images: Vec<(Emoji, Artwork)>,
     /// The channels that are drawn. Any other name is that of a topic of [`REACTION_CACHE`].
     pub channels: Channels,
     /// The address listened on, for callers that don't name one in `Host`.
@@ -258,6 +261,7 @@ fn routes(app: &Arc<App>) -> Router {
         .fallback(topics::handle)
         .layer(from_fn(answer::for_any_origin))
         .with_state(app.clone())
+        .merge(pages::images(&service.images).layer(from_fn(answer::for_any_origin)))
         .merge(pages::router(
             service.stylesheet.clone(),
             service.palette.clone(),

@@ -71,6 +71,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         },
         palette: Arc::clone(&first.picture.palette),
         stylesheet: Arc::clone(&looks[0].text),
+        images: looks[0].images.clone(),
         default_topic: first.topic.clone(),
         caches: job.caches.clone(),
         gap_cure: job.gap_cure,

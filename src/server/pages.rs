@@ -18,7 +18,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
-use crate::reaction::Palette;
+use crate::artwork::Artwork;
+use crate::reaction::{Emoji, Palette};
 use crate::server::path::parameter;
 use crate::server::{Channels, REACTION_CACHE};
 use crate::topic::{TopicName, encoded};
@@ -66,6 +67,9 @@ const OVERLAY_POLICY: &str = "default-src 'none'; script-src 'self'; \
 
 /// Scripts, styles and data are of no use as pages of their own.
 const ASSET_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Nothing may run in an image, or be fetched by it.
+const IMAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// The routes `/`, `/overlay/{channel}`, `/assets/…` and `/palette.json`.
 ///
@@ -165,6 +169,22 @@ const DEFAULT_VIDEO: &str = "demo";
 
 /// The stylesheet, as both pages name it.
 const STYLESHEET: &str = "assets/overlay.css";
+
+/// The routes `/reactions/{name}`: the files of reactions' images, as they are. An SVG image that
+/// is opened as a page can do nothing.
+pub fn images(images: &[(Emoji, Artwork)]) -> Router {
+    let add = |router: Router, (emoji, image): &(Emoji, Artwork)| {
+        let file = Bytes::copy_from_slice(image.bytes());
+        let page = Page::new(file, image.media_type(), IMAGE_POLICY);
+        router.route(&image_path(emoji), page.route())
+    };
+    images.iter().fold(Router::new(), add)
+}
+
+/// Where the image is that such an emoji stands for: `/reactions/` and the name, percent-encoded.
+fn image_path(emoji: &Emoji) -> String {
+    format!("/reactions/{}", encoded(emoji.as_str().trim_matches(':')))
+}
 
 /// A page of which some names have one of their own.
 #[derive(Clone)]

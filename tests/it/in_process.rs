@@ -112,6 +112,7 @@ pub(crate) fn service(address: SocketAddr) -> Service {
         access: Access::Open,
         palette: Arc::new(Palette::default()),
         stylesheet: "".into(),
+        images: Vec::new(),
         default_topic: "demo".into(),
         caches: None,
         gap_cure: true,

@@ -8,8 +8,8 @@ use crate::tree::{files_below, read, root};
 
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
-    "pixel", "frame", "motion", "reaction", "scatter", "token", "emoji", "artwork", "sprite", "cast",
-    "stage", "paint", "scene", "log",
+    "pixel", "frame", "motion", "reaction", "scatter", "token", "emoji", "artwork", "sprite",
+    "cast", "stage", "paint", "scene", "log",
 ];
 
 /// Modules that meet the world.

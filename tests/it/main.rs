@@ -17,6 +17,7 @@ mod end_to_end;
 mod events;
 mod fidelity;
 mod fuzz_corpus;
+mod images;
 mod layers;
 mod limits;
 mod outputs;
