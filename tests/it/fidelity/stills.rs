@@ -4,8 +4,14 @@
 //! Chromium. `FLOATUP_UPDATE_FIDELITY=1` makes the stills anew, and fails once so that nobody
 //! does so unaware.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use floatup::look::STYLESHEET;
+use floatup::motion::{Stylesheet, Surroundings};
+use floatup::reaction::{Emoji, Palette};
+use floatup::scatter::{Lane, SpriteId};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder as _, Rgba, RgbaImage, imageops};
 use imageproc::stats::peak_signal_to_noise_ratio;
@@ -41,24 +47,35 @@ fn stills_are_those_that_chromium_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stills_are_those_that_this_chromium_makes() {
     let site = Site::start().await;
-    let chromium = Chromium::launch().await;
     let mut version_now = String::new();
     let mut stills = Vec::new();
+    let mut by_scale: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
     for name in scenes() {
         let scene: Value = serde_json::from_str(&read(scene_path(&name))).unwrap();
-        let [width, height] =
-            ["width", "height"].map(|side| u32::try_from(scene[side].as_u64().unwrap()).unwrap());
-        let tab = chromium.open(&site.url("/still"), width, height).await;
-        load_font(&tab).await;
-        let drawn: usize = tab.evaluate(&format!("({STILL})({scene})")).await;
-        assert!(drawn > 0, "{name} shows nothing");
-        let still = tab.screenshot().await;
-        assert_eq!(still.dimensions(), (width, height), "{name}");
-        assert_eq!(tab.complaints(), Vec::<String>::new(), "{name}");
-        version_now = version(&tab).await;
-        stills.push((name, still));
+        let scale = scene["scale_factor"].as_f64().unwrap_or(1.0).to_string();
+        let scene = (name, with_what_a_page_knows(scene));
+        by_scale.entry(scale).or_default().push(scene);
     }
-    chromium.close().await;
+    for (scale, scenes) in by_scale {
+        let chromium = Chromium::launch_with(&scale).await;
+        let scale: f64 = scale.parse().unwrap();
+        for (name, scene) in scenes {
+            let side = |side: &str| u32::try_from(scene[side].as_u64().unwrap()).unwrap();
+            let (width, height) = (side("width"), side("height"));
+            let tab = chromium.open(&site.url("/still"), width, height).await;
+            load_font(&tab).await;
+            let drawn: usize = tab.evaluate(&format!("({STILL})({scene})")).await;
+            assert!(drawn > 0, "{name} shows nothing");
+            let still = tab.screenshot().await;
+            let scaled = [width, height].map(|side| (f64::from(side) * scale).round() as u32);
+            assert_eq!(still.dimensions(), scaled.into(), "{name}");
+            assert_eq!(tab.complaints(), Vec::<String>::new(), "{name}");
+            version_now = version(&tab).await;
+            stills.push((name, still));
+        }
+        chromium.close().await;
+    }
+    stills.sort_by(|(a, _), (b, _)| a.cmp(b));
     if update_wanted() {
         update(&version_now, &stills);
         panic!(
@@ -95,26 +112,78 @@ fn a_pixel_or_a_few_levels_off_is_seen() {
     }
 }
 
+/// The scene with its stylesheet's text, and for each sprite its class, its own values of the
+/// stylesheet's variables, and no `left` where the stylesheet says where it is.
+fn with_what_a_page_knows(mut scene: Value) -> Value {
+    let css = match scene["css"].as_str() {
+        Some(css) => read(root().join(FOLDER).join(css)),
+        None => STYLESHEET.to_owned(),
+    };
+    let stylesheet = Stylesheet::parse(&css).unwrap();
+    let palette = Palette::default();
+    let around = Surroundings {
+        container: (1.0, 1.0),
+        box_size: (1.0, 1.0),
+        scale: 1.0,
+    };
+    for (sequence, sprite) in (1..).zip(scene["sprites"].as_array_mut().unwrap()) {
+        let emoji = Emoji::new(sprite["emoji"].as_str().unwrap());
+        let mut names = palette.entries();
+        let name = names.find(|(_, of)| **of == emoji).map(|(name, _)| name);
+        let class = name.map(Palette::class);
+        let id = SpriteId {
+            page: 0,
+            sequence,
+            index: 0,
+        };
+        let variables = stylesheet.variables().iter();
+        let values: BTreeMap<String, String> = variables
+            .map(|variable| {
+                let share = id.share(Lane::of(&variable.name));
+                (format!("--{}", variable.name), variable.range.css(share))
+            })
+            .collect();
+        let pose = stylesheet
+            .motion(class.as_deref(), &[])
+            .pose(Duration::ZERO, &around);
+        sprite["own_left"] = pose.unwrap().x.is_none().into();
+        sprite["class"] = class.map(|class| format!("reaction-{class}")).into();
+        sprite["values"] = serde_json::to_value(values).unwrap();
+    }
+    scene["text"] = css.into();
+    scene
+}
+
 /// Puts a scene's sprites into the page, each paused at its age; gives how many are alive.
 const STILL: &str = "async (scene) => {
+    document.querySelector('link[href*=overlay]').remove();
+    const sheet = document.createElement('style');
+    // As it would stand under /assets.
+    sheet.textContent = scene.text.replaceAll('\"fonts/', '\"/assets/fonts/');
+    document.head.append(sheet);
+    await document.fonts.load('30px \"Floatup Emoji\"', '❤');
     const frame = document.getElementById('frame');
     frame.style.width = `${scene.width}px`;
     frame.style.height = `${scene.height}px`;
-    for (const { emoji, left_px, age_ms } of scene.sprites) {
+    for (const { emoji, left_px, age_ms, own_left, class: name, values } of scene.sprites) {
       const sprite = document.createElement('div');
-      sprite.className = 'animated-emoji';
+      sprite.className = `animated-emoji ${name ?? ''}`;
       sprite.textContent = emoji;
-      sprite.style.left = `${left_px}px`;
+      if (own_left) sprite.style.left = `${left_px}px`;
       sprite.style.fontSize = `${scene.font_size_px}px`;
+      for (const [variable, value] of Object.entries(values)) sprite.style.setProperty(variable, value);
       frame.append(sprite);
-      const [animation] = sprite.getAnimations();
-      // The page removes a sprite when its animation ends.
-      if (age_ms < 0 || age_ms >= animation.effect.getComputedTiming().endTime) {
+      const animations = sprite.getAnimations();
+      const ends = animations.map(({ effect }) => effect.getComputedTiming().endTime);
+      // The page removes a sprite when its last animation ends.
+      if (age_ms < 0 || age_ms >= Math.max(...ends)) {
         sprite.remove();
         continue;
       }
-      animation.pause();
-      animation.currentTime = age_ms;
+      for (const animation of animations) {
+        animation.pause();
+        animation.currentTime = age_ms;
+      }
     }
     const painted = () => new Promise((done) => requestAnimationFrame(done));
     await painted();
@@ -130,7 +199,6 @@ struct Manifest {
     /// The one that the pages serve.
     font: String,
     stylesheet: String,
-    device_scale_factor: u32,
     /// How they are made again.
     command: String,
     /// By name, sorted.
@@ -142,8 +210,7 @@ impl Manifest {
         Self {
             chromium: chromium.into(),
             font: "assets/fonts/NotoColorEmoji-floatup.ttf".into(),
-            stylesheet: "assets/overlay.css".into(),
-            device_scale_factor: 1,
+            stylesheet: "assets/overlay.css, where a scene names no other".into(),
             command: "FLOATUP_UPDATE_FIDELITY=1 cargo test --test it fidelity::stills".into(),
             scenes: scenes.into(),
         }
