@@ -22,6 +22,7 @@ mod layers;
 mod limits;
 mod outputs;
 mod pages;
+mod presets;
 mod protocol;
 mod settings;
 mod setup;
