@@ -2,10 +2,6 @@
 //!
 //! `make bench`, or `cargo bench --bench table`. After `--`: `--only PART,PART` measures some
 //! parts and prints them, `--out FILE` writes to another file, `--date DATE` names another day.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the closing report names the day; all clocks are in measure.rs"
-)]
 
 #[expect(dead_code, clippy::unwrap_used, reason = "the tests' browser")]
 #[path = "../../it/chromium.rs"]
@@ -145,8 +141,8 @@ fn run() -> Result<()> {
         ..Results::default()
     };
 
-    let parts: [(&str, fn(&mut Results)); 6] = [
-        ("frames", frames::sweep),
+    let parts = [
+        ("frames", frames::sweep as fn(&mut Results)),
         ("levels", frames::levels),
         ("pixels", frames::pixels),
         ("cold", frames::cold),
