@@ -11,7 +11,7 @@ use floatup::stage::Placement;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::measure::{Copy, Line, median, now, time};
-use crate::page::{Table, ms, ns, ratio};
+use crate::page::{Table, ms, ns, ratio, three};
 use crate::scene::{Arrivals, Load, Scene, look, rate, touched_pixels, whole_palette};
 use crate::{Results, progress};
 
@@ -343,6 +343,33 @@ pub(crate) fn cold(results: &mut Results) {
     results.cold = Some(table);
 }
 
+/// The line through points, and what is furthest from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit {
+    pub(crate) line: Line,
+    /// As a share.
+    pub(crate) largest: f64,
+}
+
+impl Fit {
+    fn new(points: &[(f64, f64)]) -> Self {
+        let line = Line::through(points);
+        let deviations = points.iter().map(|point| line.deviation(*point).abs());
+        Self {
+            line,
+            largest: deviations.fold(0.0, f64::max),
+        }
+    }
+}
+
+/// How the cost of a frame grows.
+pub(crate) struct Growth {
+    pub(crate) whole: Fit,
+    /// Without the conversion to straight bytes.
+    pub(crate) painted: Fit,
+    pub(crate) table: Table,
+}
+
 /// The cost as sprites grow, and the line through it.
 pub(crate) fn growth(results: &mut Results) {
     let (size, px) = (full_hd(), 48.0);
@@ -351,28 +378,38 @@ pub(crate) fn growth(results: &mut Results) {
     progress("growth from 100 to 20000 sprites");
     let mut lanes = counts.map(|sprites| lane(size, px, sprites, &painter));
     measure(&mut lanes);
-    let cost = |lane: &Lane| lane.frame_time().as_secs_f64() * 1e3;
-    let points: Vec<_> = counts
-        .map(f64::from)
-        .into_iter()
-        .zip(lanes.iter().map(cost))
-        .collect();
-    let line = Line::through(&points);
-    let mut table = Table::new(["sprites", "frame ms", "line ms", "off by"]);
-    let mut largest: f64 = 0.0;
-    for (sprites, point) in counts.into_iter().zip(points) {
-        let off = line.deviation(point);
-        largest = largest.max(off.abs());
+    let painted = |cost: &Cost| cost.place + cost.paint;
+    let points = |part: &dyn Fn(&Cost) -> Duration| -> Vec<(f64, f64)> {
+        let times = lanes
+            .iter()
+            .map(|lane| lane.median(part).as_secs_f64() * 1e3);
+        counts.map(f64::from).into_iter().zip(times).collect()
+    };
+    let (whole, painted) = (points(&Cost::frame), points(&painted));
+    let (whole_fit, painted_fit) = (Fit::new(&whole), Fit::new(&painted));
+    let mut table = Table::new([
+        "sprites",
+        "frame ms",
+        "off its line by",
+        "placed and painted ms",
+        "off its line by",
+    ]);
+    for ((sprites, whole), painted) in counts.into_iter().zip(whole).zip(painted) {
+        let off = |fit: Fit, point| format!("{:+.1} %", 100.0 * fit.line.deviation(point));
         table.row([
             sprites.to_string(),
-            format!("{:.3}", point.1),
-            format!("{:.3}", line.at(point.0)),
-            format!("{:+.1} %", 100.0 * off),
+            three(whole.1),
+            off(whole_fit, whole),
+            three(painted.1),
+            off(painted_fit, painted),
         ]);
     }
-    results.growth = Some((table, line, largest));
+    results.growth = Some(Growth {
+        whole: whole_fit,
+        painted: painted_fit,
+        table,
+    });
 }
-
 /// The bytes that are kept once every emoji of the default palette has passed every age.
 pub(crate) fn cache(results: &mut Results) {
     let size = full_hd();

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use measure::Line;
+use frames::Growth;
 use page::Table;
 
 /// The parts, by the names that `--only` takes.
@@ -48,8 +48,7 @@ pub(crate) struct Results {
     /// The most that painting a pixel takes of copying it, from 1,000 sprites on.
     paint_to_copy: Option<f64>,
     cold: Option<Table>,
-    /// The table, the line, and the largest deviation from it as a share.
-    growth: Option<(Table, Line, f64)>,
+    growth: Option<Growth>,
     cache: Option<Table>,
     skia: Option<Table>,
     /// The least that tiny-skia takes of what floatup does.
