@@ -365,6 +365,8 @@ impl Fit {
 /// How the cost of a frame grows.
 pub(crate) struct Growth {
     pub(crate) whole: Fit,
+    /// From 1,000 sprites on.
+    pub(crate) many: Fit,
     /// Without the conversion to straight bytes.
     pub(crate) painted: Fit,
     pub(crate) table: Table,
@@ -387,10 +389,17 @@ pub(crate) fn growth(results: &mut Results) {
     };
     let (whole, painted) = (points(&Cost::frame), points(&painted));
     let (whole_fit, painted_fit) = (Fit::new(&whole), Fit::new(&painted));
+    let many: Vec<_> = whole
+        .iter()
+        .copied()
+        .filter(|(n, _)| *n >= 1_000.0)
+        .collect();
+    let many_fit = Fit::new(&many);
     let mut table = Table::new([
         "sprites",
         "frame ms",
         "off its line by",
+        "off the line from 1,000 on by",
         "placed and painted ms",
         "off its line by",
     ]);
@@ -400,12 +409,18 @@ pub(crate) fn growth(results: &mut Results) {
             sprites.to_string(),
             three(whole.1),
             off(whole_fit, whole),
+            if sprites < 1_000 {
+                "-".into()
+            } else {
+                off(many_fit, whole)
+            },
             three(painted.1),
             off(painted_fit, painted),
         ]);
     }
     results.growth = Some(Growth {
         whole: whole_fit,
+        many: many_fit,
         painted: painted_fit,
         table,
     });
