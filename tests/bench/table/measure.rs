@@ -49,27 +49,41 @@ pub(crate) fn median_of(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// This machine's memory copy: so many bytes from one buffer to another.
+/// More than caches hold.
+const BEYOND_CACHES: usize = 256 << 20;
+
+/// This machine's memory copy: so many bytes from one place to another, each time from and to
+/// others, so that neither is in a cache.
 pub(crate) struct Copy {
     from: Vec<u8>,
     to: Vec<u8>,
+    bytes: usize,
+    at: usize,
     pub(crate) times: Vec<Duration>,
 }
 
 impl Copy {
     pub(crate) fn new(bytes: usize) -> Self {
+        let space = bytes.max(BEYOND_CACHES);
         Self {
-            from: vec![1; bytes],
-            to: vec![2; bytes],
+            from: vec![1; space],
+            to: vec![2; space],
+            bytes,
+            at: 0,
             times: Vec::new(),
         }
     }
 
     pub(crate) fn run(&mut self, times: usize) {
         for _ in 0..times {
-            let ((), took) =
-                time(|| black_box(&mut self.to).copy_from_slice(black_box(&self.from)));
+            if self.at + self.bytes > self.from.len() {
+                self.at = 0;
+            }
+            let place = self.at..self.at + self.bytes;
+            let (from, to) = (&self.from[place.clone()], &mut self.to[place]);
+            let ((), took) = time(|| black_box(to).copy_from_slice(black_box(from)));
             self.times.push(took);
+            self.at += self.bytes;
         }
     }
 }

@@ -163,8 +163,8 @@ fn sections(page: &mut Page, results: &Results) {
              that it alone would make other than transparent, summed over all sprites of a frame; \
              a pixel under three sprites counts three times. Times are divided by that number; \
              clearing, and all that is done once a frame, is in them. *Copy* is one \
-             `copy_from_slice` of as many bytes (4 a touched pixel) from one buffer to another, in \
-             turn with the frames; where those fit into a cache it is a copy in the cache.",
+             `copy_from_slice` of as many bytes (4 a touched pixel), in turn with the frames, \
+             through 256 MiB or more, so that it copies memory and not a cache.",
         );
         page.table(table);
     }
