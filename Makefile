@@ -30,9 +30,10 @@ lint: ## Format, lints, documentation, and that benches and fuzz targets compile
 	cargo build --benches
 	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target -- -D warnings
 
-bench: ## Measure; needs a machine that does nothing else
-	@.ci/setup build
-	cargo bench
+bench: ## Measure, peers too, and write docs/benchmarks.md; needs a machine that does nothing else
+	@.ci/setup bench
+	cargo bench --bench paint
+	cargo bench --bench table
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile

@@ -109,7 +109,7 @@ impl Chromium {
 
 /// One tab of it.
 pub(crate) struct Tab {
-    page: Page,
+    pub(crate) page: Page,
     complaints: Arc<Mutex<Vec<String>>>,
 }
 
@@ -249,7 +249,7 @@ async fn collect_complaints(page: &Page, complaints: &Arc<Mutex<Vec<String>>>) {
     clippy::disallowed_methods,
     reason = "where Chromium is belongs to the machine, not to floatup's settings"
 )]
-fn executable() -> PathBuf {
+pub(crate) fn executable() -> PathBuf {
     if let Some(path) = std::env::var_os("CHROMIUM") {
         return path.into();
     }

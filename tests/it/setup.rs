@@ -169,7 +169,7 @@ const NEXTEST: &str = "cargo install --locked cargo-nextest";
 
 #[test]
 fn nothing_missing_runs_nothing_for_any_user() {
-    for purpose in ["build", "run", "test", "lint"] {
+    for purpose in ["build", "run", "test", "lint", "bench"] {
         for manager in ["apt-get", "dnf", "pacman", "brew"] {
             let system = System::bare().complete().manager(manager).sudo().user(1000);
             let output = system.setup(&[purpose]);
@@ -193,6 +193,14 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
         &System::bare().manager("apt-get"),
         &["run"],
         &["apt-get update", &format!("{install} {build}"), RUSTUP],
+    );
+    check_runs(
+        &System::bare()
+            .complete()
+            .without("chromium")
+            .manager("apt-get"),
+        &["bench"],
+        &["apt-get update", &format!("{install} {chromium}")],
     );
     let test = build.replace(" curl ca-certificates", "");
     let test = format!("{test} curl ca-certificates ffmpeg {chromium} fonts-noto-color-emoji");
@@ -380,6 +388,6 @@ fn what_is_still_missing_is_named() {
     for arguments in [&[][..], &["deploy"], &["--dry-run"]] {
         let output = system.setup(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(stderr(&output).contains("expected build, run, test or lint"));
+        assert!(stderr(&output).contains("expected build, run, test, lint or bench"));
     }
 }

@@ -1,0 +1,193 @@
+//! Measures floatup and its peers on this machine, and writes `docs/benchmarks.md`.
+//!
+//! `make bench`, or `cargo bench --bench table`. After `--`: `--only PART,PART` measures some
+//! parts and prints them, `--out FILE` writes to another file, `--date DATE` names another day.
+
+#[expect(dead_code, clippy::unwrap_used, reason = "the tests' browser")]
+#[path = "../../it/chromium.rs"]
+mod chromium;
+#[expect(dead_code, reason = "the tests' floatup")]
+#[path = "../../it/floatup.rs"]
+mod floatup;
+#[path = "../scene.rs"]
+mod scene;
+
+mod browser;
+mod frames;
+mod machine;
+mod measure;
+mod paced;
+mod page;
+mod peers;
+mod program;
+mod report;
+mod skia;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use frames::Growth;
+use page::Table;
+
+/// The parts, by the names that `--only` takes.
+const PARTS: [&str; 11] = [
+    "frames", "levels", "pixels", "cold", "growth", "cache", "skia", "browser", "live", "paced",
+    "start",
+];
+
+/// What was measured.
+#[derive(Default)]
+pub(crate) struct Results {
+    frames: Option<Table>,
+    levels: Option<Table>,
+    pixels: Option<Table>,
+    /// The most that painting a pixel takes of copying it, from 1,000 sprites on.
+    paint_to_copy: Option<f64>,
+    cold: Option<Table>,
+    growth: Option<Growth>,
+    cache: Option<Table>,
+    skia: Option<Table>,
+    /// The least that tiny-skia takes of what floatup does.
+    skia_ratio: Option<f64>,
+    /// The comparison, and more about the browser.
+    browser: Option<(Table, Table)>,
+    /// The least that Chromium takes of what floatup does.
+    browser_ratio: Option<f64>,
+    /// Late frames too.
+    live: Option<(Table, f64)>,
+    paced: Option<(Table, u32)>,
+    start: Option<Table>,
+    /// From a command's start to its first frame, the slower of the two that deliver frames.
+    first_frame: Option<Duration>,
+    /// CPU seconds a second of everything, this program included, while nothing was measured.
+    others: f64,
+}
+
+/// Says on stderr what is measured now.
+pub(crate) fn progress(what: &str) {
+    eprintln!("measuring: {what}");
+}
+
+struct Arguments {
+    only: Option<Vec<String>>,
+    out: PathBuf,
+    date: String,
+}
+
+fn arguments() -> Result<Option<Arguments>> {
+    let mut asked = false;
+    let mut only = None;
+    let mut out = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md"));
+    let mut date = None;
+    let mut rest = std::env::args().skip(1);
+    while let Some(argument) = rest.next() {
+        let mut value = || {
+            rest.next()
+                .with_context(|| format!("{argument} needs a value"))
+        };
+        match argument.as_str() {
+            "--bench" => asked = true,
+            "--only" => {
+                let parts: Vec<_> = value()?.split(',').map(str::to_owned).collect();
+                if let Some(unknown) = parts.iter().find(|p| !PARTS.contains(&p.as_str())) {
+                    bail!("--only {unknown}: expected some of {}", PARTS.join(","));
+                }
+                only = Some(parts);
+            }
+            "--out" => out = value()?.into(),
+            "--date" => date = Some(value()?),
+            other => bail!("{other}: expected --only PARTS, --out FILE or --date DATE"),
+        }
+    }
+    let date = match date {
+        Some(date) => date,
+        None => machine::line_of("date", &["-u", "+%Y-%m-%d"])?,
+    };
+    Ok(asked.then_some(Arguments { only, out, date }))
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let Some(arguments) = arguments()? else {
+        eprintln!("nothing is measured without `cargo bench`");
+        return Ok(());
+    };
+    let wanted = |part: &str| {
+        let only = arguments.only.as_ref();
+        only.is_none_or(|parts| parts.iter().any(|p| p == part))
+    };
+    let browser = wanted("browser").then(chromium::executable);
+    if browser.is_some() && !std::path::Path::new("/proc/self/stat").exists() {
+        bail!("CPU time of processes is read from /proc, which this system has not");
+    }
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let folder = folder.path();
+    let mut results = Results {
+        others: others(),
+        ..Results::default()
+    };
+
+    let parts = [
+        ("frames", frames::sweep as fn(&mut Results)),
+        ("levels", frames::levels),
+        ("pixels", frames::pixels),
+        ("cold", frames::cold),
+        ("growth", frames::growth),
+        ("cache", frames::cache),
+    ];
+    for (name, part) in parts {
+        if wanted(name) {
+            part(&mut results);
+        }
+    }
+    if wanted("skia") {
+        skia::compare(&mut results)?;
+    }
+    if wanted("start") {
+        program::start(&mut results, folder)?;
+    }
+    if wanted("paced") {
+        paced::paced(&mut results)?;
+    }
+    if wanted("live") {
+        program::live(&mut results, folder)?;
+    }
+    if wanted("browser") {
+        peers::compare(&mut results, folder)?;
+    }
+
+    let chromium = match browser {
+        Some(path) => machine::line_of(&path.display().to_string(), &["--version"])?,
+        None => "not measured".into(),
+    };
+    let text = report::write(&results, &arguments.date, &chromium)?;
+    if arguments.only.is_some() {
+        let mut stdout = std::io::stdout();
+        stdout.write_all(text.as_bytes()).context("cannot write")
+    } else {
+        let out = arguments.out.display();
+        std::fs::write(&arguments.out, text).with_context(|| format!("cannot write {out}"))?;
+        eprintln!("wrote {out}");
+        Ok(())
+    }
+}
+
+/// What else is going on: CPU seconds a second of all processes while this one waits.
+fn others() -> f64 {
+    let (begun, before) = (measure::now(), machine::busy_s());
+    measure::sleep_until(begun + Duration::from_secs(3));
+    (machine::busy_s() - before) / begun.elapsed().as_secs_f64()
+}
