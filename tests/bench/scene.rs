@@ -6,13 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use floatup::cast::{Cast, Placement};
+use floatup::config::LookSettings;
 use floatup::frame::{Frame, FrameRate, Size};
 use floatup::look::Look;
 use floatup::paint::Painter;
 use floatup::pixel::SimdLevel;
 use floatup::reaction::{Emoji, Palette, Reaction};
 use floatup::sprite::SpriteSheet;
-use floatup::stage::{Overflow, Placement, Stage, StageSettings};
+use floatup::stage::{Overflow, Stage, StageSettings};
 
 /// The tutorial's four.
 const EMOJI: [&str; 4] = ["❤️", "💯", "👍", "🤯"];
@@ -62,12 +64,14 @@ impl Scene {
     pub(crate) fn new(load: Load) -> Self {
         let look = look(load.font_size_px);
         let emoji = EMOJI.map(Emoji::new);
-        let sheet = look.sheet(emoji.iter()).expect("a sheet of four");
+        let cast = look
+            .cast(&Palette::default(), emoji.iter(), load.size)
+            .expect("a sheet of four");
         let mut scene = Self {
             load,
-            stage: stage(&look, Arc::clone(&sheet), load.size),
-            sheet,
-            life_frames: rate().first_at_or_after(look.motion.lifetime()),
+            sheet: Arc::clone(cast.sheet()),
+            stage: stage(cast),
+            life_frames: life_frames(&look),
             frame: 0,
             spawned: 0,
         };
@@ -145,14 +149,21 @@ fn share(number: u64) -> f64 {
 
 /// The built-in stylesheet at a font size.
 pub(crate) fn look(font_size_px: f64) -> Look {
-    Look::load(None, None, Some(font_size_px)).expect("the built-in stylesheet")
+    Look::load(&LookSettings {
+        font_size_px: Some(font_size_px),
+        ..LookSettings::default()
+    })
+    .expect("the built-in stylesheet")
 }
 
-fn stage(look: &Look, sheet: Arc<SpriteSheet>, size: Size) -> Stage {
+/// A plain sprite's life.
+pub(crate) fn life_frames(look: &Look) -> u64 {
+    rate().first_at_or_after(look.stylesheet.motion(None, &[]).lifetime())
+}
+
+fn stage(cast: Cast) -> Stage {
     Stage::new(StageSettings {
-        size,
-        motion: look.motion.clone(),
-        sheet,
+        cast,
         sprites_max: SPRITES_MAX,
         overflow: Overflow::RetireOldest,
     })
@@ -162,8 +173,11 @@ fn stage(look: &Look, sheet: Arc<SpriteSheet>, size: Size) -> Stage {
 pub(crate) fn whole_palette(look: &Look, size: Size) -> (Stage, Arc<SpriteSheet>) {
     let palette = Palette::default();
     let emoji: Vec<Emoji> = palette.entries().map(|(_, emoji)| emoji.clone()).collect();
-    let sheet = look.sheet(emoji.iter()).expect("a sheet of the palette");
-    let mut stage = stage(look, Arc::clone(&sheet), size);
+    let cast = look
+        .cast(&palette, emoji.iter(), size)
+        .expect("a sheet of the palette");
+    let sheet = Arc::clone(cast.sheet());
+    let mut stage = stage(cast);
     let reactions: Vec<_> = emoji
         .into_iter()
         .map(|emoji| Reaction { emoji, count: 1 })
@@ -193,7 +207,7 @@ fn inked_pixels(frame: &Frame) -> u64 {
 pub(crate) fn log(sprites: u32, frames: u64) -> String {
     use std::fmt::Write as _;
     let names = ["heart", "100", "thumbsup", "mindblown"];
-    let life_frames = rate().first_at_or_after(look(30.0).motion.lifetime());
+    let life_frames = life_frames(&look(30.0));
     let mut log = String::new();
     let mut spawned = 0;
     for frame in 0..frames {

@@ -4,15 +4,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use floatup::cast::Placement;
 use floatup::frame::{Alpha, FrameBytes, PixelFormat, Size};
 use floatup::paint::Painter;
 use floatup::pixel::SimdLevel;
-use floatup::stage::Placement;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::measure::{Copy, Line, median, now, time};
 use crate::page::{Table, ms, ns, ratio, three};
-use crate::scene::{Arrivals, Load, Scene, look, rate, touched_pixels, whole_palette};
+use crate::scene::{Arrivals, Load, Scene, life_frames, look, rate, touched_pixels, whole_palette};
 use crate::{Results, progress};
 
 pub(crate) const SPRITES: [u32; 6] = [0, 50, 200, 1_000, 5_000, 20_000];
@@ -434,7 +434,7 @@ pub(crate) fn cache(results: &mut Results) {
         let look = look(px);
         let (stage, sheet) = whole_palette(&look, size);
         let mut painter = Painter::new(sheet, size);
-        let life_frames = rate().first_at_or_after(look.motion.lifetime());
+        let life_frames = life_frames(&look);
         let mut looks = 0;
         for pass in 0..3 {
             for frame in 0..life_frames {
