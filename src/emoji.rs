@@ -58,7 +58,8 @@ pub enum FontError {
     Unreadable,
     /// Outlines, `COLR` or `SVG` only.
     #[error(
-        "a font without colour bitmaps; expected one with a CBDT or sbix table, such as NotoColorEmoji.ttf"
+        "a font without colour bitmaps (outlines, COLR or SVG alone are not drawn); expected one with \
+         a CBDT or sbix table, such as NotoColorEmoji.ttf"
     )]
     NoBitmaps,
 }
@@ -184,6 +185,14 @@ impl EmojiFont {
         buffer.guess_segment_properties();
         let font = ShaperFont::new(&self.shaping);
         harfrust::shape(&font, &mut buffer, ShapeOptions::default()).ok()?;
+        // A part that the font hasn't, a skin tone say, makes another emoji of the rest.
+        let lacks = |glyph: &harfrust::GlyphInfo| {
+            let part = text.get(glyph.cluster as usize..);
+            glyph.glyph_id == 0 && !part.is_some_and(|part| part.starts_with(is_ignorable))
+        };
+        if buffer.glyph_infos().iter().any(lacks) {
+            return None;
+        }
         // Variation selectors and the like leave glyphs without a picture.
         let mut images = buffer.glyph_infos().iter().filter_map(|glyph| {
             let id = GlyphId(u16::try_from(glyph.glyph_id).ok().filter(|&id| id != 0)?);
@@ -206,6 +215,12 @@ impl EmojiFont {
             pixels: rgba.pixels().map(|pixel| premultiply(pixel.0)).collect(),
         })
     }
+}
+
+/// What shows nothing by itself: variation selectors and joiners (Unicode,
+/// `Default_Ignorable_Code_Point`, as far as emoji have it).
+fn is_ignorable(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
 
 impl fmt::Debug for EmojiFont {
@@ -291,11 +306,32 @@ mod tests {
         let fonts = EmojiFonts::bundled();
         let substitute = fonts.picture(&Emoji::new(SUBSTITUTE));
         assert!(!substitute.substituted);
-        for missing in ["A", "", "🔥🔥", "\u{10ffff}", "\u{fe0f}"] {
+        for missing in ["A", "", "🔥🔥", "👍🏿", "🏳️‍🌈", "\u{10ffff}", "\u{fe0f}"]
+        {
             let picture = fonts.picture(&Emoji::new(missing));
             assert!(picture.substituted, "{missing:?}");
             assert_eq!(picture.bitmap, substitute.bitmap);
         }
+    }
+
+    /// `COLR` and `SVG ` are vectors, which aren't drawn: a font of these alone is said to be of no
+    /// use, and its emoji are substituted.
+    #[test]
+    fn a_font_without_bitmaps_is_refused_by_name() {
+        let mut font = BUNDLED.to_vec();
+        for tag in [b"CBDT", b"CBLC"] {
+            let tables = 12 + 16 * usize::from(u16::from_be_bytes([font[4], font[5]]));
+            let at = (12..tables)
+                .step_by(16)
+                .find(|&at| font[at..at + 4] == tag[..])
+                .unwrap();
+            font[at] = b'X';
+        }
+        let mut fonts = EmojiFonts::bundled();
+        assert_eq!(fonts.push(font), Err(FontError::NoBitmaps));
+        let error = FontError::NoBitmaps.to_string();
+        assert!(error.contains("COLR") && error.contains("CBDT"), "{error}");
+        assert!(fonts.picture(&Emoji::new("🫡")).substituted);
     }
 
     #[test]

@@ -88,6 +88,73 @@ async fn stills_are_those_that_this_chromium_makes() {
     check("fresh", &version_now, fresh);
 }
 
+/// Families, flags, skin tones, keycaps and both presentations of a character: glyphs of the
+/// system's font, whose version is the machine's own, so that there are no stored stills.
+#[tokio::test(flavor = "multi_thread")]
+async fn sequences_are_those_that_this_chromium_draws() {
+    let emoji = [
+        "👩‍👩‍👧‍👦",
+        "🏳️‍🌈",
+        "👩🏽‍🚀",
+        "🇫🇷",
+        "🇯🇵",
+        "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+        "👍🏿",
+        "👋🏻",
+        "1️⃣",
+        "#️⃣",
+        "☺️",
+        "⌚",
+        "🧑‍💻",
+        "🫡",
+        "❤️‍🔥",
+    ];
+    let sprites: Vec<_> = (0..)
+        .zip(emoji)
+        .map(|(n, emoji)| {
+            let (left_px, age_ms) = (
+                10.3 + f64::from(n % 5) * 70.0,
+                90.0 + f64::from(n / 5) * 500.0,
+            );
+            serde_json::json!({ "emoji": emoji, "left_px": left_px, "age_ms": age_ms })
+        })
+        .collect();
+    let scene =
+        serde_json::json!({ "width": 400, "height": 300, "font_size_px": 36, "sprites": sprites });
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (
+        folder.path().join("scene.json"),
+        folder.path().join("out.png"),
+    );
+    std::fs::write(&file, scene.to_string()).unwrap();
+    let output = run(
+        root(),
+        &["frame", file.to_str().unwrap(), out.to_str().unwrap()],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "",
+        "all of them have glyphs: apt-get install fonts-noto-color-emoji"
+    );
+    let ours = image::open(&out).unwrap().into_rgba8();
+
+    let site = Site::start().await;
+    let chromium = Chromium::launch().await;
+    let tab = chromium.open(&site.url("/still"), 400, 300).await;
+    load_font(&tab).await;
+    let mut scene = with_what_a_page_knows(scene);
+    // The pinned font has the parts of some, of which a browser would make two emoji.
+    scene["font_family"] = "Noto Color Emoji".into();
+    let drawn: usize = tab.evaluate(&format!("({STILL})({scene})")).await;
+    assert_eq!(drawn, emoji.len());
+    let theirs = tab.screenshot().await;
+    chromium.close().await;
+    let likeness = Likeness::of(&ours, &theirs);
+    let seen = triptych("sequences", &ours, &theirs);
+    assert!(likeness.is_enough(), "{likeness}; see {}", seen.display());
+}
+
 #[test]
 fn a_pixel_or_a_few_levels_off_is_seen() {
     for name in scenes() {
@@ -171,6 +238,7 @@ const STILL: &str = "async (scene) => {
       sprite.textContent = emoji;
       if (own_left) sprite.style.left = `${left_px}px`;
       sprite.style.fontSize = `${scene.font_size_px}px`;
+      if (scene.font_family) sprite.style.fontFamily = scene.font_family;
       for (const [variable, value] of Object.entries(values)) sprite.style.setProperty(variable, value);
       frame.append(sprite);
       const animations = sprite.getAnimations();
