@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rayon::prelude::*;
+
 use crate::pixel::{Rows, SimdLevel, Work};
 
 /// A frame's size in pixels, each side in `1..=16384`.
@@ -364,23 +366,57 @@ impl FrameBytes {
         let same_size =
             frame.pixels.len() == self.bytes.len() && frame.inked.len() == self.inked.len();
         assert!(same_size, "one size for all frames");
-        self.level.run(Convert {
-            bytes: &mut self.bytes,
-            before: &self.inked,
-            frame,
-            alpha: self.alpha,
-            order: self.format.order([0, 1, 2, 3]),
-        });
+        let width = frame.size.width as usize;
+        let convert = |lines: Lines<'_>| {
+            self.level.run(Convert {
+                lines,
+                width,
+                alpha: self.alpha,
+                order: self.format.order([0, 1, 2, 3]),
+            });
+        };
+        let inked: usize = frame
+            .inked
+            .iter()
+            .map(|columns| columns.end - columns.start)
+            .sum();
+        // A frame loop that runs on threads for drawing has them for this as well.
+        let shared = rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1;
+        if shared && inked > PIXELS_TO_SHARE {
+            let pixels = width * ROWS_AT_ONCE;
+            self.bytes
+                .par_chunks_mut(pixels)
+                .zip(frame.pixels.par_chunks(pixels))
+                .zip(self.inked.par_chunks(ROWS_AT_ONCE))
+                .zip(frame.inked.par_chunks(ROWS_AT_ONCE))
+                .for_each(|(((bytes, pixels), before), now)| convert((bytes, pixels, before, now)));
+        } else {
+            convert((&mut self.bytes, &frame.pixels, &self.inked, &frame.inked));
+        }
         self.inked.clone_from(&frame.inked);
         self.bytes.as_flattened()
     }
 }
 
-/// The rows of one frame, to bytes that hold those of the frame before.
+/// Below so many pixels, one thread is faster than telling others.
+const PIXELS_TO_SHARE: usize = 500_000;
+
+/// Rows that one thread converts before it looks for more.
+const ROWS_AT_ONCE: usize = 32;
+
+/// Rows of bytes, of the frame that they become, and the inked columns of what they were made of
+/// before and of what they are made of now.
+type Lines<'a> = (
+    &'a mut [[u8; 4]],
+    &'a [[u8; 4]],
+    &'a [Range<usize>],
+    &'a [Range<usize>],
+);
+
+/// Rows of a frame, to bytes that hold those of the frame before.
 struct Convert<'a> {
-    bytes: &'a mut [[u8; 4]],
-    before: &'a [Range<usize>],
-    frame: &'a Frame,
+    lines: Lines<'a>,
+    width: usize,
     alpha: Alpha,
     order: [u8; 4],
 }
@@ -390,13 +426,10 @@ impl Work for Convert<'_> {
 
     #[inline(always)]
     fn run<R: Rows>(self, rows: R) {
-        let width = self.frame.size.width as usize;
-        let lines = self
-            .bytes
-            .chunks_exact_mut(width)
-            .zip(self.frame.pixels.chunks_exact(width));
-        let inked = self.before.iter().zip(&self.frame.inked);
-        for ((out, line), (before, now)) in lines.zip(inked) {
+        let (bytes, pixels, before, now) = self.lines;
+        let bytes = bytes.chunks_exact_mut(self.width);
+        let lines = bytes.zip(pixels.chunks_exact(self.width));
+        for ((out, line), (before, now)) in lines.zip(before.iter().zip(now)) {
             if !before.is_empty() {
                 out[before.start..before.end.min(now.start).max(before.start)].fill([0; 4]);
                 out[before.start.max(now.end).min(before.end)..before.end].fill([0; 4]);

@@ -56,6 +56,7 @@
 //!     emoji: &reactions[0].emoji,
 //!     reaction: Some("heart"),
 //!     font_size_px: stylesheet.font_size_px(Some("heart")),
+//!     growth: 1.0,
 //!     artwork: None,
 //! };
 //! let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), [heart])?);

@@ -32,6 +32,9 @@ const SYSTEM_FONTS: &[&str] = &[
     "/usr/local/share/fonts/NotoColorEmoji.ttf",
 ];
 
+/// A sprite that grows or shrinks further is drawn from a picture of so many times its size.
+const GROWTH_MAX: f64 = 4.0;
+
 /// A stylesheet, and the pictures to draw it with.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -130,6 +133,11 @@ impl Look {
                 emoji,
                 reaction,
                 font_size_px: self.stylesheet.font_size_px(reaction) * self.scale,
+                growth: match self.stylesheet.growth(reaction) {
+                    // What only turns has 1 but for rounding, and its own pixels.
+                    growth if (0.99..1.01).contains(&growth) => 1.0,
+                    growth => growth.clamp(1.0 / GROWTH_MAX, GROWTH_MAX),
+                },
                 artwork: image(emoji),
             }
         });

@@ -169,6 +169,24 @@ impl Stylesheet {
         self.resolved(reaction).font_size_px()
     }
 
+    /// How many times its size a reaction's sprites grow to, as seen at moments all over their
+    /// lives; less than 1 if they only shrink.
+    #[must_use]
+    pub fn growth(&self, reaction: Option<&str>) -> f64 {
+        const MOMENTS: u32 = 120;
+        let around = Surroundings {
+            container: (1.0, 1.0),
+            box_size: (1.0, 1.0),
+            scale: 1.0,
+        };
+        let sizes = [0.0, 0.5, 1.0].into_iter().flat_map(|share| {
+            let motion = self.motion(reaction, &vec![share; self.variables.len()]);
+            let life = motion.lifetime();
+            (0..MOMENTS).filter_map(move |n| motion.pose(life * n / MOMENTS, &around))
+        });
+        sizes.map(|pose| stretch(pose.matrix)).fold(0.0, f64::max)
+    }
+
     /// The reaction's motion in the middle of all ranges.
     fn resolved(&self, reaction: Option<&str>) -> &Motion {
         let place = reaction.and_then(|reaction| {
@@ -177,6 +195,12 @@ impl Stylesheet {
         });
         place.map_or(&self.plain, |place| &self.reactions[place].1)
     }
+}
+
+/// The longest that a matrix makes a line of length 1: its larger singular value.
+fn stretch([a, b, c, d, ..]: [f64; 6]) -> f64 {
+    let (sum, difference) = ((a + d).hypot(b - c), (a - d).hypot(b + c));
+    f64::midpoint(sum, difference)
 }
 
 impl Motion {

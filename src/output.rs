@@ -13,6 +13,7 @@ use anyhow::Context;
 use anyhow::{Result, bail};
 
 use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
+use crate::pixel::SimdLevel;
 
 /// What all frames of one output have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Spec {
     pub alpha: Alpha,
     /// Of raw frames.
     pub format: PixelFormat,
+    /// The vector instructions to make bytes with.
+    pub simd: SimdLevel,
 }
 
 /// Whether anybody still takes frames.

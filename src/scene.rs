@@ -202,6 +202,7 @@ mod tests {
             emoji,
             reaction: None,
             font_size_px: 9.0,
+            growth: 1.0,
             artwork: None,
         };
         let subjects = scene.emoji().map(subject);

@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::artwork::Artwork;
 use crate::artwork::timing::Timing;
-use crate::artwork::{Artwork, ArtworkFrame};
 use crate::emoji::{Bitmap, EmojiFonts, LineMetrics};
 use crate::reaction::Emoji;
 
@@ -30,14 +30,17 @@ pub struct BoxSize {
 
 /// An emoji at its size: 8-bit RGBA, **premultiplied**, rows from the top, no padding.
 /// Its left edge is that of the sprite's box.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// In pixels.
     pub width: usize,
     /// In pixels.
     pub height: usize,
-    /// The first row, downwards from the top of the sprite's box; 0 or negative.
+    /// The first row, downwards from the top of the sprite's box, in pixels of the layer; 0 or
+    /// negative.
     pub top: i32,
+    /// Pixels of the layer to a device px: above 1 for what grows.
+    pub scale: f64,
     /// `width * height` of them.
     pub pixels: Vec<[u8; 4]>,
 }
@@ -51,6 +54,8 @@ pub struct Subject<'a> {
     pub reaction: Option<&'a str>,
     /// In device px, 1 to 8000.
     pub font_size_px: f64,
+    /// How many times its size it grows to, above 0: its picture is made for that size.
+    pub growth: f64,
     /// What to show in place of the emoji's glyph.
     pub artwork: Option<&'a Artwork>,
 }
@@ -123,14 +128,36 @@ impl SpriteSheet {
                 timing: None,
             };
             if let Some(artwork) = subject.artwork {
-                let frames = artwork.frames(line.height).map_err(|_| SheetTooLarge)?;
-                sheet.layers.extend(frames.into_iter().map(Layer::of_frame));
-                figure.box_size = BoxSize::of_artwork(&sheet.layers[first]);
+                let (width, height) = artwork.size(line.height);
+                let frames = artwork
+                    .frames(line.height * subject.growth)
+                    .map_err(|_| SheetTooLarge)?;
+                let layers = frames.into_iter().map(|frame| Layer {
+                    scale: frame.height as f64 / f64::from(height),
+                    width: frame.width,
+                    height: frame.height,
+                    top: 0,
+                    pixels: frame.pixels,
+                });
+                sheet.layers.extend(layers);
+                // A picture is its own box, and stands on the line.
+                figure.box_size = BoxSize {
+                    width: width.into(),
+                    height: height.into(),
+                    ascent: height.into(),
+                };
                 figure.timing = Some(artwork.timing().clone());
             } else {
                 let picture = fonts.picture(subject.emoji);
                 let metrics = fonts.line_metrics();
-                let layer = Layer::new(&picture.bitmap, metrics, subject.font_size_px);
+                let layer = Layer {
+                    scale: subject.growth,
+                    ..Layer::new(
+                        &picture.bitmap,
+                        metrics,
+                        subject.font_size_px * subject.growth,
+                    )
+                };
                 sheet.layers.push(layer);
                 if picture.substituted {
                     sheet.substituted.push(subject.emoji.clone());
@@ -189,16 +216,6 @@ impl BoxSize {
             ascent,
         }
     }
-
-    /// A picture is its own box, and stands on the line.
-    #[expect(clippy::cast_precision_loss, reason = "a picture's side is small")]
-    fn of_artwork(layer: &Layer) -> Self {
-        Self {
-            width: layer.width as f64,
-            height: layer.height as f64,
-            ascent: layer.height as f64,
-        }
-    }
 }
 
 /// Ascent and descent in px, each rounded half up, as Blink's `SimpleFontData` has them.
@@ -214,15 +231,6 @@ fn line(metrics: LineMetrics, font_size_px: f64) -> (f64, f64) {
     reason = "sides are at most a few thousand pixels, and Skia's arithmetic is 32-bit float"
 )]
 impl Layer {
-    fn of_frame(frame: ArtworkFrame) -> Self {
-        Self {
-            width: frame.width,
-            height: frame.height,
-            top: 0,
-            pixels: frame.pixels,
-        }
-    }
-
     fn new(bitmap: &Bitmap, metrics: LineMetrics, font_size_px: f64) -> Self {
         let ppem = f64::from(bitmap.ppem);
         let scale = font_size_px / ppem;
@@ -262,6 +270,7 @@ impl Layer {
             width,
             height,
             top: first as i32,
+            scale: 1.0,
             pixels,
         }
     }
@@ -405,6 +414,7 @@ mod tests {
             emoji: &emoji,
             reaction: None,
             font_size_px,
+            growth: 1.0,
             artwork: None,
         };
         let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();

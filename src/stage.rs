@@ -177,6 +177,7 @@ mod tests {
                 emoji,
                 reaction: Some(name),
                 font_size_px: 30.0,
+                growth: 1.0,
                 artwork: None,
             });
         SpriteSheet::new(&EmojiFonts::bundled(), subjects).unwrap()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::RenderJob;
 use crate::log::{Entry, entries};
@@ -17,6 +17,14 @@ use crate::paint::Painter;
 use crate::stage::{Stage, StageSettings};
 
 pub(super) fn run(job: &RenderJob) -> Result<()> {
+    let threads = ThreadPoolBuilder::new().num_threads(job.picture.threads);
+    let threads = threads.build().context("cannot start threads to draw on")?;
+    let threads = Arc::new(threads);
+    threads.install(|| draw(job, &threads))
+}
+
+/// The whole work, on one of the threads.
+fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let target = Target::new(job.out.as_os_str());
     let log = read(job)?;
     let picture = &job.picture;
@@ -28,6 +36,7 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
         rate: picture.rate,
         alpha: picture.alpha,
         format: job.format.unwrap_or_default(),
+        simd: picture.simd,
     };
     let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {
@@ -35,11 +44,9 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
         sprites_max: picture.sprites_max,
         overflow: picture.overflow,
     });
-    let threads = ThreadPoolBuilder::new().num_threads(picture.threads);
-    let threads = threads.build().context("cannot start threads to draw on")?;
     let mut painter = Painter::new(sheet, picture.size)
         .with_level(picture.simd)
-        .with_threads(threads.into());
+        .with_threads(Arc::clone(threads));
     let mut output = Output::open(&target, spec)?;
 
     let progress = progress(frames_about(job, &log, &look));

@@ -170,7 +170,8 @@ impl Video {
         container.write_header()?;
         Ok(Self {
             name: name.into(),
-            bytes: FrameBytes::new(spec.size, spec.alpha, recipe.layout.source()),
+            bytes: FrameBytes::new(spec.size, spec.alpha, recipe.layout.source())
+                .with_level(spec.simd),
             layout: recipe.layout,
             encoder,
             container,

@@ -37,7 +37,7 @@ impl Raw {
         Self {
             name,
             sink,
-            bytes: FrameBytes::new(spec.size, spec.alpha, spec.format),
+            bytes: FrameBytes::new(spec.size, spec.alpha, spec.format).with_level(spec.simd),
         }
     }
 

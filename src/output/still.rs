@@ -57,7 +57,8 @@ impl Sequence {
             pattern,
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             next: 0,
-            bytes: FrameBytes::new(spec.size, Alpha::Straight, PixelFormat::Rgba),
+            bytes: FrameBytes::new(spec.size, Alpha::Straight, PixelFormat::Rgba)
+                .with_level(spec.simd),
         })
     }
 

@@ -63,6 +63,7 @@ impl Shape {
     /// `None` where the layer is seen edge-on, or lies far away.
     pub(super) fn new(look: &Look, layer: &Layer) -> Option<Self> {
         let [a, b, c, d, e, f] = look.matrix.map(f64::from_bits);
+        let [a, b, c, d] = [a, b, c, d].map(|v| v / layer.scale);
         let top = f64::from(layer.top);
         let (e, f) = (e + c * top, f + d * top);
         let det = a * d - b * c;

@@ -222,6 +222,7 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
         emoji: &emoji,
         reaction: None,
         font_size_px: 9.0,
+        growth: 1.0,
         artwork: None,
     };
     let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();

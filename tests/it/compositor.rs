@@ -150,6 +150,16 @@ fn a_large_frame_is_the_same_on_every_level_and_any_threads() {
         }
     }
     assert!(painters.iter().all(|painter| painter.raster_bytes() > 0));
+    // Bytes are made by many threads as by one.
+    let frame = painters[0].paint(stage.placements(rate.pts(120)));
+    for (alpha, format) in [
+        (Alpha::Straight, PixelFormat::Argb),
+        (Alpha::Premultiplied, PixelFormat::Rgba),
+    ] {
+        let bytes = || FrameBytes::new(size, alpha, format);
+        let shared = threads(3).install(|| bytes().of(frame).to_vec());
+        assert!(bytes().of(frame) == shared, "{alpha} {format}");
+    }
 }
 
 #[test]

@@ -186,6 +186,7 @@ fn box_size(font_size_px: f64) -> BoxSize {
         emoji: &emoji,
         reaction: None,
         font_size_px,
+        growth: 1.0,
         artwork: None,
     };
     let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();
