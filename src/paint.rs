@@ -165,7 +165,7 @@ impl Painter {
         let width = frame.size().width() as usize;
         let rows = bins.band_rows;
         let (pixels, inked) = frame.parts_mut();
-        let draw = |(number, (pixels, inked)): (usize, (&mut [[u8; 4]], &mut [Range<usize>]))| {
+        let draw = |(number, (pixels, inked)): (usize, BandParts<'_>)| {
             level.run(Band {
                 first: number * rows,
                 pixels,
@@ -283,6 +283,9 @@ impl Bins {
         &self.sprites[start..self.ends[number]]
     }
 }
+
+/// A band's pixels, and the inked columns of its rows.
+type BandParts<'a> = (&'a mut [[u8; 4]], &'a mut [Range<usize>]);
 
 /// A band of the frame, and all that is drawn on it.
 struct Band<'a> {

@@ -176,6 +176,12 @@ pub(crate) struct Scalar;
 #[derive(Clone, Copy)]
 pub(crate) struct Vector<S>(S);
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "levels are 0 to 255, and places in a picture of small sides"
+)]
 impl Rows for Scalar {
     fn over(self, under: &mut [[u8; 4]], source: &[[u8; 4]]) {
         for (under, source) in under.iter_mut().zip(source) {
@@ -317,6 +323,7 @@ fn between<S: Simd>(
 }
 
 #[inline(always)]
+#[expect(clippy::cast_sign_loss, reason = "places are clamped to the picture")]
 fn gather<S: Simd>(simd: S, pixels: &[[u8; 4]], places: S::i32s) -> S::i32s {
     let mut words = [0; LANES_MAX];
     for (word, place) in words.iter_mut().zip(places.as_slice()) {
@@ -347,8 +354,6 @@ macro_rules! vectors {
     ($name:ident, $bytes:ty, $words:ty, $pixels:ty, $signed:ty, $floats:ty) => {
         mod $name {
             use fearless_simd::{Simd, prelude::*};
-            #[allow(unused_imports, reason = "not every width names its types")]
-            use fearless_simd::{f32x4, i32x4, u8x16, u16x8, u32x4};
 
             /// Even and odd channels apart, each in 16 bits: no widening, no packing.
             #[inline(always)]
@@ -420,7 +425,14 @@ macro_rules! vectors {
 }
 
 vectors!(native, S::u8s, S::u16s, S::u32s, S::i32s, S::f32s);
-vectors!(short, u8x16<S>, u16x8<S>, u32x4<S>, i32x4<S>, f32x4<S>);
+vectors!(
+    short,
+    fearless_simd::u8x16<S>,
+    fearless_simd::u16x8<S>,
+    fearless_simd::u32x4<S>,
+    fearless_simd::i32x4<S>,
+    fearless_simd::f32x4<S>
+);
 
 #[cfg(test)]
 mod tests {
@@ -476,6 +488,11 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "levels are 0 to 255"
+    )]
     fn straight_alpha_is_the_rounded_quotient_at_every_level() {
         let pixels = premultiplied();
         for level in SimdLevel::available() {

@@ -188,10 +188,6 @@ impl Rasters {
     /// Whether the look was seen before, though not kept; from now on it was.
     pub(super) fn saw(&mut self, look: &Look) -> bool {
         let hash = FxBuildHasher.hash_one(look) | 1;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the place in a small table"
-        )]
         let place = (hash >> 40) as usize % SEEN;
         std::mem::replace(&mut self.seen[place], hash) == hash
     }
