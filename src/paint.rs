@@ -29,8 +29,9 @@ use crate::sprite::SpriteSheet;
 /// A band's pixels: half of a small second-level cache, so that sources have the other half.
 const BAND_BYTES: usize = 256 << 10;
 
-/// Below so many pixels to be drawn, one thread is faster than telling others.
-const PIXELS_TO_SHARE: usize = 200_000;
+/// Below so many pixels to be drawn, which one core draws in less than a millisecond, sharing them
+/// costs more of both cores' time than it saves of the frame's.
+const PIXELS_TO_SHARE: usize = 2_000_000;
 
 /// A frame that is drawn again and again; between two pictures only what was touched is cleared.
 #[derive(Clone)]

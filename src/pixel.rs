@@ -399,8 +399,13 @@ macro_rules! vectors {
                 for (out, pixels) in chunks {
                     done += step;
                     let pixels = <$bytes>::from_slice(simd, pixels);
-                    if pixels.simd_eq(<$bytes>::splat(simd, 0)).all_true() {
-                        pixels.store_slice(out);
+                    let clear = <$bytes>::splat(simd, 0);
+                    if pixels.simd_eq(clear).all_true() {
+                        // Most of a frame is clear, and was before: memory is read faster than
+                        // it is written.
+                        if !<$bytes>::from_slice(simd, out).simd_eq(clear).all_true() {
+                            pixels.store_slice(out);
+                        }
                         continue;
                     }
                     let rgba: $signed = pixels.bitcast();
