@@ -216,6 +216,13 @@ impl Palette {
         Ok(palette)
     }
 
+    /// The class of a reaction's sprites in the stylesheet is `reaction-` and this: its name in
+    /// small letters, without punctuation.
+    #[must_use]
+    pub fn class(name: &str) -> String {
+        fold(name)
+    }
+
     /// Names and emoji, in the order given.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Emoji)> + Clone {
         self.entries

@@ -1,0 +1,418 @@
+// How sprites move: the stylesheet's own animations, sampled into tables of poses.
+//
+// How a sprite moves is not written here. One hidden probe element after the other gets a sprite's
+// class and values, its animations are put to one moment after the other, and what the browser
+// computes for it is kept. So the page follows whatever stylesheet it is given.
+//
+// The sprites of a stylesheet with variables move each in a way of their own. To sample every one
+// of them would freeze the page. Where the poses lie on straight lines between those of some
+// shares of a variable, these alone are sampled (the *nodes*), and the rest is mixed of them.
+
+/** A share of a variable's range is one of so many: 0 ..= SHARE_MAX. */
+export const SHARE_MAX = 63;
+
+/** Motions kept; the one made first goes when a new one comes. */
+const MOTIONS_MAX = 4096;
+/** Between two samples the pose may differ from a straight line by this much, in px. */
+const ERROR_PX = 0.05;
+/** The same for opacity: a quarter of one level of 255. */
+const ERROR_OPACITY = 0.001;
+/** Mixed motions may differ from sampled ones by so many times as much. */
+const MIXED_ERRORS = 2;
+/** Samples are no closer than this, so that a jump (`steps()`) ends the search. */
+const STEP_MIN_MS = 0.25;
+/** Intervals to begin with; more are made where the motion bends. */
+const INTERVALS = 12;
+/** The same where an easing function has points of its own, which can be close. */
+const INTERVALS_POINTS = 64;
+/** Where within an interval it is looked whether the motion is straight: at no even share. */
+const LOOK_AT = [0.5, 0.29];
+/** Nodes are so many shares apart: as many as will do. All divide SHARE_MAX. */
+const STEPS = [63, 21, 9, 3, 1];
+/** At most so many variables are mixed, of two nodes each; the nodes of any further one are single shares. */
+const MIXED_MAX = 5;
+/** Before an animation's end by this much it is not over yet, in a browser's rounding. */
+const LAST_MS = 0.01;
+/** Where a sprite is that has neither `left` nor `right`: nowhere else does one get to. */
+const STATIC_LEFT_PX = -8191;
+/** A probe grows by this to show which of its edges stay. */
+const GROWTH_PX = 64;
+
+/** Values of one pose: x and y of its box, opacity, and a CSS transform matrix about the box's centre. */
+const POSE_LENGTH = 9;
+/** A row of a table: the share of life, and a pose. */
+const ROW_LENGTH = 1 + POSE_LENGTH;
+
+/** An array for {@link Motion.pose}. */
+export function newPose() {
+  return new Float64Array(POSE_LENGTH);
+}
+
+/** How one sprite moves: a table of poses by age, with straight lines between them. */
+class Motion {
+  #rows;
+  /** Whether this stands in for a motion that there was no time to sample. */
+  rough = false;
+
+  /**
+   * @param {number} lifeMs above 0
+   * @param {Float64Array} rows at least two, rising from share 0 to share 1
+   */
+  constructor(lifeMs, rows) {
+    this.lifeMs = lifeMs;
+    this.#rows = rows;
+  }
+
+  get rows() {
+    return this.#rows;
+  }
+
+  /** Puts the pose at an age into `into`. */
+  pose(ageMs, into) {
+    this.at(ageMs / this.lifeMs, into);
+  }
+
+  /** The same by the share of life passed. */
+  at(life, into) {
+    const rows = this.#rows;
+    let low = 0;
+    let high = rows.length / ROW_LENGTH - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (rows[middle * ROW_LENGTH] <= life) low = middle;
+      else high = middle;
+    }
+    const from = low * ROW_LENGTH;
+    const to = high * ROW_LENGTH;
+    const t = (life - rows[from]) / (rows[to] - rows[from]);
+    for (let i = 0; i < POSE_LENGTH; i++) {
+      const value = rows[from + 1 + i];
+      into[i] = value + (rows[to + 1 + i] - value) * t;
+    }
+  }
+}
+
+/** All motions of one stylesheet in one container of one size. */
+export class Motions {
+  #host;
+  #ranges;
+  #kinds = new Map();
+  #kept = new Map();
+  /** On the clock of `performance.now()`: from then on nothing is sampled that can wait. */
+  deadline = Infinity;
+
+  /**
+   * @param {HTMLElement} host empty and positioned statically, in a container like the sprites' own
+   * @param {{name: string, at: (share: number) => string}[]} ranges from {@link readRules}
+   * @throws {Error} when the stylesheet gives `.animated-emoji` no animation
+   */
+  constructor(host, ranges) {
+    this.#host = host;
+    host.style.marginLeft = `${STATIC_LEFT_PX}px`;
+    this.#ranges = ranges;
+    if (!(this.kind('', undefined).lifeMs > 0)) {
+      throw new Error('the stylesheet gives .animated-emoji no animation with a duration');
+    }
+  }
+
+  /**
+   * What sprites of one class have in common.
+   *
+   * @param {string} reaction NAME of `reaction-NAME`, or empty
+   * @param {{width: number, height: number} | undefined} box in px, of a picture; else it is a glyph's
+   */
+  kind(reaction, box) {
+    const key = box === undefined ? reaction : `${reaction} ${box.width} ${box.height}`;
+    let kind = this.#kinds.get(key);
+    if (kind === undefined) {
+      kind = this.#measure({ key, className: className(reaction), box, steps: undefined, scaleMax: 1 });
+      this.#kinds.set(key, kind);
+    }
+    return kind;
+  }
+
+  /**
+   * How a sprite of a kind moves whose variables have these shares, 0 ..= SHARE_MAX, in the order
+   * of the ranges. Undefined when it has no life.
+   */
+  of(kind, shares) {
+    if (!(kind.lifeMs > 0)) return undefined;
+    if (kind.steps === undefined) {
+      const from = performance.now();
+      this.#learn(kind);
+      this.deadline += performance.now() - from;
+    }
+    const key = keyOf(kind, shares, kind.steps);
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept;
+    const corners = cornersOf(shares, kind.steps);
+    if (performance.now() > this.deadline && !corners.every(({ at }) => this.#kept.has(keyOf(kind, at, kind.steps)))) {
+      const rough = mixed(this.#nodes(kind, cornersOf(shares, kind.steps.map((step) => (step === 0 ? 0 : SHARE_MAX)))));
+      const standIn = new Motion(rough.lifeMs, rough.rows);
+      standIn.rough = true;
+      return standIn;
+    }
+    return this.#keep(key, mixed(this.#nodes(kind, corners)));
+  }
+
+  #keep(key, motion) {
+    if (this.#kept.size >= MOTIONS_MAX) this.#kept.delete(this.#kept.keys().next().value);
+    this.#kept.set(key, motion);
+    return motion;
+  }
+
+  #nodes(kind, corners) {
+    return corners.map(({ at, weight }) => ({ motion: this.#sampled(kind, at), weight }));
+  }
+
+  /** The motion for these very shares, as the browser has it. */
+  #sampled(kind, shares) {
+    const key = keyOf(kind, shares, kind.steps);
+    return this.#kept.get(key) ?? this.#keep(key, this.#sample(kind, shares));
+  }
+
+  /** Finds how far apart the nodes of each variable may be. */
+  #learn(kind) {
+    const exact = this.#ranges.map(() => 1);
+    kind.steps = exact;
+    const isMixable = (shares, steps) => {
+      const wanted = this.#sampled(kind, shares);
+      return isLike(mixed(this.#nodes(kind, cornersOf(shares, steps))), wanted, kind.radiusPx);
+    };
+    let steps = this.#ranges.map((_, i) => {
+      // The other variables are in no special place: at 0, say, this one might have no effect.
+      const along = (share) => exact.map((_, j) => (i === j ? share : 27));
+      const alone = (step) => exact.map((_, j) => (i === j ? step : 1));
+      const ends = this.#sampled(kind, along(0));
+      if ([SHARE_MAX, 31, 14].every((share) => isLike(this.#sampled(kind, along(share)), ends, kind.radiusPx, 0))) return 0;
+      return STEPS.find((step) => step === 1 || [0, 0.5, 0.99].every((place) => {
+        const cell = Math.floor((place * SHARE_MAX) / step) * step;
+        const inside = step === SHARE_MAX ? [14, 31] : [cell + (step >> 1)];
+        return inside.every((share) => isMixable(along(share), alone(step)));
+      }));
+    });
+    // What holds along each variable may not hold for all at once.
+    const somewhere = [5, 58, 23, 40].map((start) => exact.map((_, i) => (start + 19 * i) % (SHARE_MAX + 1)));
+    const atOnce = this.#ranges.length > 1 || steps.includes(0);
+    while (atOnce && steps.some((step) => step !== 1) && !somewhere.every((shares) => isMixable(shares, steps))) {
+      steps = steps.map((step) => STEPS[Math.min(STEPS.indexOf(step) + 1, STEPS.length - 1)]);
+    }
+    let mixable = 0;
+    kind.steps = steps.map((step) => (step > 1 && ++mixable > MIXED_MAX ? 1 : step));
+  }
+
+  /** Puts a new probe into the page: one that had another class or other values would keep some. */
+  #probe(kind, shares) {
+    const probe = document.createElement('div');
+    probe.className = kind.className;
+    this.#ranges.forEach(({ name, at }, i) => probe.style.setProperty(name, at(shares[i] / SHARE_MAX)));
+    if (kind.box === undefined) {
+      probe.textContent = '❤️';
+    } else {
+      probe.style.width = `${kind.box.width}px`;
+      probe.style.height = `${kind.box.height}px`;
+    }
+    this.#host.replaceChildren(probe);
+    const animations = probe.getAnimations();
+    let lifeMs = 0;
+    for (const animation of animations) {
+      animation.pause();
+      const { endTime, delay, duration } = animation.effect.getComputedTiming();
+      lifeMs = Math.max(lifeMs, Number.isFinite(endTime) ? endTime : delay + duration);
+    }
+    const seek = (ms) => {
+      for (const animation of animations) animation.currentTime = Math.max(0, Math.min(ms, lifeMs - LAST_MS));
+    };
+    return { probe, animations, lifeMs, seek, style: getComputedStyle(probe) };
+  }
+
+  #measure(kind) {
+    const { probe, lifeMs, seek, style } = this.#probe(kind, this.#ranges.map(() => 31));
+    kind.lifeMs = lifeMs;
+    kind.fontSizePx = parseFloat(style.fontSize);
+    // Which edge of the box is tied to its container's: the one that stays where it is while the
+    // box grows. Keyframes alone may say so.
+    kind.x = 'auto';
+    kind.y = 'bottom';
+    for (const ms of lifeMs > 0 ? [0, lifeMs / 2] : []) {
+      seek(ms);
+      const left = parseFloat(style.left);
+      const top = parseFloat(style.top);
+      probe.style.padding = `0 ${GROWTH_PX}px ${GROWTH_PX}px 0`;
+      if (Math.abs(parseFloat(style.left) - left) > GROWTH_PX / 2) kind.x = 'right';
+      else if (kind.x === 'auto' && Math.abs(left - STATIC_LEFT_PX) > 1) kind.x = 'left';
+      kind.y = Math.abs(parseFloat(style.top) - top) > GROWTH_PX / 2 ? 'bottom' : 'top';
+      probe.style.padding = '';
+    }
+    kind.radiusPx = Math.max(parseFloat(style.width), parseFloat(style.height)) / 2;
+    this.#host.replaceChildren();
+    return kind;
+  }
+
+  #sample(kind, shares) {
+    const { animations, lifeMs, seek, style } = this.#probe(kind, shares);
+    const width = parseFloat(style.width);
+    const height = parseFloat(style.height);
+    const isMoving = (name) => animations.some(({ effect }) => effect.getKeyframes().some((keyframe) => name in keyframe));
+    const isOriginMoving = isMoving('transformOrigin');
+    let origin = style.transformOrigin;
+    const sample = (life) => {
+      seek(life * lifeMs);
+      const { transform } = style;
+      const [a, b, c, d, e, f] = elements(transform);
+      if (isOriginMoving) origin = style.transformOrigin;
+      // From the transform's origin to the box's centre, and what becomes of that.
+      const [originX, originY] = origin.split(' ').map(parseFloat);
+      const x = width / 2 - originX;
+      const y = height / 2 - originY;
+      const left = kind.x === 'auto' ? 0 : parseFloat(style[kind.x]);
+      return [
+        life, left, parseFloat(style[kind.y]), Math.min(1, Math.max(0, parseFloat(style.opacity))),
+        a, b, c, d, a * x + c * y - x + e, b * x + d * y - y + f,
+      ];
+    };
+
+    const rows = [sample(0)];
+    const refine = (from, to) => {
+      const inside = [];
+      const isClose = (to[0] - from[0]) * lifeMs <= STEP_MIN_MS;
+      const isStraight = isClose || LOOK_AT.every((share, i) => {
+        inside[i] = sample(from[0] + (to[0] - from[0]) * share);
+        return isOnLine(from, to, share, inside[i], kind.radiusPx);
+      });
+      if (isStraight) {
+        rows.push(to);
+      } else {
+        refine(from, inside[0]);
+        refine(inside[0], to);
+      }
+    };
+    for (const life of intervalEnds(animations, lifeMs)) refine(rows[rows.length - 1], sample(life));
+    this.#host.replaceChildren();
+    for (const row of rows) kind.scaleMax = Math.max(kind.scaleMax, scaleOf(row[4], row[5], row[6], row[7]));
+    return new Motion(lifeMs, Float64Array.from(rows.flat()));
+  }
+}
+
+/** How many times as long a matrix makes what it makes longest. */
+export function scaleOf(a, b, c, d) {
+  const sum = a * a + b * b + c * c + d * d;
+  const determinant = a * d - b * c;
+  return Math.sqrt((sum + Math.sqrt(Math.max(0, sum * sum - 4 * determinant * determinant))) / 2);
+}
+
+/** The classes of a sprite. */
+export function className(reaction) {
+  return reaction === '' ? 'animated-emoji' : `animated-emoji reaction-${reaction}`;
+}
+
+/** A variable without effect (step 0) makes no difference. */
+function keyOf(kind, shares, steps) {
+  return `${kind.key}/${shares.map((share, i) => (steps[i] === 0 ? 0 : share)).join()}`;
+}
+
+/** The nodes around a place, and how much of each is in it: 2 for each variable that is between two. */
+function cornersOf(shares, steps) {
+  let corners = [{ at: [], weight: 1 }];
+  let mixable = 0;
+  shares.forEach((share, i) => {
+    const step = steps[i];
+    const low = step === 0 ? 0 : Math.floor(share / step) * step;
+    const part = step === 0 ? 0 : (share - low) / step;
+    if (part > 0 && ++mixable <= MIXED_MAX) {
+      corners = corners.flatMap(({ at, weight }) => [
+        { at: [...at, low], weight: weight * (1 - part) },
+        { at: [...at, low + step], weight: weight * part },
+      ]);
+    } else {
+      const near = part > 0.5 ? low + step : low;
+      for (const corner of corners) corner.at.push(near);
+    }
+  });
+  return corners;
+}
+
+/** The weighted mean of motions. */
+function mixed(parts) {
+  if (parts.length === 1) return parts[0].motion;
+  let lifeMs = 0;
+  for (const { motion, weight } of parts) lifeMs += motion.lifeMs * weight;
+  const first = parts[0].motion.rows;
+  const isAlike = parts.every(({ motion: { rows } }) => {
+    if (rows.length !== first.length) return false;
+    for (let i = 0; i < rows.length; i += ROW_LENGTH) if (rows[i] !== first[i]) return false;
+    return true;
+  });
+  if (isAlike) {
+    const rows = new Float64Array(first.length);
+    for (const { motion, weight } of parts) {
+      const its = motion.rows;
+      for (let i = 0; i < rows.length; i++) rows[i] += its[i] * weight;
+    }
+    for (let i = 0; i < rows.length; i += ROW_LENGTH) rows[i] = first[i];
+    return new Motion(lifeMs, rows);
+  }
+  const lives = new Set();
+  for (const { motion: { rows } } of parts) for (let i = 0; i < rows.length; i += ROW_LENGTH) lives.add(rows[i]);
+  const pose = newPose();
+  const rows = new Float64Array(lives.size * ROW_LENGTH);
+  let start = 0;
+  for (const life of [...lives].sort((a, b) => a - b)) {
+    rows[start] = life;
+    for (const { motion, weight } of parts) {
+      motion.at(life, pose);
+      for (let i = 0; i < POSE_LENGTH; i++) rows[start + 1 + i] += pose[i] * weight;
+    }
+    start += ROW_LENGTH;
+  }
+  return new Motion(lifeMs, rows);
+}
+
+/** Whether two motions are one, but for so many times the error of a sampled one. */
+function isLike(one, other, radiusPx, errors = MIXED_ERRORS) {
+  if (Math.abs(one.lifeMs - other.lifeMs) > 0.01) return false;
+  const [a, b] = [newPose(), newPose()];
+  for (let i = 0; i < 32; i++) {
+    const life = (i + 0.37) / 32;
+    one.at(life, a);
+    other.at(life, b);
+    if (!isNear(a.map((value, j) => value - b[j]), radiusPx, errors + 1e-6)) return false;
+  }
+  return true;
+}
+
+function isOnLine(from, to, share, row, radiusPx) {
+  return isNear(row.map((value, i) => value - (from[i] + (to[i] - from[i]) * share)).slice(1), radiusPx, 1);
+}
+
+function isNear([x, y, opacity, a, b, c, d, e, f], radiusPx, errors) {
+  const turned = Math.max(Math.abs(a), Math.abs(b), Math.abs(c), Math.abs(d)) * radiusPx;
+  return Math.max(Math.abs(x), Math.abs(y), turned, Math.abs(e), Math.abs(f)) < ERROR_PX * errors
+    && Math.abs(opacity) < ERROR_OPACITY * errors;
+}
+
+/** Where to sample: an even grid and the keyframes, as shares of life, after 0 and up to 1, rising. */
+function intervalEnds(animations, lifeMs) {
+  const ends = new Set([1]);
+  let intervals = INTERVALS;
+  for (const { effect } of animations) {
+    const { delay, duration, iterations } = effect.getComputedTiming();
+    for (let i = 0; i < Math.min(iterations, INTERVALS_POINTS); i++) {
+      for (const { computedOffset, easing } of effect.getKeyframes()) {
+        ends.add((delay + duration * (i + computedOffset)) / lifeMs);
+        if (easing.startsWith('linear(')) intervals = INTERVALS_POINTS;
+      }
+    }
+    ends.add((delay + duration * iterations) / lifeMs);
+  }
+  for (let i = 1; i < intervals; i++) ends.add(i / intervals);
+  return [...ends].filter((life) => life > 0 && life <= 1).sort((a, b) => a - b);
+}
+
+/** The elements of a computed `transform`. */
+function elements(transform) {
+  if (transform === 'none') return [1, 0, 0, 1, 0, 0];
+  if (transform.startsWith('matrix(')) return transform.slice(7, -1).split(',').map(Number);
+  const { a, b, c, d, e, f } = new DOMMatrix(transform);
+  return [a, b, c, d, e, f];
+}
