@@ -3,6 +3,7 @@
 mod backend;
 mod motion;
 mod overlay;
+mod poses;
 mod viewer;
 
 use std::sync::Arc;
