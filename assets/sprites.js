@@ -333,7 +333,7 @@ export class SpriteLayer {
     const hidden = element('div', { position: 'absolute', inset: '0', overflow: 'hidden', visibility: 'hidden', pointerEvents: 'none' });
     hidden.setAttribute('aria-hidden', 'true');
     this.#host = element('div', {});
-    this.#ruler = element('div', { left: '0', whiteSpace: 'nowrap' });
+    this.#ruler = element('div', { inset: '0 auto auto 0', whiteSpace: 'nowrap' });
     this.#ruler.style.setProperty('animation', 'none', 'important');
     this.#ruler.style.setProperty('transform', 'none', 'important');
     this.#ruler.className = className('');

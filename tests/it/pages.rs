@@ -3,6 +3,7 @@
 mod backend;
 mod motion;
 mod overlay;
+mod pictures;
 mod poses;
 mod viewer;
 

@@ -89,11 +89,23 @@ const SHEETS: &[(&str, &str)] = &[
     ),
 ];
 
-const REACTIONS: [(&str, &str); 4] = [
-    ("heart", "❤️"),
-    ("fire", "🔥"),
-    ("100", "💯"),
-    ("other", "👍"),
+/// A reaction, its emoji, and its picture's path and width by height.
+type Entry = (&'static str, &'static str, Option<(&'static str, f64)>);
+
+const REACTIONS: [Entry; 4] = [
+    ("heart", "❤️", None),
+    ("fire", "🔥", None),
+    ("100", "💯", None),
+    ("other", "👍", None),
+];
+
+const PICTURES: [Entry; 6] = [
+    ("wide", ":wide:", Some(("/reactions/90x30", 3.0))),
+    ("wider", ":wider:", Some(("/reactions/900x100", 9.0))),
+    ("high", ":high:", Some(("/reactions/30x100", 0.3))),
+    ("thin", ":thin:", Some(("/reactions/1x400", 0.0025))),
+    ("drawing", ":drawing:", Some(("/reactions/drawing", 1.5))),
+    ("animated", "❤", Some(("/reactions/animated", 1.5))),
 ];
 
 /// Draws sprites on a layer of their own, and gives for each: where the middle of its box is, the
@@ -142,20 +154,48 @@ async fn the_page_puts_every_sprite_where_the_renderer_does() {
         let tab = chromium
             .open(&backend.url("/overlay/demo"), WIDTH, HEIGHT)
             .await;
-        wrong.extend(differences(&tab, name, css).await);
+        wrong.extend(differences(&tab, name, css, &REACTIONS).await);
         assert_eq!(tab.complaints(), Vec::<String>::new(), "{name}");
     }
     assert!(wrong.is_empty(), "{}: {}", wrong.len(), wrong.join("\n"));
     chromium.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_where_the_renderer_has_them() {
+    let css =
+        ".animated-emoji { position: absolute; bottom: 5%; font-size: 41px; animation: k 3s linear;
+           --spin-range: \"-90deg..200deg\" }
+         .reaction-wide { font-size: 64px; right: 3.3px; bottom: auto; top: 2em }
+         .reaction-high { left: 20%; transform-origin: 0 100% }
+         .reaction-drawing { animation-name: other }
+         @keyframes k { to { transform: translate(-50%, 30%) rotate(var(--spin)) } }
+         @keyframes other { to { bottom: 90%; transform: scale(2.5) } }";
+    let chromium = Chromium::launch().await;
+    let backend = Backend::start(&format!("{FONT}\n{css}"));
+    let tab = chromium
+        .open(&backend.url("/overlay/demo"), WIDTH, HEIGHT)
+        .await;
+    let wrong = differences(&tab, "pictures", css, &PICTURES).await;
+    assert!(wrong.is_empty(), "{}: {}", wrong.len(), wrong.join("\n"));
+    assert_eq!(tab.complaints(), Vec::<String>::new());
+    chromium.close().await;
+}
+
+/// Width and height of a picture's box, in a line box of this height.
+fn picture_size(aspect: f64, height: f64) -> (f64, f64) {
+    let width = (height * aspect).min(height * 4.0);
+    let side = |px: f64| px.round().max(1.0);
+    (side(width), side((width / aspect).min(height)))
+}
+
 /// One line for each sprite that is elsewhere.
-async fn differences(tab: &Tab, name: &str, css: &str) -> Vec<String> {
+async fn differences(tab: &Tab, name: &str, css: &str, reactions: &[Entry]) -> Vec<String> {
     let stylesheet = Stylesheet::parse(css).unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut sprites = Vec::new();
     let mut expected = Vec::new();
     for i in 0..48_u32 {
-        let (class, emoji) = REACTIONS[i as usize % REACTIONS.len()];
+        let (class, emoji, picture) = reactions[i as usize % reactions.len()];
         let id = SpriteId {
             page: 7,
             sequence: u64::from(i) + 1,
@@ -170,10 +210,11 @@ async fn differences(tab: &Tab, name: &str, css: &str) -> Vec<String> {
             json!({"emoji": emoji, "sequence": id.sequence, "ageMs": age.as_secs_f64() * 1e3}),
         );
 
-        let emoji = Emoji::new(emoji);
         let font_size_px = motion.font_size_px();
-        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&emoji]).unwrap();
-        let (width, height) = (sheet.box_size().width, sheet.box_size().height);
+        let heart = Emoji::new("❤️");
+        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&heart]).unwrap();
+        let glyph = (sheet.box_size().width, sheet.box_size().height);
+        let (width, height) = picture.map_or(glyph, |(_, aspect)| picture_size(aspect, glyph.1));
         let whole = (f64::from(WIDTH), f64::from(HEIGHT));
         let around = Surroundings {
             container: whole,
@@ -197,19 +238,23 @@ async fn differences(tab: &Tab, name: &str, css: &str) -> Vec<String> {
             middle,
             [a, b, c, d],
             pose.opacity,
+            picture.map_or([0.0, 0.0], |_| [width, height]),
             width.max(height) / 2.0,
         ));
     }
-    let entries: Vec<_> = REACTIONS
+    let entries: Vec<_> = reactions
         .iter()
-        .map(|(class, emoji)| json!({"name": class, "emoji": emoji, "class": class}))
+        .map(|(class, emoji, picture)| {
+            let image = picture.map(|(path, _)| path);
+            json!({"name": class, "emoji": emoji, "class": class, "image": image})
+        })
         .collect();
     let arguments = json!([entries, sprites, WIDTH, HEIGHT]);
     let drawn: Vec<Vec<f64>> = tab.evaluate(&format!("({DRAW})({arguments})")).await;
     assert_eq!(drawn.len(), sprites.len(), "{name}");
     let mut wrong = Vec::new();
     for ((sprite, drawn), expected) in sprites.iter().zip(&drawn).zip(&expected) {
-        let (x, y, middle, matrix, opacity, radius) = expected;
+        let (x, y, middle, matrix, opacity, size, radius) = expected;
         // At the edge of a pixel either is right.
         let snapped = |drawn: f64, at: f64, middle: f64| {
             [-TOLERANCE_PX, TOLERANCE_PX].iter().any(|off| {
@@ -222,7 +267,8 @@ async fn differences(tab: &Tab, name: &str, css: &str) -> Vec<String> {
         let right = snapped(drawn[0], *x, middle.0)
             && snapped(drawn[1], *y, middle.1)
             && turned.fold(0.0, f64::max) < TOLERANCE_PX
-            && (drawn[6] - opacity).abs() < 0.004;
+            && (drawn[6] - opacity).abs() < 0.004
+            && (*size == [0.0, 0.0] || *size == drawn[7..]);
         if !right {
             wrong.push(format!(
                 "{name}: {sprite}\n  page {drawn:?}\n  ours {expected:?}"
