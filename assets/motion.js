@@ -13,6 +13,8 @@ export const SHARE_MAX = 63;
 
 /** Motions kept; the one made first goes when a new one comes. */
 const MOTIONS_MAX = 4096;
+/** So many probes are in the page at once. */
+const PROBES_MAX = 64;
 /** Between two samples the pose may differ from a straight line by this much, in px. */
 const ERROR_PX = 0.05;
 /** The same for opacity: a quarter of one level of 255. */
@@ -137,11 +139,7 @@ export class Motions {
    */
   of(kind, shares) {
     if (!(kind.lifeMs > 0)) return undefined;
-    if (kind.steps === undefined) {
-      const from = performance.now();
-      this.#learn(kind);
-      this.deadline += performance.now() - from;
-    }
+    this.#known(kind);
     const key = keyOf(kind, shares, kind.steps);
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept;
@@ -162,39 +160,77 @@ export class Motions {
   }
 
   #nodes(kind, corners) {
-    return corners.map(({ at, weight }) => ({ motion: this.#sampled(kind, at), weight }));
+    const motions = this.#sampled(kind, corners.map(({ at }) => at));
+    return corners.map(({ weight }, i) => ({ motion: motions[i], weight }));
   }
 
-  /** The motion for these very shares, as the browser has it. */
-  #sampled(kind, shares) {
-    const key = keyOf(kind, shares, kind.steps);
-    return this.#kept.get(key) ?? this.#keep(key, this.#sample(kind, shares));
+  /** The motions for these very shares, as the browser has them. */
+  #sampled(kind, all) {
+    const keys = all.map((shares) => keyOf(kind, shares, kind.steps));
+    const found = new Map();
+    const missing = new Map();
+    keys.forEach((key, i) => {
+      if (this.#kept.has(key)) found.set(key, this.#kept.get(key));
+      else missing.set(key, all[i]);
+    });
+    const wanted = [...missing];
+    for (let from = 0; from < wanted.length; from += PROBES_MAX) {
+      const batch = wanted.slice(from, from + PROBES_MAX);
+      const motions = this.#sample(kind, batch.map(([, shares]) => shares));
+      batch.forEach(([key], i) => found.set(key, this.#keep(key, motions[i])));
+    }
+    return keys.map((key) => found.get(key));
+  }
+
+  /**
+   * Samples what the sprites of a kind with these shares will need, many at once, for as long as
+   * there is time.
+   */
+  prepare(kind, all) {
+    if (!(kind.lifeMs > 0)) return;
+    this.#known(kind);
+    const nodes = new Map();
+    for (const shares of all) {
+      for (const { at } of cornersOf(shares, kind.steps)) {
+        const key = keyOf(kind, at, kind.steps);
+        if (!this.#kept.has(key)) nodes.set(key, at);
+      }
+    }
+    const wanted = [...nodes.values()].slice(0, MOTIONS_MAX / 2);
+    for (let from = 0; from < wanted.length && performance.now() < this.deadline; from += PROBES_MAX) {
+      this.#sampled(kind, wanted.slice(from, from + PROBES_MAX));
+    }
+  }
+
+  #known(kind) {
+    if (kind.steps !== undefined) return;
+    const from = performance.now();
+    this.#learn(kind);
+    this.deadline += performance.now() - from;
   }
 
   /** Finds how far apart the nodes of each variable may be. */
   #learn(kind) {
     const exact = this.#ranges.map(() => 1);
     kind.steps = exact;
-    const isMixable = (shares, steps) => {
-      const wanted = this.#sampled(kind, shares);
-      return isLike(mixed(this.#nodes(kind, cornersOf(shares, steps))), wanted, kind.radiusPx);
+    const isMixable = (places, steps) => {
+      const corners = places.map((shares) => cornersOf(shares, steps));
+      this.#sampled(kind, [...places, ...corners.flat().map(({ at }) => at)]);
+      const wanted = this.#sampled(kind, places);
+      return corners.every((nodes, i) => isLike(mixed(this.#nodes(kind, nodes)), wanted[i], kind.radiusPx));
     };
     let steps = this.#ranges.map((_, i) => {
       // The other variables are in no special place: at 0, say, this one might have no effect.
       const along = (share) => exact.map((_, j) => (i === j ? share : 27));
       const alone = (step) => exact.map((_, j) => (i === j ? step : 1));
-      const ends = this.#sampled(kind, along(0));
-      if ([SHARE_MAX, 31, 14].every((share) => isLike(this.#sampled(kind, along(share)), ends, kind.radiusPx, 0))) return 0;
-      return STEPS.find((step) => step === 1 || [0, 0.5, 0.99].every((place) => {
-        const cell = Math.floor((place * SHARE_MAX) / step) * step;
-        const inside = step === SHARE_MAX ? [14, 31] : [cell + (step >> 1)];
-        return inside.every((share) => isMixable(along(share), alone(step)));
-      }));
+      const [first, ...others] = this.#sampled(kind, [0, SHARE_MAX, 31, 14].map(along));
+      if (others.every((other) => isLike(other, first, kind.radiusPx, 0))) return 0;
+      return STEPS.find((step) => step === 1 || isMixable(looksAt(step).map(along), alone(step)));
     });
     // What holds along each variable may not hold for all at once.
     const somewhere = [5, 58, 23, 40].map((start) => exact.map((_, i) => (start + 19 * i) % (SHARE_MAX + 1)));
-    const atOnce = this.#ranges.length > 1 || steps.includes(0);
-    while (atOnce && steps.some((step) => step !== 1) && !somewhere.every((shares) => isMixable(shares, steps))) {
+    const isOne = this.#ranges.length < 2;
+    while (!isOne && steps.some((step) => step !== 1) && !isMixable(somewhere, steps)) {
       steps = steps.map((step) => STEPS[Math.min(STEPS.indexOf(step) + 1, STEPS.length - 1)]);
     }
     let mixable = 0;
@@ -212,30 +248,21 @@ export class Motions {
       probe.style.width = `${kind.box.width}px`;
       probe.style.height = `${kind.box.height}px`;
     }
-    this.#host.replaceChildren(probe);
-    const animations = probe.getAnimations();
-    let lifeMs = 0;
-    for (const animation of animations) {
-      animation.pause();
-      const { endTime, delay, duration } = animation.effect.getComputedTiming();
-      lifeMs = Math.max(lifeMs, Number.isFinite(endTime) ? endTime : delay + duration);
-    }
-    const seek = (ms) => {
-      for (const animation of animations) animation.currentTime = Math.max(0, Math.min(ms, lifeMs - LAST_MS));
-    };
-    return { probe, animations, lifeMs, seek, style: getComputedStyle(probe) };
+    this.#host.append(probe);
+    return probe;
   }
 
   #measure(kind) {
-    const { probe, lifeMs, seek, style } = this.#probe(kind, this.#ranges.map(() => 31));
+    const probe = this.#probe(kind, this.#ranges.map(() => 31));
+    const { animations, lifeMs, seek, style } = animated(probe);
     kind.lifeMs = lifeMs;
     kind.fontSizePx = parseFloat(style.fontSize);
     // Which edge of the box is tied to its container's: the one that stays where it is while the
     // box grows. Keyframes alone may say so.
     kind.x = 'auto';
     kind.y = 'bottom';
-    for (const ms of lifeMs > 0 ? [0, lifeMs / 2] : []) {
-      seek(ms);
+    for (const life of lifeMs > 0 ? [0, 0.5] : []) {
+      seek(life);
       const left = parseFloat(style.left);
       const top = parseFloat(style.top);
       probe.style.padding = `0 ${GROWTH_PX}px ${GROWTH_PX}px 0`;
@@ -245,53 +272,96 @@ export class Motions {
       probe.style.padding = '';
     }
     kind.radiusPx = Math.max(parseFloat(style.width), parseFloat(style.height)) / 2;
-    this.#host.replaceChildren();
+    this.#clear([{ animations }]);
     return kind;
   }
 
-  #sample(kind, shares) {
-    const { animations, lifeMs, seek, style } = this.#probe(kind, shares);
-    const width = parseFloat(style.width);
-    const height = parseFloat(style.height);
-    const isMoving = (name) => animations.some(({ effect }) => effect.getKeyframes().some((keyframe) => name in keyframe));
-    const isOriginMoving = isMoving('transformOrigin');
-    let origin = style.transformOrigin;
-    const sample = (life) => {
-      seek(life * lifeMs);
-      const { transform } = style;
-      const [a, b, c, d, e, f] = elements(transform);
-      if (isOriginMoving) origin = style.transformOrigin;
-      // From the transform's origin to the box's centre, and what becomes of that.
-      const [originX, originY] = origin.split(' ').map(parseFloat);
-      const x = width / 2 - originX;
-      const y = height / 2 - originY;
-      const left = kind.x === 'auto' ? 0 : parseFloat(style[kind.x]);
-      return [
-        life, left, parseFloat(style[kind.y]), Math.min(1, Math.max(0, parseFloat(style.opacity))),
-        a, b, c, d, a * x + c * y - x + e, b * x + d * y - y + f,
-      ];
-    };
-
-    const rows = [sample(0)];
-    const refine = (from, to) => {
-      const inside = [];
-      const isClose = (to[0] - from[0]) * lifeMs <= STEP_MIN_MS;
-      const isStraight = isClose || LOOK_AT.every((share, i) => {
-        inside[i] = sample(from[0] + (to[0] - from[0]) * share);
-        return isOnLine(from, to, share, inside[i], kind.radiusPx);
-      });
-      if (isStraight) {
-        rows.push(to);
-      } else {
-        refine(from, inside[0]);
-        refine(inside[0], to);
-      }
-    };
-    for (const life of intervalEnds(animations, lifeMs)) refine(rows[rows.length - 1], sample(life));
+  /** Samples several motions, whose probes are all seen to in one go: that is what costs. */
+  #sample(kind, all) {
     this.#host.replaceChildren();
-    for (const row of rows) kind.scaleMax = Math.max(kind.scaleMax, scaleOf(row[4], row[5], row[6], row[7]));
-    return new Motion(lifeMs, Float64Array.from(rows.flat()));
+    const probes = all.map((shares) => this.#probe(kind, shares));
+    // The browser styles them all here.
+    const samplings = probes.map((probe) => ({ ...animated(probe), probe }));
+    for (const sampling of samplings) sampling.steps = poses(sampling, kind);
+    let going = samplings.filter((sampling) => (sampling.wanted = sampling.steps.next()).done === false);
+    while (going.length > 0) {
+      for (const { seek, wanted } of going) seek(wanted.value);
+      going = going.filter((sampling) => (sampling.wanted = sampling.steps.next()).done === false);
+    }
+    this.#clear(samplings);
+    return samplings.map(({ lifeMs, wanted: { value: rows } }) => {
+      for (const row of rows) kind.scaleMax = Math.max(kind.scaleMax, scaleOf(row[4], row[5], row[6], row[7]));
+      return new Motion(lifeMs, Float64Array.from(rows.flat()));
+    });
   }
+
+  /** An animation that is not cancelled stays on the document's timeline, and slows down all others. */
+  #clear(samplings) {
+    for (const { animations } of samplings) for (const animation of animations) animation.cancel();
+    this.#host.replaceChildren();
+  }
+}
+
+/** The animations of a probe, paused. */
+function animated(probe) {
+  const animations = probe.getAnimations();
+  let lifeMs = 0;
+  for (const animation of animations) {
+    animation.pause();
+    const { endTime, delay, duration } = animation.effect.getComputedTiming();
+    lifeMs = Math.max(lifeMs, Number.isFinite(endTime) ? endTime : delay + duration);
+  }
+  const seek = (life) => {
+    const ms = Math.max(0, Math.min(life * lifeMs, lifeMs - LAST_MS));
+    for (const animation of animations) animation.currentTime = ms;
+  };
+  return { animations, lifeMs, seek, style: getComputedStyle(probe) };
+}
+
+/** Asks for the moments that are needed, one after the other, and gives the rows of a table in the end. */
+function* poses({ animations, lifeMs, style }, { x: edgeX, y: edgeY, radiusPx }) {
+  let origin;
+  let size;
+  let isOriginMoving;
+  function* sample(life) {
+    yield life;
+    const [a, b, c, d, e, f] = elements(style.transform);
+    if (origin === undefined || isOriginMoving) {
+      isOriginMoving ??= animations.some(({ effect }) => effect.getKeyframes().some((keyframe) => 'transformOrigin' in keyframe));
+      size ??= [parseFloat(style.width), parseFloat(style.height)];
+      origin = style.transformOrigin.split(' ').map(parseFloat);
+    }
+    // From the transform's origin to the box's centre, and what becomes of that.
+    const x = size[0] / 2 - origin[0];
+    const y = size[1] / 2 - origin[1];
+    const left = edgeX === 'auto' ? 0 : parseFloat(style[edgeX]);
+    return [
+      life, left, parseFloat(style[edgeY]), Math.min(1, Math.max(0, parseFloat(style.opacity))),
+      a, b, c, d, a * x + c * y - x + e, b * x + d * y - y + f,
+    ];
+  }
+  const rows = [yield* sample(0)];
+  for (const life of intervalEnds(animations, lifeMs)) {
+    // The intervals to go, the next one last.
+    const ends = [yield* sample(life)];
+    while (ends.length > 0) {
+      const from = rows[rows.length - 1];
+      const to = ends[ends.length - 1];
+      const bend = (to[0] - from[0]) * lifeMs <= STEP_MIN_MS ? undefined : yield* findBend(from, to, sample, radiusPx);
+      if (bend === undefined) rows.push(ends.pop());
+      else ends.push(bend);
+    }
+  }
+  return rows;
+}
+
+/** A row between two that is not on the straight line, if there is one. */
+function* findBend(from, to, sample, radiusPx) {
+  for (const share of LOOK_AT) {
+    const row = yield* sample(from[0] + (to[0] - from[0]) * share);
+    if (!isOnLine(from, to, share, row, radiusPx)) return row;
+  }
+  return undefined;
 }
 
 /** How many times as long a matrix makes what it makes longest. */
@@ -304,6 +374,12 @@ export function scaleOf(a, b, c, d) {
 /** The classes of a sprite. */
 export function className(reaction) {
   return reaction === '' ? 'animated-emoji' : `animated-emoji reaction-${reaction}`;
+}
+
+/** Where it is looked whether nodes so far apart will do: in the middle of some of the cells. */
+function looksAt(step) {
+  if (step === SHARE_MAX) return [14, 31];
+  return [0, 0.5, 0.99].map((place) => Math.floor((place * SHARE_MAX) / step) * step + (step >> 1));
 }
 
 /** A variable without effect (step 0) makes no difference. */

@@ -101,7 +101,6 @@ export class SpriteLayer {
   #scale;
   #motions;
   #ranges = [];
-  #shares = [];
   /** The reactions that the stylesheet names. */
   #named = new Set();
   /** What each emoji is in the palette, without its presentation selector: {class, picture}. */
@@ -233,6 +232,7 @@ export class SpriteLayer {
     context.globalAlpha = 1;
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     this.#motions.deadline = performance.now() + SAMPLING_MS_MAX;
+    this.#prepareMotions();
     const widthPx = this.#container.clientWidth;
     const live = this.#live;
     let kept = 0;
@@ -278,15 +278,28 @@ export class SpriteLayer {
     }
   }
 
+  /** Has the motions sampled that new sprites need, all at once. */
+  #prepareMotions() {
+    const wanted = new Map();
+    for (let i = 0; i < this.#live; i++) {
+      const slot = (this.#head + i) % this.#max;
+      if (this.#motion[slot] !== undefined && !this.#motion[slot].rough) continue;
+      const { kind } = this.#lookOf(this.#emoji[slot]);
+      if (!wanted.has(kind)) wanted.set(kind, []);
+      wanted.get(kind).push(this.#sharesOf(slot));
+    }
+    for (const [kind, all] of wanted) this.#motions.prepare(kind, all);
+  }
+
+  #sharesOf(slot) {
+    return this.#ranges.map(({ lane }) => scatter(this.#page[slot], this.#sequence[slot], this.#index[slot], lane) >>> SHARE_SHIFT);
+  }
+
   #motionOf(slot) {
     const kept = this.#motion[slot];
     if (kept !== undefined && !(kept.rough && performance.now() < this.#motions.deadline)) return kept;
     const look = this.#lookOf(this.#emoji[slot]);
-    const shares = this.#shares;
-    for (let i = 0; i < shares.length; i++) {
-      shares[i] = scatter(this.#page[slot], this.#sequence[slot], this.#index[slot], this.#ranges[i].lane) >>> SHARE_SHIFT;
-    }
-    const motion = this.#motions.of(look.kind, shares);
+    const motion = this.#motions.of(look.kind, this.#sharesOf(slot));
     if (motion === undefined) this.#warn(`the stylesheet gives .${look.kind.className.replace(' ', '.')} no animation with a duration`);
     if (!(kept?.rough && motion?.rough)) this.#motion[slot] = motion;
     this.#look[slot] = look;
@@ -364,7 +377,6 @@ export class SpriteLayer {
   #readRules() {
     const { ranges, reactions } = readRules(document, (message) => this.#warn(message));
     this.#ranges = ranges.map(({ name, lane, at }) => ({ name, at, lane: laneOf(lane) }));
-    this.#shares = ranges.map(() => 0);
     this.#named = reactions;
   }
 

@@ -259,7 +259,7 @@ async fn the_overlay_knows_reactions_by_the_palette_of_its_service() {
         .await;
     let backend = Backend::start_at(address, log, &css);
     let served = chromium.open(&backend.url("/overlay/demo"), 640, 360).await;
-    for (reaction, shown, largest) in [("heart", "1", 50.0..60.0), ("fire", "2", 110.0..140.0)] {
+    for (reaction, shown, largest) in [("heart", "1", 40.0..60.0), ("fire", "2", 110.0..140.0)] {
         for tab in [&from_file, &served] {
             tab.wait_for(LIVE).await;
             tab.evaluate::<bool>(WATCH_SIZES).await;
