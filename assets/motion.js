@@ -15,7 +15,7 @@ export const SHARE_MAX = 63;
 const MOTIONS_MAX = 4096;
 /** So many probes are in the page at once. */
 const PROBES_MAX = 64;
-/** Between two samples the pose may differ from a straight line by this much, in px. */
+/** Between samples the pose may be off the curve by this much, in px. */
 const ERROR_PX = 0.05;
 /** The same for opacity: a quarter of one level of 255. */
 const ERROR_OPACITY = 0.001;
@@ -23,12 +23,12 @@ const ERROR_OPACITY = 0.001;
 const MIXED_ERRORS = 2;
 /** Samples are no closer than this, so that a jump (`steps()`) ends the search. */
 const STEP_MIN_MS = 0.25;
-/** Intervals to begin with; more are made where the motion bends. */
-const INTERVALS = 12;
+/** Intervals to begin with; more are made where the motion bends too much. */
+const INTERVALS = 6;
 /** The same where an easing function has points of its own, which can be close. */
 const INTERVALS_POINTS = 64;
-/** Where within an interval it is looked whether the motion is straight: at no even share. */
-const LOOK_AT = [0.5, 0.29];
+/** Where within an interval it is looked whether the motion is on the curve: at no even share. */
+const LOOK_AT = [0.29, 0.71];
 /** Nodes are so many shares apart: as many as will do. All divide SHARE_MAX. */
 const STEPS = [63, 21, 9, 3, 1];
 /** At most so many variables are mixed, of two nodes each; the nodes of any further one are single shares. */
@@ -50,7 +50,7 @@ export function newPose() {
   return new Float64Array(POSE_LENGTH);
 }
 
-/** How one sprite moves: a table of poses by age, with straight lines between them. */
+/** How one sprite moves: a table of poses by age, with a parabola through every three of them. */
 class Motion {
   #rows;
   /** Whether this stands in for a motion that there was no time to sample. */
@@ -58,7 +58,8 @@ class Motion {
 
   /**
    * @param {number} lifeMs above 0
-   * @param {Float64Array} rows at least two, rising from share 0 to share 1
+   * @param {Float64Array} rows from share 0 to share 1: the ends of the intervals, rising, and
+   *   between every two of them the interval's middle
    */
   constructor(lifeMs, rows) {
     this.lifeMs = lifeMs;
@@ -78,20 +79,23 @@ class Motion {
   at(life, into) {
     const rows = this.#rows;
     let low = 0;
-    let high = rows.length / ROW_LENGTH - 1;
+    let high = (rows.length / ROW_LENGTH - 1) / 2;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (rows[middle * ROW_LENGTH] <= life) low = middle;
+      if (rows[2 * middle * ROW_LENGTH] <= life) low = middle;
       else high = middle;
     }
-    const from = low * ROW_LENGTH;
-    const to = high * ROW_LENGTH;
+    const from = 2 * low * ROW_LENGTH;
+    const middle = from + ROW_LENGTH;
+    const to = middle + ROW_LENGTH;
     const t = (life - rows[from]) / (rows[to] - rows[from]);
-    for (let i = 0; i < POSE_LENGTH; i++) {
-      const value = rows[from + 1 + i];
-      into[i] = value + (rows[to + 1 + i] - value) * t;
-    }
+    for (let i = 1; i <= POSE_LENGTH; i++) into[i - 1] = onCurve(rows[from + i], rows[middle + i], rows[to + i], t);
   }
+}
+
+/** On the parabola through the values at 0, 1/2 and 1; in such terms that a constant stays exact. */
+function onCurve(from, middle, to, t) {
+  return from + t * (to - from + 2 * (t - 1) * (from - 2 * middle + to));
 }
 
 /** All motions of one stylesheet in one container of one size. */
@@ -342,26 +346,24 @@ function* poses({ animations, lifeMs, style }, { x: edgeX, y: edgeY, radiusPx })
   }
   const rows = [yield* sample(0)];
   for (const life of intervalEnds(animations, lifeMs)) {
-    // The intervals to go, the next one last.
+    // The ends of the intervals to go, the next one last.
     const ends = [yield* sample(life)];
     while (ends.length > 0) {
       const from = rows[rows.length - 1];
       const to = ends[ends.length - 1];
-      const bend = (to[0] - from[0]) * lifeMs <= STEP_MIN_MS ? undefined : yield* findBend(from, to, sample, radiusPx);
-      if (bend === undefined) rows.push(ends.pop());
-      else ends.push(bend);
+      const isClose = (to[0] - from[0]) * lifeMs <= STEP_MIN_MS;
+      const middle = isClose ? from.map((value, i) => (value + to[i]) / 2) : yield* sample((from[0] + to[0]) / 2);
+      let isGood = true;
+      for (const share of isClose ? [] : LOOK_AT) {
+        const row = yield* sample(from[0] + (to[0] - from[0]) * share);
+        isGood &&= isOnCurve(from, middle, to, share, row, radiusPx);
+        if (!isGood) break;
+      }
+      if (isGood) rows.push(middle, ends.pop());
+      else ends.push(middle);
     }
   }
   return rows;
-}
-
-/** A row between two that is not on the straight line, if there is one. */
-function* findBend(from, to, sample, radiusPx) {
-  for (const share of LOOK_AT) {
-    const row = yield* sample(from[0] + (to[0] - from[0]) * share);
-    if (!isOnLine(from, to, share, row, radiusPx)) return row;
-  }
-  return undefined;
 }
 
 /** How many times as long a matrix makes what it makes longest. */
@@ -428,19 +430,19 @@ function mixed(parts) {
     for (let i = 0; i < rows.length; i += ROW_LENGTH) rows[i] = first[i];
     return new Motion(lifeMs, rows);
   }
-  const lives = new Set();
-  for (const { motion: { rows } } of parts) for (let i = 0; i < rows.length; i += ROW_LENGTH) lives.add(rows[i]);
+  const ends = new Set();
+  for (const { motion: { rows } } of parts) for (let i = 0; i < rows.length; i += 2 * ROW_LENGTH) ends.add(rows[i]);
+  const lives = [...ends].sort((a, b) => a - b).flatMap((end, i, all) => (i === 0 ? [end] : [(all[i - 1] + end) / 2, end]));
   const pose = newPose();
-  const rows = new Float64Array(lives.size * ROW_LENGTH);
-  let start = 0;
-  for (const life of [...lives].sort((a, b) => a - b)) {
+  const rows = new Float64Array(lives.length * ROW_LENGTH);
+  lives.forEach((life, row) => {
+    const start = row * ROW_LENGTH;
     rows[start] = life;
     for (const { motion, weight } of parts) {
       motion.at(life, pose);
       for (let i = 0; i < POSE_LENGTH; i++) rows[start + 1 + i] += pose[i] * weight;
     }
-    start += ROW_LENGTH;
-  }
+  });
   return new Motion(lifeMs, rows);
 }
 
@@ -457,8 +459,8 @@ function isLike(one, other, radiusPx, errors = MIXED_ERRORS) {
   return true;
 }
 
-function isOnLine(from, to, share, row, radiusPx) {
-  return isNear(row.map((value, i) => value - (from[i] + (to[i] - from[i]) * share)).slice(1), radiusPx, 1);
+function isOnCurve(from, middle, to, share, row, radiusPx) {
+  return isNear(row.map((value, i) => value - onCurve(from[i], middle[i], to[i], share)).slice(1), radiusPx, 1);
 }
 
 function isNear([x, y, opacity, a, b, c, d, e, f], radiusPx, errors) {

@@ -202,7 +202,7 @@ export class Picture {
     } else {
       const decoder = open();
       try {
-        await decoder.completed;
+        await Promise.all([decoder.tracks.ready, decoder.completed]);
         const { frameCount, repetitionCount } = decoder.tracks.selectedTrack;
         const isTooMuch = frameCount > FRAMES_MAX || frameCount * bytes > this.#budget.bytes + had;
         if (isTooMuch && frameCount > 1) console.warn(`floatup: picture: ${this.#url.href} stands still: ${frameCount} frames are too many`);

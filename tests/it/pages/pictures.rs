@@ -185,7 +185,7 @@ const BURSTS: [(&str, &str, u32); 2] = [
         ".animated-emoji { position: absolute; bottom: 0; font-size: 30px; animation: k 2s ease-in-out forwards;
            --sway-range: \"-80px..120px\"; --spin-range: \"-60deg..60deg\" }
          @keyframes k { to { bottom: 100%; opacity: 0; transform: translateX(var(--sway)) rotate(var(--spin)) } }",
-        60,
+        100,
     ),
     (
         "two times",
