@@ -14,7 +14,7 @@ export const SHARE_MAX = 63;
 /** Motions kept; the one made first goes when a new one comes. */
 const MOTIONS_MAX = 4096;
 /** So many probes are in the page at once. */
-const PROBES_MAX = 64;
+const PROBES_MAX = 32;
 /** Between samples the pose may be off the curve by this much, in px. */
 const ERROR_PX = 0.05;
 /** The same for opacity: a quarter of one level of 255. */
@@ -31,6 +31,8 @@ const INTERVALS_POINTS = 64;
 const LOOK_AT = [0.29, 0.71];
 /** Nodes are so many shares apart: as many as will do. All divide SHARE_MAX. */
 const STEPS = [63, 21, 9, 3, 1];
+/** Motions that stand in for others are those of shares so far apart. */
+const ROUGH_STEP = 21;
 /** At most so many variables are mixed, of two nodes each; the nodes of any further one are single shares. */
 const MIXED_MAX = 5;
 /** Before an animation's end by this much it is not over yet, in a browser's rounding. */
@@ -149,12 +151,22 @@ export class Motions {
     if (kept !== undefined) return kept;
     const corners = cornersOf(shares, kind.steps);
     if (performance.now() > this.deadline && !corners.every(({ at }) => this.#kept.has(keyOf(kind, at, kind.steps)))) {
-      const rough = mixed(this.#nodes(kind, cornersOf(shares, kind.steps.map((step) => (step === 0 ? 0 : SHARE_MAX)))));
-      const standIn = new Motion(rough.lifeMs, rough.rows);
-      standIn.rough = true;
-      return standIn;
+      return this.#rough(kind, shares);
     }
     return this.#keep(key, mixed(this.#nodes(kind, corners)));
+  }
+
+  /** What stands in for a motion: one of few, mixed of the ends of all ranges. */
+  #rough(kind, shares) {
+    const near = shares.map((share) => Math.round(share / ROUGH_STEP) * ROUGH_STEP);
+    const steps = kind.steps.map((step) => (step === 0 ? 0 : SHARE_MAX));
+    const key = `about ${keyOf(kind, near, steps)}`;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept;
+    const { lifeMs, rows } = mixed(this.#nodes(kind, cornersOf(near, steps)));
+    const motion = new Motion(lifeMs, rows);
+    motion.rough = true;
+    return this.#keep(key, motion);
   }
 
   #keep(key, motion) {
@@ -204,6 +216,11 @@ export class Motions {
     for (let from = 0; from < wanted.length && performance.now() < this.deadline; from += PROBES_MAX) {
       this.#sampled(kind, wanted.slice(from, from + PROBES_MAX));
     }
+  }
+
+  /** Finds out beforehand what the first sprite of a kind would have to wait for. */
+  warmUp(kind) {
+    if (kind.lifeMs > 0) this.#known(kind);
   }
 
   #known(kind) {

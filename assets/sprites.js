@@ -151,7 +151,10 @@ export class SpriteLayer {
     const { fontFamily, fontSize } = getComputedStyle(this.#ruler);
     // A font that can't be loaded leaves the next family of the list: still an emoji.
     this.ready = document.fonts.load(`${fontSize} ${fontFamily}`, '❤').catch((e) => console.warn('floatup: font:', e))
-      .then(() => this.#restyle());
+      .then(() => {
+        this.#restyle();
+        this.#motions.warmUp(this.#motions.kind('', undefined));
+      });
   }
 
   /** How many sprites are in flight. */
@@ -387,6 +390,8 @@ export class SpriteLayer {
   }
 
   #resize(width, height) {
+    // What has been taken out of the page has no style.
+    if (!this.#canvas.isConnected) return;
     // Setting a canvas's size, even to the same, clears it.
     if (this.#canvas.width !== width) this.#canvas.width = width;
     if (this.#canvas.height !== height) this.#canvas.height = height;
