@@ -14,7 +14,7 @@ export const SHARE_MAX = 63;
 /** Motions kept; the one made first goes when a new one comes. */
 const MOTIONS_MAX = 4096;
 /** So many probes are in the page at once. */
-const PROBES_MAX = 32;
+const PROBES_MAX = 16;
 /** Between samples the pose may be off the curve by this much, in px. */
 const ERROR_PX = 0.05;
 /** The same for opacity: a quarter of one level of 255. */

@@ -392,6 +392,8 @@ export class SpriteLayer {
   #resize(width, height) {
     // What has been taken out of the page has no style.
     if (!this.#canvas.isConnected) return;
+    const isSame = this.#canvas.width === width && this.#canvas.height === height && this.#scale === devicePixelRatio;
+    if (isSame) return;
     // Setting a canvas's size, even to the same, clears it.
     if (this.#canvas.width !== width) this.#canvas.width = width;
     if (this.#canvas.height !== height) this.#canvas.height = height;
