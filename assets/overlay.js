@@ -7,6 +7,7 @@ import { SpriteLayer } from './sprites.js';
 
 const BACKOFF_FIRST_MS = 250;
 const BACKOFF_MAX_MS = 5000;
+const REQUEST_TIMEOUT_MS = 15_000;
 
 const layer = new SpriteLayer(document.getElementById('sprites'));
 
@@ -25,6 +26,7 @@ function follow() {
   events.onopen = () => {
     failures = 0;
     setState('live');
+    usePalette();
   };
   events.addEventListener('hello', note);
   events.addEventListener('gap', note);
@@ -39,6 +41,18 @@ function follow() {
     if (events.readyState !== EventSource.CLOSED) return;
     setTimeout(follow, backoffMs(failures++));
   };
+}
+
+/** Whenever the connection comes up: it may be another service's by then. */
+async function usePalette() {
+  try {
+    const response = await fetch(new URL('palette.json', serviceUrl()), { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`answer ${response.status}`);
+    await layer.usePalette(await response.json(), serviceUrl());
+  } catch (error) {
+    // All sprites stay plain, or as they were.
+    console.info('floatup: palette:', error);
+  }
 }
 
 function note({ lastEventId: id }) {
@@ -72,12 +86,15 @@ function backoffMs(failures) {
 }
 
 function eventsUrl() {
-  const { service, channel } = document.documentElement.dataset;
-  if (service !== undefined) {
-    return new URL(`channels/${encodeURIComponent(channel)}/events`, service.endsWith('/') ? service : `${service}/`);
-  }
-  // The name stays percent-encoded as it stands in the address; whatever is before it is kept too,
-  // for a service behind a proxy's path.
-  const name = location.pathname.replace(/\/+$/, '').split('/').pop();
-  return new URL(`../channels/${name}/events`, location.href);
+  const { channel } = document.documentElement.dataset;
+  // The name stays percent-encoded as it stands in the address.
+  const name = channel === undefined ? location.pathname.replace(/\/+$/, '').split('/').pop() : encodeURIComponent(channel);
+  return new URL(`channels/${name}/events`, serviceUrl());
+}
+
+/** Where the service is, whose path is kept: it may be a proxy's. */
+function serviceUrl() {
+  const { service } = document.documentElement.dataset;
+  if (service === undefined) return new URL('../', location.href);
+  return new URL(service.endsWith('/') ? service : `${service}/`);
 }

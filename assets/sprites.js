@@ -1,12 +1,15 @@
 // Floating emoji on one canvas, posed by the stylesheet's own animation.
 //
 // The pages put no element per reaction into the document: one canvas is laid over a container,
-// and a sprite is an entry of a fixed ring. How a sprite moves is not written here. It is sampled
-// from `.animated-emoji` of overlay.css through one hidden probe element, so that the page follows
-// whatever stylesheet it is given. Where a sprite starts is `scatter`, the hash that the renderer
+// and a sprite is an entry of a fixed row. How a sprite moves is not written here: motion.js samples
+// it from the classes of overlay.css, so that the page follows whatever stylesheet it is given. Where a sprite starts is `scatter`, the hash that the renderer
 // uses too, so every page and every rendered frame shows the same picture.
 
-/** The sprite's horizontal start: the only lane so far. */
+import { Motions, SHARE_MAX, newPose, scaleOf, className } from './motion.js';
+import { FrameBudget, Glyph, Picture } from './raster.js';
+import { readRules } from './rules.js';
+
+/** The lane of the sprite's horizontal start; {@link laneOf} gives those of variables. */
 export const LANE_LEFT = 0;
 
 const TWO_POW_32 = 2 ** 32;
@@ -43,6 +46,29 @@ export function leftPx(hash, widthPx, fontSizePx) {
   return (hash / TWO_POW_32) * Math.max(0, widthPx - fontSizePx);
 }
 
+/**
+ * The lane of a variable of the stylesheet; never LANE_LEFT.
+ *
+ * @param {string} name without the leading dashes
+ */
+export function laneOf(name) {
+  let lane = 0;
+  for (const byte of new TextEncoder().encode(name)) lane = fold(lane, byte);
+  return lane || 1;
+}
+
+/**
+ * How far a variable is from the beginning of its range to the end: one of 64 values in 0 ..= 1.
+ *
+ * @param {number} hash from {@link scatter} on the variable's lane
+ */
+export function share(hash) {
+  return (hash >>> SHARE_SHIFT) / SHARE_MAX;
+}
+
+/** The share's bits are the upper ones of 32. */
+const SHARE_SHIFT = 26;
+
 function fold(h, word) {
   let x = (h ^ word) + 0x9e3779b9;
   x ^= x >>> 16;
@@ -52,10 +78,14 @@ function fold(h, word) {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** Rasters kept, one per emoji; the one made first goes when a new one comes. */
-const RASTERS_MAX = 256;
-/** Transparent pixels around a raster: glyphs reach past their box, and edges need a neighbour. */
-const RASTER_PAD_PX = 4;
+/** What sprites look like is kept for so many emoji; the one made first goes when a new one comes. */
+const LOOKS_MAX = 256;
+/** Pictures of its own for so many reactions; the others are their emoji. */
+const PICTURES_MAX = 64;
+/** Sampling motions takes at most about so long in one frame; the rest comes in the next ones. */
+const SAMPLING_MS_MAX = 40;
+/** Layout is in so many parts of a pixel. */
+const LAYOUT_PARTS = 64;
 
 /** A layer of sprites over one positioned container, which it follows in size. */
 export class SpriteLayer {
@@ -65,20 +95,35 @@ export class SpriteLayer {
   #container;
   #canvas;
   #context;
-  #probe;
+  #host;
   #ruler;
   #marker;
-  #motion;
-  #fontSizePx;
   #scale;
-  #rasters = new Map();
+  #motions;
+  #ranges = [];
+  /** The reactions that the stylesheet names. */
+  #named = new Set();
+  /** What each emoji is in the palette, without its presentation selector: {class, picture}. */
+  #reactions = new Map();
+  #pictures = new Map();
+  #budget = new FrameBudget();
+  #looks = new Map();
+  #warned = new Set();
+  #pose = newPose();
   #frame = 0;
 
-  // The ring: sprites in the order of their spawning, which is the order of drawing.
+  // The sprites in the order of their spawning, which is the order of drawing: the first #live
+  // entries from #head on, which wrap.
   #max;
   #emoji;
+  #page;
+  #sequence;
+  #index;
   #hash;
   #bornMs;
+  /** What a sprite looks like and how it moves; undefined until it is drawn, and after a change of style. */
+  #look;
+  #motion;
   #head = 0;
   #live = 0;
 
@@ -92,20 +137,66 @@ export class SpriteLayer {
     this.#container = container;
     this.#max = max;
     this.#emoji = new Array(max).fill('');
+    this.#page = new Float64Array(max);
+    this.#sequence = new Float64Array(max);
+    this.#index = new Uint32Array(max);
     this.#hash = new Uint32Array(max);
     this.#bornMs = new Float64Array(max);
+    this.#look = new Array(max).fill(undefined);
+    this.#motion = new Array(max).fill(undefined);
     this.#build();
+    this.#readRules();
     const box = this.#canvas.getBoundingClientRect();
     this.#resize(devicePixels(box.width), devicePixels(box.height));
-    const { fontFamily, fontSize } = getComputedStyle(this.#probe);
+    const { fontFamily, fontSize } = getComputedStyle(this.#ruler);
     // A font that can't be loaded leaves the next family of the list: still an emoji.
     this.ready = document.fonts.load(`${fontSize} ${fontFamily}`, '❤').catch((e) => console.warn('floatup: font:', e))
-      .then(() => this.#restyle());
+      .then(() => {
+        this.#restyle();
+        this.#motions.warmUp(this.#motions.kind('', undefined));
+      });
   }
 
   /** How many sprites are in flight. */
   get live() {
     return this.#live;
+  }
+
+  /**
+   * Learns the reactions' classes and pictures. Sprites of an emoji that no entry has are plain.
+   *
+   * @param {{emoji: string, class: string, image?: string}[]} entries what /palette.json gives; of
+   *   several with one emoji the first counts
+   * @param {URL} service what an `image` is relative to
+   * @returns {Promise<void>} resolves when the pictures are there, as far as they can be had
+   */
+  async usePalette(entries, service) {
+    const reactions = new Map();
+    const pictures = new Map();
+    for (const { emoji, class: name, image } of entries) {
+      if (reactions.has(plain(emoji))) continue;
+      let picture;
+      if (typeof image === 'string' && pictures.size < PICTURES_MAX) {
+        const url = new URL(image.replace(/^\/+/, ''), service);
+        picture = this.#pictures.get(url.href) ?? new Picture(url, this.#budget);
+        pictures.set(url.href, picture);
+      }
+      reactions.set(plain(emoji), { name: String(name ?? ''), picture });
+    }
+    const isSame = sameReactions(reactions, this.#reactions);
+    this.#reactions = reactions;
+    const added = [...pictures].filter(([url]) => !this.#pictures.has(url)).map(([, picture]) => picture);
+    // Where the stylesheet names no reaction and none has a picture, there is nothing to see of it.
+    const isSeen = this.#named.size + pictures.size + this.#pictures.size > 0;
+    this.#pictures = pictures;
+    if (!isSame && isSeen) this.#lookAnew();
+    await Promise.all(added.map((picture) => picture.load()));
+    if (added.length > 0) {
+      this.#lookAnew();
+      const scale = this.#scale;
+      for (const [emoji, { picture }] of reactions) if (added.includes(picture) && scale > 0) this.#lookOf(emoji);
+      await Promise.all(added.map((picture) => picture.ready));
+    }
   }
 
   /**
@@ -122,8 +213,12 @@ export class SpriteLayer {
         if (this.#live === this.#max) this.#head = (this.#head + 1) % this.#max;
         else this.#live++;
         this.#emoji[slot] = emoji;
+        this.#page[slot] = page;
+        this.#sequence[slot] = sequence;
+        this.#index[slot] = index;
         this.#hash[slot] = scatter(page, sequence, index, LANE_LEFT);
         this.#bornMs[slot] = nowMs;
+        this.#look[slot] = this.#motion[slot] = undefined;
       }
     }
     this.#wake();
@@ -136,34 +231,108 @@ export class SpriteLayer {
    */
   draw(nowMs) {
     const context = this.#context;
-    const { width, height } = this.#canvas;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalAlpha = 1;
-    context.clearRect(0, 0, width, height);
-    // All live equally long, so the ones that are done are the oldest.
-    while (this.#live > 0 && nowMs - this.#bornMs[this.#head] >= this.#motion.lifeMs) {
-      this.#head = (this.#head + 1) % this.#max;
-      this.#live--;
-    }
+    context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    this.#motions.deadline = performance.now() + SAMPLING_MS_MAX;
+    this.#prepareMotions();
     const widthPx = this.#container.clientWidth;
-    for (let i = 0; i < this.#live; i++) {
+    const live = this.#live;
+    let kept = 0;
+    for (let i = 0; i < live; i++) {
       const slot = (this.#head + i) % this.#max;
       // An event's time can lie a little after the frame's own.
-      const pose = this.#motion.pose(Math.max(0, nowMs - this.#bornMs[slot]));
-      this.#drawOne(this.#raster(this.#emoji[slot]), leftPx(this.#hash[slot], widthPx, this.#fontSizePx), pose);
+      const ageMs = Math.max(0, nowMs - this.#bornMs[slot]);
+      const motion = this.#motionOf(slot);
+      if (!(ageMs < motion?.lifeMs)) continue;
+      this.#move(slot, (this.#head + kept++) % this.#max);
+      motion.pose(ageMs, this.#pose);
+      const look = this.#look[slot];
+      this.#drawOne(look, ageMs, leftPx(this.#hash[slot], widthPx, look.kind.fontSizePx), this.#pose);
     }
-    return this.#live;
+    this.#live = kept;
+    return kept;
   }
 
   /** The box sits on whole device pixels and only the transform is finer: so browsers paint it. */
-  #drawOne(raster, left, [, bottom, opacity, a, b, c, d, e, f]) {
+  #drawOne({ kind, glyph, picture, width, height }, ageMs, ownLeft, [x, y, opacity, a, b, c, d, e, f]) {
     const scale = this.#scale;
-    const x = Math.floor(Math.trunc(left * scale * 64) / 64 + 0.5) + raster.originX;
-    const y = Math.floor(this.#canvas.height - raster.height - bottom * scale + 0.5) + raster.originY;
     const context = this.#context;
-    context.setTransform(a, b, c, d, x + e * scale, y + f * scale);
-    context.globalAlpha = Math.min(1, Math.max(0, opacity));
-    context.drawImage(raster.image, -raster.originX - RASTER_PAD_PX, -raster.originY - RASTER_PAD_PX);
+    const left = layout((kind.x === 'auto' ? ownLeft : x) * scale);
+    const whole = this.#canvas;
+    const boxX = Math.floor((kind.x === 'right' ? whole.width - width - left : left) + 0.5);
+    const bottom = layout(y * scale);
+    const boxY = Math.floor((kind.y === 'top' ? bottom : whole.height - height - bottom) + 0.5);
+    context.setTransform(a, b, c, d, boxX + width / 2 + e * scale, boxY + height / 2 + f * scale);
+    context.globalAlpha = opacity;
+    if (picture === undefined) {
+      glyph.draw(context, scaleOf(a, b, c, d));
+    } else {
+      const frame = picture.at(ageMs);
+      if (frame !== undefined) context.drawImage(frame, -width / 2, -height / 2, width, height);
+    }
+  }
+
+  /** Takes a sprite to the place of one that is gone. */
+  #move(from, to) {
+    if (from === to) return;
+    for (const values of [this.#emoji, this.#page, this.#sequence, this.#index, this.#hash, this.#bornMs, this.#look, this.#motion]) {
+      values[to] = values[from];
+    }
+  }
+
+  /** Has the motions sampled that new sprites need, all at once. */
+  #prepareMotions() {
+    const wanted = new Map();
+    for (let i = 0; i < this.#live; i++) {
+      const slot = (this.#head + i) % this.#max;
+      if (this.#motion[slot] !== undefined && !this.#motion[slot].rough) continue;
+      const { kind } = this.#lookOf(this.#emoji[slot]);
+      if (!wanted.has(kind)) wanted.set(kind, []);
+      wanted.get(kind).push(this.#sharesOf(slot));
+    }
+    for (const [kind, all] of wanted) this.#motions.prepare(kind, all);
+  }
+
+  #sharesOf(slot) {
+    return this.#ranges.map(({ lane }) => scatter(this.#page[slot], this.#sequence[slot], this.#index[slot], lane) >>> SHARE_SHIFT);
+  }
+
+  #motionOf(slot) {
+    const kept = this.#motion[slot];
+    if (kept !== undefined && !(kept.rough && performance.now() < this.#motions.deadline)) return kept;
+    const look = this.#lookOf(this.#emoji[slot]);
+    const motion = this.#motions.of(look.kind, this.#sharesOf(slot));
+    if (motion === undefined) this.#warn(`the stylesheet gives .${look.kind.className.replace(' ', '.')} no animation with a duration`);
+    if (!(kept?.rough && motion?.rough)) this.#motion[slot] = motion;
+    this.#look[slot] = look;
+    return this.#motion[slot];
+  }
+
+  /** What an emoji's sprites look like, in device pixels, and what they have in common. */
+  #lookOf(emoji) {
+    const kept = this.#looks.get(emoji);
+    if (kept !== undefined) return kept;
+    if (this.#looks.size >= LOOKS_MAX) this.#looks.delete(this.#looks.keys().next().value);
+    const { name = '', picture } = this.#reactions.get(plain(emoji)) ?? {};
+    const reaction = this.#named.has(name) ? name : '';
+    this.#ruler.className = className(reaction);
+    const scale = this.#scale;
+    let look;
+    if (picture?.aspect > 0) {
+      this.#ruler.replaceChildren('❤️', this.#marker);
+      const { width, height } = picture.size(this.#ruler.getBoundingClientRect().height * scale);
+      const kind = this.#motions.kind(reaction, { width: width / scale, height: height / scale });
+      // The middle of all ranges tells how large it gets.
+      this.#motions.of(kind, this.#ranges.map(() => SHARE_MAX >> 1));
+      picture.prepare(Math.round(width * kind.scaleMax), Math.round(height * kind.scaleMax));
+      look = { kind, picture, width, height };
+    } else {
+      const glyph = new Glyph(emoji, { ruler: this.#ruler, marker: this.#marker, scale });
+      look = { kind: this.#motions.kind(reaction, undefined), glyph, width: glyph.width, height: glyph.height };
+    }
+    this.#looks.set(emoji, look);
+    return look;
   }
 
   #wake() {
@@ -179,15 +348,14 @@ export class SpriteLayer {
   #build() {
     const hidden = element('div', { position: 'absolute', inset: '0', overflow: 'hidden', visibility: 'hidden', pointerEvents: 'none' });
     hidden.setAttribute('aria-hidden', 'true');
-    this.#probe = element('div', { left: '0' });
-    this.#probe.textContent = '❤️';
-    this.#ruler = element('div', { left: '0', whiteSpace: 'nowrap' });
+    this.#host = element('div', {});
+    this.#ruler = element('div', { inset: '0 auto auto 0', whiteSpace: 'nowrap' });
     this.#ruler.style.setProperty('animation', 'none', 'important');
     this.#ruler.style.setProperty('transform', 'none', 'important');
-    this.#probe.className = this.#ruler.className = 'animated-emoji';
+    this.#ruler.className = className('');
     this.#marker = element('span', { display: 'inline-block', width: '0', height: '0' });
     this.#ruler.append(this.#marker);
-    hidden.append(this.#probe, this.#ruler);
+    hidden.append(this.#ruler, this.#host);
     this.#canvas = element('canvas', { position: 'absolute', inset: '0', width: '100%', height: '100%', pointerEvents: 'none' });
     this.#canvas.setAttribute('aria-hidden', 'true');
     this.#context = this.#canvas.getContext('2d');
@@ -203,10 +371,29 @@ export class SpriteLayer {
       observer.observe(this.#canvas);
     }
     // OBS puts a source's "Custom CSS" into the head after the page has loaded.
-    new MutationObserver(() => this.#restyle()).observe(document.head, { childList: true });
+    new MutationObserver(() => {
+      this.#readRules();
+      this.#restyle();
+    }).observe(document.head, { childList: true });
+  }
+
+  #readRules() {
+    const { ranges, reactions } = readRules(document, (message) => this.#warn(message));
+    this.#ranges = ranges.map(({ name, lane, at }) => ({ name, at, lane: laneOf(lane) }));
+    this.#named = reactions;
+  }
+
+  #warn(message) {
+    if (this.#warned.has(message)) return;
+    if (this.#warned.size < LOOKS_MAX) this.#warned.add(message);
+    console.warn(`floatup: ${message}`);
   }
 
   #resize(width, height) {
+    // What has been taken out of the page has no style.
+    if (!this.#canvas.isConnected) return;
+    const isSame = this.#canvas.width === width && this.#canvas.height === height && this.#scale === devicePixelRatio;
+    if (isSame) return;
     // Setting a canvas's size, even to the same, clears it.
     if (this.#canvas.width !== width) this.#canvas.width = width;
     if (this.#canvas.height !== height) this.#canvas.height = height;
@@ -216,131 +403,36 @@ export class SpriteLayer {
   /** Takes the motion and the font anew: the stylesheet, the container or the screen changed. */
   #restyle() {
     this.#scale = devicePixelRatio;
-    this.#fontSizePx = parseFloat(getComputedStyle(this.#probe).fontSize);
-    this.#rasters.clear();
-    this.#motion = Motion.of(this.#probe);
+    this.#motions = new Motions(this.#host, this.#ranges);
+    this.#lookAnew();
+  }
+
+  /** Forgets what sprites look like and how they move. */
+  #lookAnew() {
+    this.#looks.clear();
+    this.#look.fill(undefined);
+    this.#motion.fill(undefined);
     if (this.#live > 0) this.draw(performance.now());
   }
-
-  /** The emoji upright, drawn once at its size in device pixels, with its box's size and origin. */
-  #raster(emoji) {
-    const kept = this.#rasters.get(emoji);
-    if (kept) return kept;
-    if (this.#rasters.size >= RASTERS_MAX) this.#rasters.delete(this.#rasters.keys().next().value);
-
-    this.#ruler.replaceChildren(emoji, this.#marker);
-    const style = getComputedStyle(this.#ruler);
-    const scale = this.#scale;
-    const box = this.#ruler.getBoundingClientRect();
-    const baseline = Math.round((this.#marker.getBoundingClientRect().bottom - box.top) * scale);
-    const [originX, originY] = style.transformOrigin.split(' ').map((px) => parseFloat(px) * scale);
-    const image = document.createElement('canvas');
-    image.width = Math.ceil(box.width * scale) + 2 * RASTER_PAD_PX;
-    image.height = Math.ceil(box.height * scale) + 2 * RASTER_PAD_PX;
-    const context = image.getContext('2d');
-    context.font = `${style.fontStyle} ${style.fontWeight} ${this.#fontSizePx * scale}px ${style.fontFamily}`;
-    context.fillStyle = style.color;
-    context.fillText(emoji, RASTER_PAD_PX, RASTER_PAD_PX + baseline);
-
-    const raster = { image, originX, originY, height: box.height * scale };
-    this.#rasters.set(emoji, raster);
-    return raster;
-  }
 }
 
-/** Between two samples the pose may differ from a straight line by this much, in px. */
-const MOTION_ERROR_PX = 0.05;
-/** The same for opacity: a quarter of one level of 255. */
-const MOTION_ERROR_OPACITY = 0.001;
-/** Samples are no closer than this, so that a jump (`steps()`) ends the search. */
-const MOTION_STEP_MIN_MS = 0.25;
-/** Intervals to begin with; more are made where the motion bends. */
-const MOTION_INTERVALS = 32;
-
-/**
- * What the stylesheet's animation does, as a table of poses by age.
- *
- * A pose is [ms, bottom px, opacity, a, b, c, d, e, f], the last six a CSS transform matrix.
- */
-class Motion {
-  #poses;
-  #between = new Float64Array(9);
-
-  constructor(lifeMs, poses) {
-    this.lifeMs = lifeMs;
-    this.#poses = poses;
+function sameReactions(one, other) {
+  if (one.size !== other.size) return false;
+  for (const [emoji, { name, picture }] of one) {
+    const its = other.get(emoji);
+    if (its?.name !== name || its.picture !== picture) return false;
   }
-
-  /** Samples the animation of `probe`, an element of class `animated-emoji`. */
-  static of(probe) {
-    const animations = probe.getAnimations();
-    const ends = animations.map(({ effect }) => {
-      const { endTime, delay, duration } = effect.getComputedTiming();
-      return Number.isFinite(endTime) ? endTime : delay + duration;
-    });
-    const lifeMs = Math.max(0, ...ends);
-    if (!(lifeMs > 0)) throw new Error('the stylesheet gives .animated-emoji no animation with a duration');
-
-    const style = getComputedStyle(probe);
-    const sample = (ms) => {
-      for (const animation of animations) {
-        animation.pause();
-        // Just before the end: at the end itself an animation that doesn't fill is gone.
-        animation.currentTime = Math.min(ms, lifeMs - 0.001);
-      }
-      const { a, b, c, d, e, f } = new DOMMatrix(style.transform);
-      return [ms, parseFloat(style.bottom), parseFloat(style.opacity), a, b, c, d, e, f];
-    };
-    const radiusPx = Math.max(parseFloat(style.width), parseFloat(style.height)) / 2;
-
-    const poses = [sample(0)];
-    const refine = (from, to) => {
-      const middle = sample((from[0] + to[0]) / 2);
-      if (to[0] - from[0] > MOTION_STEP_MIN_MS && !isStraight(from, middle, to, radiusPx)) {
-        refine(from, middle);
-        refine(middle, to);
-      } else {
-        poses.push(to);
-      }
-    };
-    for (const ms of intervalEnds(animations, lifeMs)) refine(poses[poses.length - 1], sample(ms));
-    return new Motion(lifeMs, poses);
-  }
-
-  /** The pose at an age in 0 .. lifeMs; the array is used again by the next call. */
-  pose(ageMs) {
-    const poses = this.#poses;
-    let low = 0;
-    let high = poses.length - 1;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (poses[middle][0] <= ageMs) low = middle;
-      else high = middle;
-    }
-    const from = poses[low];
-    const to = poses[high];
-    const t = (ageMs - from[0]) / (to[0] - from[0]);
-    for (let i = 0; i < from.length; i++) this.#between[i] = from[i] + (to[i] - from[i]) * t;
-    return this.#between;
-  }
+  return true;
 }
 
-/** Where to sample: an even grid and the keyframes, after 0 and up to the end, rising. */
-function intervalEnds(animations, lifeMs) {
-  const ends = new Set([lifeMs]);
-  for (let i = 1; i < MOTION_INTERVALS; i++) ends.add((lifeMs * i) / MOTION_INTERVALS);
-  for (const { effect } of animations) {
-    const { delay, duration } = effect.getComputedTiming();
-    for (const { computedOffset } of effect.getKeyframes()) ends.add(delay + duration * computedOffset);
-  }
-  return [...ends].filter((ms) => ms > 0 && ms <= lifeMs).sort((a, b) => a - b);
+/** As Blink lays boxes out. */
+function layout(px) {
+  return Math.trunc(px * LAYOUT_PARTS) / LAYOUT_PARTS;
 }
 
-function isStraight(from, middle, to, radiusPx) {
-  const off = middle.map((value, i) => Math.abs(value - (from[i] + to[i]) / 2));
-  const [, bottom, opacity, a, b, c, d, e, f] = off;
-  return bottom < MOTION_ERROR_PX && opacity < MOTION_ERROR_OPACITY
-    && Math.max(a, b, c, d) * radiusPx < MOTION_ERROR_PX && Math.max(e, f) < MOTION_ERROR_PX;
+/** The emoji presentation selector doesn't count: `❤` is `❤️`. */
+function plain(emoji) {
+  return emoji.replaceAll('\u{fe0f}', '');
 }
 
 /** A length in whole device pixels: as `observed`, unless that is of a ratio that is merely emulated. */

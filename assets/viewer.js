@@ -23,7 +23,10 @@ else showState('refused', `No video can have this name: ${fault}.`);
 async function start() {
   const layer = new SpriteLayer(byId('sprites'));
   await layer.ready;
-  const palette = await fetchPalette();
+  const entries = await fetchPalette();
+  const palette = new Palette(entries);
+  // Pictures come when they can; nothing waits for them.
+  layer.usePalette(entries, new URL('./', location.href)).catch((error) => console.warn('floatup: palette:', error));
   const topic = new Topic(videoId, {
     onItem: ({ page, sequence, text }) => layer.spawn({ page, sequence, reactions: palette.decode(text) }),
     onState: showState,
@@ -37,7 +40,7 @@ async function fetchPalette() {
   for (;;) {
     try {
       const response = await fetch('palette.json');
-      if (response.ok) return new Palette(await response.json());
+      if (response.ok) return await response.json();
     } catch {
       // Not there yet, or cut off: asked again below.
     }

@@ -27,6 +27,9 @@ use crate::topic::{TopicName, encoded};
 const OVERLAY_HTML: &str = include_str!("../../assets/overlay.html");
 const OVERLAY_JS: &str = include_str!("../../assets/overlay.js");
 const SPRITES_JS: &str = include_str!("../../assets/sprites.js");
+const MOTION_JS: &str = include_str!("../../assets/motion.js");
+const RASTER_JS: &str = include_str!("../../assets/raster.js");
+const RULES_JS: &str = include_str!("../../assets/rules.js");
 const VIEWER_HTML: &str = include_str!("../../assets/viewer.html");
 const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
 
@@ -38,6 +41,9 @@ const JS: &str = "text/javascript; charset=utf-8";
 const ASSETS: &[(&str, &str, &[u8])] = &[
     ("overlay.js", JS, OVERLAY_JS.as_bytes()),
     ("sprites.js", JS, SPRITES_JS.as_bytes()),
+    ("motion.js", JS, MOTION_JS.as_bytes()),
+    ("raster.js", JS, RASTER_JS.as_bytes()),
+    ("rules.js", JS, RULES_JS.as_bytes()),
     ("palette.js", JS, include_bytes!("../../assets/palette.js")),
     ("topic.js", JS, include_bytes!("../../assets/topic.js")),
     ("viewer.js", JS, include_bytes!("../../assets/viewer.js")),
@@ -48,6 +54,13 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
         "text/plain; charset=utf-8",
         include_bytes!("../../assets/fonts/OFL.txt"),
     ),
+];
+
+/// What `sprites.js` imports. These import nothing.
+const PARTS: [(&str, &str); 3] = [
+    ("./motion.js", MOTION_JS),
+    ("./raster.js", RASTER_JS),
+    ("./rules.js", RULES_JS),
 ];
 
 /// The bundled font, as the stylesheet names it.
@@ -73,8 +86,9 @@ const IMAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandb
 
 /// The routes `/`, `/overlay/{channel}`, `/assets/…` and `/palette.json`.
 ///
-/// `palette` is the viewer page's allow-list, `[{"name":"heart","emoji":"❤️"},…]` in the palette's
-/// order. `stylesheet` is served as `/assets/overlay.css`, and a channel's own under the same
+/// `palette` is the viewer page's allow-list, and names each reaction's class in the stylesheet:
+/// `[{"name":"heart","emoji":"❤️","class":"heart"},…]` in the palette's order. A page of any origin
+/// may read it, for overlays that are opened as a file. `stylesheet` is served as `/assets/overlay.css`, and a channel's own under the same
 /// address with `?channel=` and its name; the caller has checked them.
 ///
 /// `/overlay/{channel}` answers any valid name, whether or not such a channel runs: the page waits
@@ -113,7 +127,8 @@ pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) 
         palette_json(&palette).into(),
         "application/json",
         ASSET_POLICY,
-    );
+    )
+    .for_any_origin();
     let router = Router::new()
         .route("/", viewers.route("videoId", DEFAULT_VIDEO))
         .route("/overlay/{channel}", get(overlay))
@@ -134,9 +149,13 @@ pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) 
 #[must_use]
 pub fn standalone_overlay(stylesheet: &str, service_url: &str, channel: &str) -> String {
     // As data: addresses the scripts need no escaping, and stay modules as they are.
-    let sprites = data_uri("text/javascript", SPRITES_JS.as_bytes());
-    let overlay = OVERLAY_JS.replace("./sprites.js", &sprites);
-    let overlay = data_uri("text/javascript", overlay.as_bytes());
+    let script = |text: &str| data_uri("text/javascript", text.as_bytes());
+    let sprites = PARTS
+        .iter()
+        .fold(SPRITES_JS.to_owned(), |text, (name, part)| {
+            text.replace(name, &script(part))
+        });
+    let overlay = script(&OVERLAY_JS.replace("./sprites.js", &script(&sprites)));
     let stylesheet = stylesheet
         .replace(FONT_PATH, &data_uri("font/ttf", FONT))
         // In CSS `\/` is `/`; in HTML `</style` would end the element.
@@ -229,6 +248,7 @@ struct Page {
     kind: &'static str,
     policy: &'static str,
     tag: Arc<str>,
+    any_origin: bool,
 }
 
 impl Page {
@@ -240,7 +260,14 @@ impl Page {
             kind,
             policy,
             tag: format!("\"{hex}\"").into(),
+            any_origin: false,
         }
+    }
+
+    /// The same, but scripts of any origin, files among them, may read it.
+    fn for_any_origin(mut self) -> Self {
+        self.any_origin = true;
+        self
     }
 
     fn route(self) -> axum::routing::MethodRouter {
@@ -271,14 +298,23 @@ impl Page {
         } else {
             (StatusCode::OK, self.body.clone())
         };
-        (status, fixed, [(header::ETAG, tag)], body).into_response()
+        let mut response = (status, fixed, [(header::ETAG, tag)], body).into_response();
+        if self.any_origin {
+            let any = HeaderValue::from_static("*");
+            let headers = response.headers_mut();
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        }
+        response
     }
 }
 
 fn palette_json(palette: &Palette) -> String {
     let entries: Vec<_> = palette
         .entries()
-        .map(|(name, emoji)| serde_json::json!({ "name": name, "emoji": emoji.as_str() }))
+        .map(|(name, emoji)| {
+            let class = Palette::class(name);
+            serde_json::json!({ "name": name, "emoji": emoji.as_str(), "class": class })
+        })
         .collect();
     serde_json::Value::from(entries).to_string()
 }
@@ -304,6 +340,11 @@ mod tests {
             assert_eq!(OVERLAY_HTML.matches(part).count(), 1, "{part}");
         }
         assert_eq!(OVERLAY_JS.matches("./sprites.js").count(), 1);
+        for (name, text) in PARTS {
+            assert_eq!(SPRITES_JS.matches(name).count(), 1, "{name}");
+            assert!(!text.contains("\nimport "), "{name} imports something");
+        }
+        assert_eq!(SPRITES_JS.matches("\nimport ").count(), PARTS.len());
         for page in [OVERLAY_HTML, VIEWER_HTML] {
             assert_eq!(page.matches(STYLESHEET).count(), 1);
         }

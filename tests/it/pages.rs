@@ -3,6 +3,8 @@
 mod backend;
 mod motion;
 mod overlay;
+mod pictures;
+mod poses;
 mod viewer;
 
 use std::sync::Arc;
@@ -72,6 +74,9 @@ async fn everything_is_served_as_what_it_is() {
         ("/assets/overlay.css", "text/css; charset=utf-8"),
         ("/assets/viewer.css", "text/css; charset=utf-8"),
         ("/assets/sprites.js", "text/javascript; charset=utf-8"),
+        ("/assets/motion.js", "text/javascript; charset=utf-8"),
+        ("/assets/raster.js", "text/javascript; charset=utf-8"),
+        ("/assets/rules.js", "text/javascript; charset=utf-8"),
         ("/assets/palette.js", "text/javascript; charset=utf-8"),
         ("/assets/topic.js", "text/javascript; charset=utf-8"),
         ("/assets/overlay.js", "text/javascript; charset=utf-8"),
@@ -94,6 +99,9 @@ async fn everything_is_served_as_what_it_is() {
             "{path}: {policy}"
         );
         assert!(!policy.contains("unsafe-eval"), "{path}: {policy}");
+        // An overlay that is opened as a file reads it.
+        let any = headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        assert_eq!(any.is_some(), path == "/palette.json", "{path}");
 
         let tag = headers[header::ETAG].to_str().unwrap();
         let (again, body) = get(path, Some(&format!("\"other\", W/{tag}"))).await;
@@ -108,13 +116,16 @@ async fn everything_is_served_as_what_it_is() {
 
 #[tokio::test]
 async fn serves_the_stylesheet_and_palette_that_it_is_given() {
-    let palette = Palette::new([("b", "🔥"), ("a", "❤️")]).unwrap();
+    let palette = Palette::new([("b", "🔥"), ("A, a", "❤️")]).unwrap();
     let router = pages::router("/* mine */".into(), Arc::new(palette), &Channels::new());
     assert_eq!(body(&router, "/assets/overlay.css").await, "/* mine */");
     let palette: Value = serde_json::from_str(&body(&router, "/palette.json").await).unwrap();
     assert_eq!(
         palette,
-        serde_json::json!([{"name": "b", "emoji": "🔥"}, {"name": "a", "emoji": "❤️"}])
+        serde_json::json!([
+            {"name": "b", "emoji": "🔥", "class": "b"},
+            {"name": "A, a", "emoji": "❤️", "class": "aa"}
+        ])
     );
 }
 

@@ -110,6 +110,7 @@ impl Backend {
             .route("/channels/{channel}/events", get(events))
             .route("/tokens", post(token))
             .route("/clip.wav", get(clip))
+            .route("/reactions/{class}", get(picture))
             .route("/topics/video/{topic}", get(poll).post(publish))
             .with_state(Arc::clone(&log))
             .merge(pages::router(
@@ -206,6 +207,38 @@ async fn clip() -> Response {
     wav.extend(b"\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x20\x03\0\0");
     wav.resize(44 + 800, 128);
     ([(header::CONTENT_TYPE, "audio/wav")], wav).into_response()
+}
+
+/// `WxH` is a still of that size, `animated` and `drawing` are what they say.
+async fn picture(Path(class): Path<String>) -> Response {
+    let (kind, bytes) = match class.as_str() {
+        "animated" => (
+            "image/webp",
+            include_bytes!("../../images/three-frames.webp").to_vec(),
+        ),
+        "drawing" => ("image/svg+xml", DRAWING.as_bytes().to_vec()),
+        size => match size.split_once('x') {
+            Some((width, height)) => ("image/png", still(width, height)),
+            None => return StatusCode::NOT_FOUND.into_response(),
+        },
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, bytes).into_response()
+}
+
+/// Three by two.
+const DRAWING: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 300 200'>\
+                       <rect width='300' height='200' fill='lime'/></svg>";
+
+fn still(width: &str, height: &str) -> Vec<u8> {
+    let (width, height) = (width.parse().unwrap(), height.parse().unwrap());
+    let image = image::RgbaImage::from_pixel(width, height, image::Rgba([0, 0, 255, 255]));
+    let mut png = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    png.into_inner()
 }
 
 async fn token(State(log): State<Arc<Log>>, body: String) -> Response {

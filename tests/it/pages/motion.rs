@@ -44,8 +44,10 @@ async fn the_page_hashes_and_decodes_as_the_service_does() {
 
     let wrong: Vec<Value> = tab
         .evaluate(&format!(
-            "import('/assets/sprites.js').then(({{ scatter, leftPx }}) => {VECTORS}.filter((v) => {{
-               const hash = scatter(v.page, v.sequence, v.index, v.lane);
+            "import('/assets/sprites.js').then(({{ scatter, leftPx, laneOf, share }}) => {VECTORS}.filter((v) => {{
+               const lane = v.variable === undefined ? v.lane : laneOf(v.variable);
+               const hash = scatter(v.page, v.sequence, v.index, lane);
+               if (lane !== v.lane || (v.share !== undefined && share(hash) !== v.share)) return true;
                return hash !== v.hash || leftPx(hash, 1280, 30) !== v.left_px_of_1280_at_30;
              }}))"
         ))

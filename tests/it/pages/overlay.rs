@@ -231,6 +231,54 @@ async fn an_overlay_file_connects_when_the_service_appears() {
     chromium.close().await;
 }
 
+/// Notes the largest width that the canvas is told to draw something in.
+const WATCH_SIZES: &str = "(() => {
+    window.largest = 0;
+    const real = CanvasRenderingContext2D.prototype.drawImage;
+    CanvasRenderingContext2D.prototype.drawImage = function (image, x, y, width, ...rest) {
+      largest = Math.max(largest, width);
+      return real.call(this, image, x, y, width, ...rest);
+    };
+    return true;
+  })()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overlay_knows_reactions_by_the_palette_of_its_service() {
+    let css = format!("{} .reaction-fire {{ font-size: 90px }}", slow_stylesheet());
+    let (address, log) = Backend::start(&css).stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("overlay.html");
+    let page = pages::standalone_overlay(&css, &format!("http://{address}"), "demo");
+    std::fs::write(&file, page).unwrap();
+    let chromium = Chromium::launch().await;
+    let url = format!("file://{}", file.display());
+    // This one is open before the service is.
+    let from_file = chromium.open(&url, 640, 360).await;
+    from_file
+        .wait_for("document.documentElement.dataset.state === 'reconnecting'")
+        .await;
+    let backend = Backend::start_at(address, log, &css);
+    let served = chromium.open(&backend.url("/overlay/demo"), 640, 360).await;
+    for (reaction, shown, largest) in [("heart", "1", 40.0..60.0), ("fire", "2", 110.0..140.0)] {
+        for tab in [&from_file, &served] {
+            tab.wait_for(LIVE).await;
+            tab.evaluate::<bool>(WATCH_SIZES).await;
+        }
+        backend.log.publish(reaction);
+        for tab in [&from_file, &served] {
+            tab.wait_for(&format!(
+                "document.documentElement.dataset.sequence === '{shown}' && largest >= {}",
+                largest.start
+            ))
+            .await;
+            let drawn: f64 = tab.evaluate("largest").await;
+            assert!(largest.contains(&drawn), "{reaction}: {drawn}");
+        }
+    }
+    assert_eq!(served.complaints(), Vec::<String>::new());
+    chromium.close().await;
+}
+
 /// The sprites of this one stay for the whole test.
 fn slow_stylesheet() -> String {
     let slow = STYLESHEET.replace("2s linear", "600s linear");
