@@ -313,7 +313,12 @@ fn palette_json(palette: &Palette) -> String {
         .entries()
         .map(|(name, emoji)| {
             let class = Palette::class(name);
-            serde_json::json!({ "name": name, "emoji": emoji.as_str(), "class": class })
+            let mut entry =
+                serde_json::json!({ "name": name, "emoji": emoji.as_str(), "class": class });
+            if *emoji == Emoji::of_image(name) {
+                entry["image"] = image_path(emoji).into();
+            }
+            entry
         })
         .collect();
     serde_json::Value::from(entries).to_string()

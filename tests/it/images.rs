@@ -119,6 +119,16 @@ fn pages_get_the_file_and_nothing_in_it_runs() {
         policy.contains("default-src 'none'") && policy.contains("sandbox"),
         "{policy}"
     );
+    let palette: serde_json::Value = serde_json::from_slice(&get("/palette.json").1).unwrap();
+    let images: Vec<_> = palette
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["image"])
+        .collect();
+    let expected = ["/reactions/blink", "/reactions/logo", "/reactions/wide"];
+    assert_eq!(images[..3], expected);
+    assert!(images[3].is_null(), "{palette}");
     service.stop();
 }
 

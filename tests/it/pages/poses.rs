@@ -6,7 +6,7 @@ use floatup::emoji::EmojiFonts;
 use floatup::motion::{Offset, Stylesheet, Surroundings};
 use floatup::reaction::Emoji;
 use floatup::scatter::{Lane, SpriteId};
-use floatup::sprite::SpriteSheet;
+use floatup::sprite::{SpriteSheet, Subject};
 use serde_json::json;
 
 use super::backend::Backend;
@@ -217,8 +217,16 @@ async fn differences(tab: &Tab, name: &str, css: &str, reactions: &[Entry]) -> V
 
         let font_size_px = motion.font_size_px();
         let heart = Emoji::new("❤️");
-        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), font_size_px, [&heart]).unwrap();
-        let glyph = (sheet.box_size().width, sheet.box_size().height);
+        let subject = Subject {
+            emoji: &heart,
+            reaction: None,
+            font_size_px,
+            growth: 1.0,
+            artwork: None,
+        };
+        let sheet = SpriteSheet::new(&EmojiFonts::bundled(), [subject]).unwrap();
+        let glyph = sheet.figures()[0].box_size;
+        let glyph = (glyph.width, glyph.height);
         let (width, height) = picture.map_or(glyph, |(_, aspect)| picture_size(aspect, glyph.1));
         let whole = (f64::from(WIDTH), f64::from(HEIGHT));
         let around = Surroundings {
