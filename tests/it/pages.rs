@@ -26,10 +26,12 @@ const FONT_TEXT: &str = include_str!("../../assets/fonts/palette.txt");
 /// Counts what the page's canvas is told to do, and lists where each sprite is put.
 const COUNT_DRAWING: &str = "(() => {
     window.counts = { drawImage: 0, clearRect: 0, fillText: 0 };
+    window.texts = new Set();
     for (const name of Object.keys(counts)) {
       const real = CanvasRenderingContext2D.prototype[name];
       CanvasRenderingContext2D.prototype[name] = function (...args) {
         counts[name]++;
+        if (name === 'fillText') texts.add(args[0]);
         return real.apply(this, args);
       };
     }
