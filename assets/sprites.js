@@ -2,8 +2,9 @@
 //
 // The pages put no element per reaction into the document: one canvas is laid over a container,
 // and a sprite is an entry of a fixed row. How a sprite moves is not written here: motion.js samples
-// it from the classes of overlay.css, so that the page follows whatever stylesheet it is given. Where a sprite starts is `scatter`, the hash that the renderer
-// uses too, so every page and every rendered frame shows the same picture.
+// it from the stylesheet's classes, so that the page follows whatever stylesheet it is given. Where
+// a sprite starts is `scatter`, the hash that the renderer uses too, so every page and every
+// rendered frame shows the same picture.
 
 import { Motions, SHARE_MAX, newPose, scaleOf, className } from './motion.js';
 import { FrameBudget, Glyph, Picture } from './raster.js';

@@ -32,6 +32,8 @@ const SEEN: usize = 1 << 16;
 pub(super) struct Raster {
     /// The first row, from the top of the sprite's box.
     top: i32,
+    /// From the left of the sprite's box.
+    columns: Range<i32>,
     pub(super) lines: Vec<Line>,
     pixels: Vec<[u8; 4]>,
 }
@@ -59,11 +61,9 @@ impl Raster {
     }
 
     /// From the left of the sprite's box.
+    #[inline(always)]
     pub(super) fn columns(&self) -> Range<i32> {
-        let first = self.lines.iter().map(|line| line.left).min();
-        let end = |line: &Line| line.left + whole((line.end - line.start) as usize);
-        let end = self.lines.iter().map(end).max();
-        first.unwrap_or(0)..end.unwrap_or(0)
+        self.columns.clone()
     }
 
     fn bytes(&self) -> usize {
@@ -121,6 +121,9 @@ impl Work for Compute<'_> {
         let first = raster.lines.iter().position(shows).unwrap_or(0);
         raster.lines.drain(..first);
         raster.top += whole(first);
+        let ends = |line: &Line| line.left + whole((line.end - line.start) as usize);
+        raster.columns = raster.lines.iter().map(|line| line.left).min().unwrap_or(0)
+            ..raster.lines.iter().map(ends).max().unwrap_or(0);
         raster.pixels.shrink_to_fit();
         raster.lines.shrink_to_fit();
         raster
