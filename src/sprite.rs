@@ -69,6 +69,8 @@ pub struct Figure {
     pub box_size: BoxSize,
     /// The number of its first layer.
     first_layer: u32,
+    /// The number of its last one.
+    last_layer: u32,
     /// When which of its layers shows, if there is more than one.
     timing: Option<Timing>,
 }
@@ -81,7 +83,8 @@ impl Figure {
             .timing
             .as_ref()
             .map_or(0, |timing| timing.frame_at(age));
-        self.first_layer + u32::try_from(frame).unwrap_or(0)
+        let frame = u32::try_from(frame).unwrap_or(0);
+        self.first_layer.saturating_add(frame).min(self.last_layer)
     }
 }
 
@@ -125,6 +128,7 @@ impl SpriteSheet {
                 reaction: subject.reaction.map(Into::into),
                 box_size: line,
                 first_layer: u32::try_from(first).map_err(|_| SheetTooLarge)?,
+                last_layer: 0,
                 timing: None,
             };
             if let Some(artwork) = subject.artwork {
@@ -170,6 +174,8 @@ impl SpriteSheet {
             if bytes > SHEET_BYTES_MAX {
                 return Err(SheetTooLarge);
             }
+            let last = sheet.layers.len().saturating_sub(1).max(first);
+            figure.last_layer = u32::try_from(last).map_err(|_| SheetTooLarge)?;
             let emoji = subject.emoji.clone();
             sheet.by_emoji.insert(emoji, sheet.figures.len());
             sheet.figures.push(figure);

@@ -6,7 +6,7 @@ use floatup::look::STYLESHEET;
 use floatup::look::preset::PRESETS;
 use floatup::motion::{Stylesheet, Surroundings};
 
-use crate::floatup::{run, stderr};
+use crate::floatup::{Service, http, run, stderr};
 use crate::tree::{read, root};
 
 /// A frame with a sprite of 30 px.
@@ -94,5 +94,49 @@ fn each_is_seen_in_the_docs_as_its_command_draws_it() {
         let drawn = image::open(folder.path().join("out.png")).unwrap();
         let shown = image::open(root().join("docs").join(&name)).unwrap();
         assert!(drawn == shown, "docs/{name} is out of date");
+    }
+}
+
+#[test]
+fn a_range_that_is_set_is_that_of_frames_and_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = root().join("docs/presets/scene.json");
+    let frame = |vary: &[&str]| {
+        let css = ["--css", "float-up-and-sideways"];
+        let args = ["frame", scene.to_str().unwrap(), "out.png"];
+        let output = run(folder.path(), &[&args, &css[..], vary].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        image::open(folder.path().join("out.png")).unwrap()
+    };
+    let still = frame(&["--vary", "sway=0px..0px,turn=0deg..0deg"]);
+    assert!(still != frame(&[]));
+    assert!(
+        frame(&["--vary", "sway=10px..29px"]) == frame(&[]),
+        "its own range"
+    );
+
+    let args = ["--css", "float-up-and-sideways", "--vary", "sway=1px..2px"];
+    let service = Service::start(folder.path(), &args);
+    let (status, css) = http(&service.address, "GET", "/assets/overlay.css", b"");
+    let css = String::from_utf8(css).unwrap();
+    assert_eq!(status, 200);
+    let served = Stylesheet::parse(&css).unwrap();
+    assert_eq!(served.variables()[0].range.to_string(), "1px..2px");
+    service.stop();
+
+    for (vary, part) in [
+        ("sway", "such as sway=10px..29px"),
+        ("sway=1px", "expected two numbers with the same unit"),
+        ("sway=1px..2em", "expected two numbers with the same unit"),
+        ("a b=1px..2px", "letters, digits"),
+        ("a=1..2,a=1..2", "given twice"),
+    ] {
+        let output = run(folder.path(), &["render", "x", "y", "--vary", vary]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            stderr(&output).contains(part),
+            "{vary}: {}",
+            stderr(&output)
+        );
     }
 }
