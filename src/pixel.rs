@@ -401,11 +401,7 @@ macro_rules! vectors {
                     let pixels = <$bytes>::from_slice(simd, pixels);
                     let clear = <$bytes>::splat(simd, 0);
                     if pixels.simd_eq(clear).all_true() {
-                        // Most of a frame is clear, and was before: memory is read faster than
-                        // it is written.
-                        if !<$bytes>::from_slice(simd, out).simd_eq(clear).all_true() {
-                            pixels.store_slice(out);
-                        }
+                        pixels.store_slice(out);
                         continue;
                     }
                     let rgba: $signed = pixels.bitcast();
