@@ -66,8 +66,12 @@ impl Raster {
         self.columns.clone()
     }
 
+    /// What keeping it takes, its slot and its look included.
     fn bytes(&self) -> usize {
-        self.pixels.capacity() * size_of::<[u8; 4]>() + self.lines.capacity() * size_of::<Line>()
+        self.pixels.capacity() * size_of::<[u8; 4]>()
+            + self.lines.capacity() * size_of::<Line>()
+            + size_of::<Slot>()
+            + size_of::<(Look, u32)>()
     }
 }
 
@@ -204,7 +208,12 @@ impl Rasters {
         level: SimdLevel,
     ) -> Option<u32> {
         let most = shape.columns.len().checked_mul(shape.rows.len())?;
-        if most > PIXELS_MAX || !self.has_room(most * size_of::<[u8; 4]>()) {
+        // Each row may be made longer by up to three pixels.
+        let pixels = most + 3 * shape.rows.len();
+        let bytes = pixels * size_of::<[u8; 4]>()
+            + shape.rows.len() * size_of::<Line>()
+            + Raster::default().bytes();
+        if most > PIXELS_MAX || !self.has_room(bytes) {
             return None;
         }
         let raster = level.run(Compute(shape, layer));
@@ -246,12 +255,59 @@ impl Rasters {
     /// Lets go what the last so many frames did not draw.
     fn forget(&mut self, frames: u64) {
         for (number, slot) in (0..).zip(&mut self.slots) {
-            let gone = slot.used + frames < self.frame && !slot.raster.lines.is_empty();
-            if gone && self.by_look.remove(&slot.look).is_some() {
+            // A slot that is free already has a look that is nobody's, or another slot's.
+            let taken = self.by_look.get(&slot.look) == Some(&number);
+            if taken && slot.used + frames < self.frame {
+                self.by_look.remove(&slot.look);
                 self.bytes -= slot.raster.bytes();
                 slot.raster = Raster::default();
                 self.free.push(number);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_stays_within_its_bytes_whatever_comes() {
+        const BYTES_MAX: usize = 64 << 10;
+        let layer = |alpha| Layer {
+            width: 20,
+            height: 20,
+            top: 0,
+            scale: 1.0,
+            pixels: vec![[alpha; 4]; 400],
+        };
+        // Some show nothing at all, and are kept as well.
+        let layers = [layer(200), layer(0)];
+        let mut rasters = Rasters::new(BYTES_MAX);
+        let mut kept = 0;
+        for n in 0..5_000_u32 {
+            rasters.begin();
+            let matrix = [1.0, 0.0, 0.0, 1.0, f64::from(n), 0.0];
+            let look = Look::new(n % 2, 1.0, matrix).unwrap();
+            let layer = &layers[(n % 2) as usize];
+            let shape = Shape::new(&look, layer).unwrap();
+            let number = rasters.keep(look, &shape, layer, SimdLevel::scalar());
+            kept += usize::from(number.is_some());
+            assert_eq!(rasters.find(&look), number);
+            assert!(rasters.bytes() <= BYTES_MAX, "{n}: {}", rasters.bytes());
+            assert_eq!(
+                rasters.by_look.len() + rasters.free.len(),
+                rasters.slots.len()
+            );
+        }
+        assert!(
+            kept > 4_000,
+            "{kept}: what was not drawn for long gives way"
+        );
+        assert!(rasters.slots.len() < 1_000, "{}", rasters.slots.len());
+        rasters.begin();
+        rasters.frame += 1_000;
+        rasters.forget(1);
+        assert_eq!((rasters.bytes(), rasters.by_look.len()), (0, 0));
     }
 }
