@@ -204,15 +204,6 @@ fn stretch([a, b, c, d, ..]: [f64; 6]) -> f64 {
 }
 
 impl Motion {
-    /// Reads a stylesheet, and gives the motion of its plain sprites, with each variable in the
-    /// middle of its range.
-    ///
-    /// # Errors
-    /// Those of [`Stylesheet::parse`].
-    pub fn from_css(stylesheet: &str) -> Result<Self, CssError> {
-        Ok(Stylesheet::parse(stylesheet)?.plain)
-    }
-
     fn new(program: Program, variables: &[f64]) -> Self {
         let timings = program.timings.iter().map(|t| t.at(variables));
         let easings = program.easings.iter().map(|e| e.at(variables));
@@ -321,6 +312,11 @@ mod tests {
 
     use super::*;
 
+    /// The motion of a stylesheet's plain sprites.
+    fn plain(css: &str) -> Result<Motion, CssError> {
+        Ok(Stylesheet::parse(css)?.motion(None, &[]))
+    }
+
     const TUTORIAL: &str = ".animated-emoji { position: absolute; bottom: 0; font-size: 30px; \
         animation: floatUpAndOut 2s linear forwards; pointer-events: none; } \
         @keyframes floatUpAndOut { \
@@ -328,7 +324,7 @@ mod tests {
           100% { bottom: 100%; opacity: 0; transform: translateX(20px) rotate(15deg); } }";
 
     fn pose(css: &str, age_ms: u64) -> Pose {
-        let motion = Motion::from_css(css).unwrap_or_else(|e| panic!("{e}\n{css}"));
+        let motion = plain(css).unwrap_or_else(|e| panic!("{e}\n{css}"));
         motion
             .pose(Duration::from_millis(age_ms), &AROUND)
             .expect("alive")
@@ -366,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_sprite_is_gone_at_its_lifetime() {
-        let motion = Motion::from_css(TUTORIAL).unwrap();
+        let motion = plain(TUTORIAL).unwrap();
         assert_eq!(motion.lifetime(), Duration::from_secs(2));
         assert!(motion.pose(Duration::from_millis(1_999), &AROUND).is_some());
         assert!(motion.pose(Duration::from_secs(2), &AROUND).is_none());
@@ -421,7 +417,7 @@ mod tests {
     fn the_last_moment_belongs_to_the_last_iteration() {
         let css = ".animated-emoji { bottom: 0; font-size: 20px; animation: k .3s linear 3 } \
             @keyframes k { from { bottom: 0 } to { bottom: 100px } }";
-        let motion = Motion::from_css(css).unwrap();
+        let motion = plain(css).unwrap();
         let last = motion.lifetime() - Duration::from_nanos(1);
         let pose = motion.pose(last, &AROUND).expect("alive");
         assert!((bottom(&pose) - 100.0).abs() < 1e-3, "{pose:?}");
@@ -442,7 +438,7 @@ mod tests {
         let back = css("k 1s linear 2 alternate");
         assert!(near(bottom(&pose(&back, 900)), 90.0) && near(bottom(&pose(&back, 1_100)), 90.0));
         assert!(near(bottom(&pose(&css("k 1s linear reverse"), 250)), 75.0));
-        let motion = Motion::from_css(&css("k 1s .5s linear 2.5")).unwrap();
+        let motion = plain(&css("k 1s .5s linear 2.5")).unwrap();
         assert_eq!(motion.lifetime(), Duration::from_secs(3));
     }
 
@@ -461,7 +457,7 @@ mod tests {
         let css = ".animated-emoji { bottom: 1em; left: calc(3px + 2vw); font-size: 10px; \
               transform-origin: 4px 50%; animation: k 1s linear } \
             @keyframes k { to { bottom: 50%; transform: translate(1em, 10%) matrix(1, 2, 3, 4, 5, 6) } }";
-        let motion = Motion::from_css(css).unwrap();
+        let motion = plain(css).unwrap();
         let twice = Surroundings {
             container: (1_000.0, 2_000.0),
             box_size: (80.0, 60.0),

@@ -10,7 +10,7 @@ use floatup::frame::Size;
 use floatup::log::{AT_MAX, entries};
 use floatup::look::Look;
 use floatup::motion::css::CssError;
-use floatup::motion::{Motion, Offset, Surroundings};
+use floatup::motion::{Offset, Stylesheet, Surroundings};
 use floatup::paint::Painter;
 use floatup::reaction::{Emoji, Palette};
 use floatup::scene::Scene;
@@ -202,7 +202,7 @@ fn sheet() -> impl Strategy<Value = String> {
 
 /// Reads a stylesheet, and draws what it says.
 fn check_sheet(css: &str) -> Result<(), TestCaseError> {
-    let motion = match Motion::from_css(css) {
+    let motion = match Stylesheet::parse(css).map(|sheet| sheet.motion(None, &[])) {
         Ok(motion) => motion,
         Err(CssError {
             line,

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{ChildStdout, Stdio};
 
-use floatup::motion::Motion;
+use floatup::motion::Stylesheet;
 
 use crate::floatup::{
     Running, Service, floatup, http, publish, run, send_signal, stderr, until, wait,
@@ -440,7 +440,9 @@ fn pages_get_the_stylesheet_that_the_renderer_draws_with() {
     let served = String::from_utf8(served).unwrap();
     assert_eq!(status, 200);
     assert!(served.starts_with(&css), "{served}");
-    let motion = Motion::from_css(&served).unwrap();
+    let motion = Stylesheet::parse(&served)
+        .map(|sheet| sheet.motion(None, &[]))
+        .unwrap();
     assert!((motion.font_size_px() - 64.5).abs() < 1e-9);
     service.stop();
 }
@@ -460,7 +462,9 @@ fn channels_have_pages_of_their_own() {
         String::from_utf8(body).unwrap()
     };
     let has_size = |css: &str, px: f64| {
-        let motion = Motion::from_css(css).unwrap();
+        let motion = Stylesheet::parse(css)
+            .map(|sheet| sheet.motion(None, &[]))
+            .unwrap();
         (motion.font_size_px() - px).abs() < 1e-9
     };
     assert!(text("/overlay/demo").contains("overlay.css?channel=demo\""));

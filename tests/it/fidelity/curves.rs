@@ -1,6 +1,6 @@
 //! The parser of stylesheets against Chromium's: what each makes of the same rules, age by age.
 
-use floatup::motion::{Motion, Stylesheet};
+use floatup::motion::Stylesheet;
 
 use super::computed::{Case, HEIGHT, WIDTH, ages_ms, differences};
 use super::{Site, load_font};
@@ -273,7 +273,8 @@ async fn motion_is_what_chromium_computes() {
         let css = format!(
             ".animated-emoji {{ position: absolute; {rule} }}\n@keyframes k {{ {keyframes} }}"
         );
-        let motion = Motion::from_css(&css).unwrap_or_else(|e| panic!("{name}: {e}\n{css}"));
+        let sheet = Stylesheet::parse(&css).unwrap_or_else(|e| panic!("{name}: {e}\n{css}"));
+        let motion = sheet.motion(None, &[]);
         let case = Case {
             name,
             css: &css,
