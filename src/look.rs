@@ -2,7 +2,7 @@
 
 pub mod preset;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -109,15 +109,19 @@ impl Look {
     pub fn cast<'a>(
         &self,
         palette: &Palette,
-        emoji: impl Iterator<Item = &'a Emoji> + Clone,
+        emoji: impl IntoIterator<Item = &'a Emoji>,
         size: Size,
     ) -> Result<Cast> {
+        // A log names few emoji many times, and each takes a look into fonts and the stylesheet.
+        let mut seen = HashSet::new();
+        let emoji = emoji.into_iter().filter(|emoji| seen.insert(*emoji));
+        let emoji: Vec<_> = emoji.collect();
         let image = |emoji: &Emoji| {
             let mut images = self.images.iter();
             images.find(|(of, _)| of == emoji).map(|(_, image)| image)
         };
         let mut fonts = self.fonts.clone();
-        if !emoji.clone().all(|e| fonts.has(e) || image(e).is_some()) {
+        if !emoji.iter().all(|e| fonts.has(e) || image(e).is_some()) {
             let system = SYSTEM_FONTS.iter().find_map(|path| fs::read(path).ok());
             if let Some(Err(error)) = system.map(|font| fonts.push(font)) {
                 tracing::warn!("the system's emoji font is of no use: {error}");
@@ -127,7 +131,7 @@ impl Look {
         for (name, emoji) in palette.entries() {
             classes.entry(emoji).or_insert_with(|| Palette::class(name));
         }
-        let subjects = emoji.map(|emoji| {
+        let subjects = emoji.into_iter().map(|emoji| {
             let reaction = classes.get(emoji).map(String::as_str);
             Subject {
                 emoji,

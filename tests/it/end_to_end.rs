@@ -276,7 +276,7 @@ fn draw(emoji: &str, left_px: f64, age_ms: f64, (width, height): (u32, u32)) -> 
     let scene = Scene::parse(scene.to_string().as_bytes(), None).unwrap();
     let look = Look::load(&LookSettings::default()).unwrap();
     let emoji: Vec<_> = scene.emoji().collect();
-    let cast = look.cast(&Palette::default(), emoji.into_iter(), scene.size);
+    let cast = look.cast(&Palette::default(), emoji, scene.size);
     let cast = cast.unwrap();
     let placements: Vec<_> = scene.placements(&cast).collect();
     let mut painter = Painter::new(Arc::clone(cast.sheet()), scene.size);
