@@ -1,5 +1,7 @@
 //! The picture: its size, its rate, and the contract on its pixels.
 
+mod ink;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+pub(crate) use self::ink::{BLOCK, Ink, blocks, mark};
 use crate::pixel::{Rows, SimdLevel, Work};
 
 /// A frame's size in pixels, each side in `1..=16384`.
@@ -237,14 +240,14 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
-    /// An R, G, B, A pixel in this order.
+    /// Which byte of a pixel each of R, G, B and A is, from 0.
     #[must_use]
-    pub fn order(self, [r, g, b, a]: [u8; 4]) -> [u8; 4] {
+    pub fn places(self) -> [u8; 4] {
         match self {
-            Self::Rgba => [r, g, b, a],
-            Self::Bgra => [b, g, r, a],
-            Self::Argb => [a, r, g, b],
-            Self::Abgr => [a, b, g, r],
+            Self::Rgba => [0, 1, 2, 3],
+            Self::Bgra => [2, 1, 0, 3],
+            Self::Argb => [1, 2, 3, 0],
+            Self::Abgr => [3, 2, 1, 0],
         }
     }
 }
@@ -277,8 +280,8 @@ impl FromStr for PixelFormat {
 pub struct Frame {
     size: Size,
     pixels: Vec<[u8; 4]>,
-    /// For each row, the columns that may not be clear; every other pixel is.
-    inked: Vec<Range<usize>>,
+    /// Where pixels may not be clear; every other one is.
+    ink: Ink,
 }
 
 impl Frame {
@@ -289,7 +292,7 @@ impl Frame {
         Self {
             size,
             pixels: vec![[0; 4]; width * height],
-            inked: vec![0..0; height],
+            ink: Ink::new(width, height),
         }
     }
 
@@ -305,16 +308,23 @@ impl Frame {
         &self.pixels
     }
 
-    /// For each row, the columns that may show something; every other pixel is clear.
-    #[must_use]
-    pub fn inked(&self) -> &[Range<usize>] {
-        &self.inked
+    /// The columns of a row that may show something, in ranges from the left; every other pixel
+    /// of it is clear.
+    ///
+    /// # Panics
+    /// The frame has no such row.
+    pub fn inked(&self, row: usize) -> impl Iterator<Item = Range<usize>> {
+        let words = self.ink.row_words();
+        let row = &self.ink.words()[row * words..][..words];
+        let width = self.size.width as usize;
+        blocks(row.iter().copied())
+            .map(move |block| block * BLOCK..((block + 1) * BLOCK).min(width))
     }
 
-    /// The pixels and each row's inked columns, to be drawn on: pixels must stay premultiplied,
-    /// and those outside the inked columns clear.
-    pub(crate) fn parts_mut(&mut self) -> (&mut [[u8; 4]], &mut [Range<usize>]) {
-        (&mut self.pixels, &mut self.inked)
+    /// The pixels, and which of them may show something, to be drawn on: pixels must stay
+    /// premultiplied, and those without ink clear.
+    pub(crate) fn parts_mut(&mut self) -> (&mut [[u8; 4]], &mut Ink) {
+        (&mut self.pixels, &mut self.ink)
     }
 
     /// The frame as bytes: [`Size::frame_bytes`] of them, R, G, B, A, premultiplied.
@@ -332,20 +342,21 @@ pub struct FrameBytes {
     format: PixelFormat,
     level: SimdLevel,
     bytes: Vec<[u8; 4]>,
-    inked: Vec<Range<usize>>,
+    /// Where bytes may not be 0: the ink of the frame before.
+    ink: Ink,
 }
 
 impl FrameBytes {
     /// Bytes for frames of `size`, all 0.
     #[must_use]
     pub fn new(size: Size, alpha: Alpha, format: PixelFormat) -> Self {
-        let Frame { pixels, inked, .. } = Frame::new(size);
+        let Frame { pixels, ink, .. } = Frame::new(size);
         Self {
             alpha,
             format,
             level: SimdLevel::detect(),
             bytes: pixels,
-            inked,
+            ink,
         }
     }
 
@@ -363,37 +374,39 @@ impl FrameBytes {
     /// # Panics
     /// The frame is of another size.
     pub fn of(&mut self, frame: &Frame) -> &[u8] {
-        let same_size =
-            frame.pixels.len() == self.bytes.len() && frame.inked.len() == self.inked.len();
+        let same_size = frame.pixels.len() == self.bytes.len()
+            && frame.ink.words().len() == self.ink.words().len();
         assert!(same_size, "one size for all frames");
         let width = frame.size.width as usize;
+        let (before, now) = (&mut self.ink, &frame.ink);
+        let words = now.row_words();
         let convert = |lines: Lines<'_>| {
             self.level.run(Convert {
                 lines,
                 width,
+                words,
                 alpha: self.alpha,
-                order: self.format.order([0, 1, 2, 3]),
+                places: self.format.places(),
             });
         };
-        let inked: usize = frame
-            .inked
-            .iter()
-            .map(|columns| columns.end - columns.start)
-            .sum();
         // A frame loop that runs on threads for drawing has them for this as well.
         let shared = rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1;
-        if shared && inked > PIXELS_TO_SHARE {
-            let pixels = width * ROWS_AT_ONCE;
+        if shared && now.pixels() > PIXELS_TO_SHARE {
+            let (pixels, words) = (width * ROWS_AT_ONCE, words * ROWS_AT_ONCE);
             self.bytes
                 .par_chunks_mut(pixels)
                 .zip(frame.pixels.par_chunks(pixels))
-                .zip(self.inked.par_chunks(ROWS_AT_ONCE))
-                .zip(frame.inked.par_chunks(ROWS_AT_ONCE))
+                .zip(before.words_mut().par_chunks_mut(words))
+                .zip(now.words().par_chunks(words))
                 .for_each(|(((bytes, pixels), before), now)| convert((bytes, pixels, before, now)));
         } else {
-            convert((&mut self.bytes, &frame.pixels, &self.inked, &frame.inked));
+            convert((
+                &mut self.bytes,
+                &frame.pixels,
+                before.words_mut(),
+                now.words(),
+            ));
         }
-        self.inked.clone_from(&frame.inked);
         self.bytes.as_flattened()
     }
 }
@@ -405,21 +418,18 @@ const PIXELS_TO_SHARE: usize = 2_500_000;
 /// Rows that one thread converts before it looks for more.
 const ROWS_AT_ONCE: usize = 32;
 
-/// Rows of bytes, of the frame that they become, and the inked columns of what they were made of
-/// before and of what they are made of now.
-type Lines<'a> = (
-    &'a mut [[u8; 4]],
-    &'a [[u8; 4]],
-    &'a [Range<usize>],
-    &'a [Range<usize>],
-);
+/// Rows of bytes, of the frame that they become, and the ink of what they were made of before and
+/// of what they are made of now.
+type Lines<'a> = (&'a mut [[u8; 4]], &'a [[u8; 4]], &'a mut [u64], &'a [u64]);
 
 /// Rows of a frame, to bytes that hold those of the frame before.
 struct Convert<'a> {
     lines: Lines<'a>,
     width: usize,
+    /// Of a row's ink.
+    words: usize,
     alpha: Alpha,
-    order: [u8; 4],
+    places: [u8; 4],
 }
 
 impl Work for Convert<'_> {
@@ -430,19 +440,44 @@ impl Work for Convert<'_> {
         let (bytes, pixels, before, now) = self.lines;
         let bytes = bytes.chunks_exact_mut(self.width);
         let lines = bytes.zip(pixels.chunks_exact(self.width));
-        for ((out, line), (before, now)) in lines.zip(before.iter().zip(now)) {
-            if !before.is_empty() {
-                out[before.start..before.end.min(now.start).max(before.start)].fill([0; 4]);
-                out[before.start.max(now.end).min(before.end)..before.end].fill([0; 4]);
+        let ink = before
+            .chunks_exact_mut(self.words)
+            .zip(now.chunks_exact(self.words));
+        for ((out, line), (before, now)) in lines.zip(ink) {
+            // What has lost its ink is clear, and becomes 0 like all that is.
+            let touched = before
+                .iter_mut()
+                .zip(now)
+                .map(|(before, now)| std::mem::replace(before, *now) | now);
+            // Whole blocks have a length that the compiler knows.
+            let (whole_out, rest_out) = out.as_chunks_mut::<BLOCK>();
+            let (whole, rest) = line.as_chunks::<BLOCK>();
+            for block in blocks(touched) {
+                if let (Some(out), Some(pixels)) = (whole_out.get_mut(block), whole.get(block)) {
+                    convert(rows, self.alpha, self.places, out, pixels);
+                } else {
+                    convert(rows, self.alpha, self.places, rest_out, rest);
+                }
             }
-            let (out, line) = (&mut out[now.clone()], &line[now.clone()]);
-            match (self.alpha, self.order) {
-                (Alpha::Straight, order) => rows.straight(out, line, order),
-                (Alpha::Premultiplied, [0, 1, 2, 3]) => out.copy_from_slice(line),
-                (Alpha::Premultiplied, order) => {
-                    for (out, pixel) in out.iter_mut().zip(line) {
-                        *out = order.map(|channel| pixel[channel as usize]);
-                    }
+        }
+    }
+}
+
+#[inline(always)]
+fn convert<R: Rows>(
+    rows: R,
+    alpha: Alpha,
+    places: [u8; 4],
+    out: &mut [[u8; 4]],
+    pixels: &[[u8; 4]],
+) {
+    match (alpha, places) {
+        (Alpha::Straight, places) => rows.straight(out, pixels, places),
+        (Alpha::Premultiplied, [0, 1, 2, 3]) => out.copy_from_slice(pixels),
+        (Alpha::Premultiplied, places) => {
+            for (out, pixel) in out.iter_mut().zip(pixels) {
+                for (level, place) in pixel.iter().zip(places) {
+                    out[place as usize] = *level;
                 }
             }
         }
@@ -515,29 +550,27 @@ mod tests {
 
     #[test]
     fn bytes_follow_the_frame_from_one_picture_to_the_next() {
-        let size = Size::new(3, 3).unwrap();
+        const WIDTH: usize = 48;
+        let size = Size::new(48, 3).unwrap();
         let mut frame = Frame::new(size);
         let mut bytes = FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra);
         let mut draw = |columns: Range<usize>, pixel: [u8; 4]| {
-            let (pixels, inked) = frame.parts_mut();
+            let (pixels, ink) = frame.parts_mut();
             pixels.fill([0; 4]);
-            pixels[3..6][columns.clone()].fill(pixel);
-            inked[1] = columns;
+            pixels[WIDTH..2 * WIDTH][columns.clone()].fill(pixel);
+            ink.words_mut().fill(0);
+            if !columns.is_empty() {
+                mark(&mut ink.words_mut()[1..2], &columns);
+            }
             bytes.of(&frame).to_vec()
         };
-        let (clear, red) = ([0; 4], [0, 64, 128, 128]);
-        for (columns, expected) in [
-            (0..2, [red, red, clear]),
-            (1..3, [clear, red, red]),
-            (1..2, [clear, red, clear]),
-            (2..3, [clear, clear, red]),
-            (0..0, [clear; 3]),
-            (0..3, [red; 3]),
-            (2..2, [clear; 3]),
-        ] {
+        for columns in [0..20, 16..48, 30..31, 40..48, 0..0, 0..48, 2..2, 15..33] {
             let bytes = draw(columns.clone(), [64, 32, 0, 128]);
-            assert_eq!(bytes[12..24], *expected.as_flattened(), "{columns:?}");
-            assert!(bytes[..12].iter().chain(&bytes[24..]).all(|b| *b == 0));
+            for (n, pixel) in bytes.as_chunks::<4>().0.iter().enumerate() {
+                let red = n / WIDTH == 1 && columns.contains(&(n % WIDTH));
+                let expected = if red { [0, 64, 128, 128] } else { [0; 4] };
+                assert_eq!(*pixel, expected, "{columns:?}, pixel {n}");
+            }
         }
     }
 
@@ -545,9 +578,9 @@ mod tests {
     fn premultiplied_bytes_are_the_frames_own() {
         let size = Size::new(2, 1).unwrap();
         let mut frame = Frame::new(size);
-        let (pixels, inked) = frame.parts_mut();
+        let (pixels, ink) = frame.parts_mut();
         pixels.fill([1, 2, 3, 4]);
-        inked[0] = 0..2;
+        mark(ink.words_mut(), &(0..2));
         for (format, expected) in [
             (PixelFormat::Rgba, [1, 2, 3, 4]),
             (PixelFormat::Bgra, [3, 2, 1, 4]),

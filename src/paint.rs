@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use self::raster::{RASTER_BYTES_MAX, Rasters};
 use self::shape::{CHUNK, Look, Shape};
 use crate::cast::Placement;
-use crate::frame::{Frame, Size};
+use crate::frame::{BLOCK, Frame, Size, blocks, mark};
 use crate::pixel::{Rows, SimdLevel, Work};
 use crate::sprite::SpriteSheet;
 
@@ -165,13 +165,15 @@ impl Painter {
         } = self;
         let width = frame.size().width() as usize;
         let rows = bins.band_rows;
-        let (pixels, inked) = frame.parts_mut();
-        let draw = |(number, (pixels, inked)): (usize, BandParts<'_>)| {
+        let (pixels, ink) = frame.parts_mut();
+        let words = ink.row_words();
+        let draw = |(number, (pixels, ink)): (usize, BandParts<'_>)| {
             level.run(Band {
                 first: number * rows,
                 pixels,
-                inked,
+                ink,
                 width,
+                words,
                 sprites: bins.band(number),
                 drawn,
                 rasters,
@@ -183,11 +185,13 @@ impl Painter {
             Some(threads) if bins.pixels > PIXELS_TO_SHARE => {
                 let bands = pixels
                     .par_chunks_mut(rows * width)
-                    .zip(inked.par_chunks_mut(rows));
+                    .zip(ink.words_mut().par_chunks_mut(rows * words));
                 threads.install(|| bands.enumerate().for_each(draw));
             }
             _ => {
-                let bands = pixels.chunks_mut(rows * width).zip(inked.chunks_mut(rows));
+                let bands = pixels
+                    .chunks_mut(rows * width)
+                    .zip(ink.words_mut().chunks_mut(rows * words));
                 bands.enumerate().for_each(draw);
             }
         }
@@ -285,16 +289,18 @@ impl Bins {
     }
 }
 
-/// A band's pixels, and the inked columns of its rows.
-type BandParts<'a> = (&'a mut [[u8; 4]], &'a mut [Range<usize>]);
+/// A band's pixels, and the words of its ink.
+type BandParts<'a> = (&'a mut [[u8; 4]], &'a mut [u64]);
 
 /// A band of the frame, and all that is drawn on it.
 struct Band<'a> {
     /// Its first row on the frame.
     first: usize,
     pixels: &'a mut [[u8; 4]],
-    inked: &'a mut [Range<usize>],
+    ink: &'a mut [u64],
     width: usize,
+    /// Of a row's ink.
+    words: usize,
     sprites: &'a [u32],
     drawn: &'a [Drawn],
     rasters: &'a Rasters,
@@ -307,12 +313,15 @@ impl Work for Band<'_> {
 
     #[inline(always)]
     fn run<R: Rows>(mut self, rows: R) {
-        for (line, inked) in self
-            .pixels
-            .chunks_exact_mut(self.width)
-            .zip(&mut *self.inked)
-        {
-            line[std::mem::take(inked)].fill([0; 4]);
+        let lines = self.pixels.chunks_exact_mut(self.width);
+        for (line, ink) in lines.zip(self.ink.chunks_exact_mut(self.words)) {
+            let (whole, rest) = line.as_chunks_mut::<BLOCK>();
+            for block in blocks(ink.iter_mut().map(std::mem::take)) {
+                match whole.get_mut(block) {
+                    Some(pixels) => *pixels = [[0; 4]; BLOCK],
+                    None => rest.fill([0; 4]),
+                }
+            }
         }
         for &number in self.sprites {
             let Drawn { x, y, look } = self.drawn[number as usize];
@@ -329,9 +338,31 @@ impl Band<'_> {
     fn draw_raster<R: Rows>(&mut self, rows: R, number: u32, x: i32, y: i32) {
         let raster = self.rasters.raster(number);
         let (skipped, lines) = self.lines(y, &raster.rows());
-        for (line, row) in lines.zip(&raster.lines[skipped..]) {
-            let at = i64::from(x) + i64::from(row.left);
-            self.over(rows, line, at, raster.pixels(*row));
+        let columns = raster.columns();
+        let left = i64::from(x) + i64::from(columns.start);
+        let right = i64::from(x) + i64::from(columns.end);
+        if left < 0 || right > self.width as i64 {
+            for (line, row) in lines.zip(&raster.lines[skipped..]) {
+                let at = i64::from(x) + i64::from(row.left);
+                self.over(rows, line, at, raster.pixels(*row));
+            }
+            return;
+        }
+        // Nothing is cut at the sides: most sprites are here.
+        let pixels = &mut self.pixels[lines.start * self.width..lines.end * self.width];
+        let ink = &mut self.ink[lines.start * self.words..lines.end * self.words];
+        let under = pixels.chunks_exact_mut(self.width);
+        let under = under.zip(ink.chunks_exact_mut(self.words));
+        for ((line, ink), row) in under.zip(&raster.lines[skipped..]) {
+            let source = raster.pixels(*row);
+            if source.is_empty() {
+                continue;
+            }
+            #[expect(clippy::cast_sign_loss, reason = "not left of the frame")]
+            let first = (x + row.left) as usize;
+            let columns = first..first + source.len();
+            mark(ink, &columns);
+            rows.over(&mut line[columns], source);
         }
     }
 
@@ -366,7 +397,7 @@ impl Band<'_> {
     #[inline(always)]
     fn lines(&self, y: i32, rows: &Range<i32>) -> (usize, Range<usize>) {
         let first = i64::from(y) + i64::from(rows.start) - self.first as i64;
-        let count = self.inked.len() as i64;
+        let count = (self.pixels.len() / self.width) as i64;
         let length = rows.len() as i64;
         let lines = first.clamp(0, count)..(first + length).clamp(0, count);
         #[expect(
@@ -398,13 +429,8 @@ impl Band<'_> {
             reason = "clamped to the line"
         )]
         let (columns, skipped) = (from as usize..to as usize, (from - at) as usize);
+        mark(&mut self.ink[line * self.words..][..self.words], &columns);
         let under = &mut self.pixels[line * self.width..][columns.clone()];
         rows.over(under, &source[skipped..][..columns.len()]);
-        let inked = &mut self.inked[line];
-        *inked = if inked.start == inked.end {
-            columns
-        } else {
-            inked.start.min(columns.start)..inked.end.max(columns.end)
-        };
     }
 }

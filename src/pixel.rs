@@ -138,9 +138,9 @@ pub(crate) trait Rows: Copy {
     /// Source-over of a premultiplied row on another as long: `s + product(d, 255 - s.a)`.
     fn over(self, under: &mut [[u8; 4]], source: &[[u8; 4]]);
 
-    /// Premultiplied to straight alpha, `255 c / a` to the nearest level, in the order that
-    /// `order` gives: byte `i` of a result is channel `order[i]`.
-    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]);
+    /// Premultiplied to straight alpha, `255 c / a` to the nearest level; channel `c` becomes byte
+    /// `places[c]`.
+    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], places: [u8; 4]);
 
     /// A row of samples of a picture along a straight line, each times its share of 255.
     ///
@@ -189,10 +189,11 @@ impl Rows for Scalar {
         }
     }
 
-    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]) {
+    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], places: [u8; 4]) {
         for (out, pixel) in out.iter_mut().zip(premultiplied) {
-            let pixel = straight(*pixel);
-            *out = order.map(|channel| pixel[channel as usize]);
+            for (level, place) in straight(*pixel).into_iter().zip(places) {
+                out[place as usize] = level;
+            }
         }
     }
 
@@ -239,13 +240,23 @@ impl<S: Simd> Rows for Vector<S> {
     }
 
     #[inline(always)]
-    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], order: [u8; 4]) {
+    fn straight(self, out: &mut [[u8; 4]], premultiplied: &[[u8; 4]], places: [u8; 4]) {
         let length = out.len().min(premultiplied.len());
         let (out, pixels) = (&mut out[..length], &premultiplied[..length]);
-        let done = native::straight(self.0, out.as_flattened_mut(), pixels.as_flattened(), order);
+        let done = native::straight(
+            self.0,
+            out.as_flattened_mut(),
+            pixels.as_flattened(),
+            places,
+        );
         let (out, pixels) = (&mut out[done / 4..], &pixels[done / 4..]);
-        let done = short::straight(self.0, out.as_flattened_mut(), pixels.as_flattened(), order);
-        Scalar.straight(&mut out[done / 4..], &pixels[done / 4..], order);
+        let done = short::straight(
+            self.0,
+            out.as_flattened_mut(),
+            pixels.as_flattened(),
+            places,
+        );
+        Scalar.straight(&mut out[done / 4..], &pixels[done / 4..], places);
     }
 
     #[inline(always)]
@@ -385,38 +396,29 @@ macro_rules! vectors {
                 simd: S,
                 out: &mut [u8],
                 premultiplied: &[u8],
-                order: [u8; 4],
+                places: [u8; 4],
             ) -> usize {
                 let step = <$bytes>::LEN;
                 let byte = <$signed>::splat(simd, 0xff);
                 let most = <$floats>::splat(simd, 255.0);
                 let half = <$floats>::splat(simd, 0.5 + 1.0 / 1024.0);
                 let one = <$floats>::splat(simd, 1.0);
+                let shifts = places.map(|place| 8 * u32::from(place));
                 let chunks = out
                     .chunks_exact_mut(step)
                     .zip(premultiplied.chunks_exact(step));
                 let mut done = 0;
                 for (out, pixels) in chunks {
                     done += step;
-                    let pixels = <$bytes>::from_slice(simd, pixels);
-                    let clear = <$bytes>::splat(simd, 0);
-                    if pixels.simd_eq(clear).all_true() {
-                        pixels.store_slice(out);
-                        continue;
-                    }
-                    let rgba: $signed = pixels.bitcast();
+                    let rgba: $signed = <$bytes>::from_slice(simd, pixels).bitcast();
                     let alpha = (rgba >> 24) & byte;
                     let factor = most / alpha.to_float::<$floats>().max(one);
-                    let channel = |c: u8| -> $signed {
-                        if c == 3 {
-                            return alpha;
-                        }
-                        let level = (rgba >> (8 * u32::from(c))) & byte;
-                        let level = level.to_float::<$floats>() * factor + half;
-                        level.min(most).to_int::<$signed>()
-                    };
-                    let [first, second, third, fourth] = order.map(channel);
-                    let all = first | (second << 8) | (third << 16) | (fourth << 24);
+                    let mut all = alpha << shifts[3];
+                    for (bits, shift) in [0, 8, 16].into_iter().zip(shifts) {
+                        let level = ((rgba >> bits) & byte).to_float::<$floats>();
+                        let level = level.mul_add(factor, half).min(most);
+                        all |= level.to_int::<$signed>() << shift;
+                    }
                     all.bitcast::<$bytes>().store_slice(out);
                 }
                 done
@@ -441,7 +443,7 @@ mod tests {
 
     use super::*;
 
-    const ORDERS: [[u8; 4]; 4] = [[0, 1, 2, 3], [2, 1, 0, 3], [3, 0, 1, 2], [3, 2, 1, 0]];
+    const PLACES: [[u8; 4]; 4] = [[0, 1, 2, 3], [2, 1, 0, 3], [1, 2, 3, 0], [3, 2, 1, 0]];
 
     struct Over<'a>(&'a mut [[u8; 4]], &'a [[u8; 4]]);
 
@@ -497,16 +499,16 @@ mod tests {
     fn straight_alpha_is_the_rounded_quotient_at_every_level() {
         let pixels = premultiplied();
         for level in SimdLevel::available() {
-            for order in ORDERS {
+            for places in PLACES {
                 let mut out = vec![[9; 4]; pixels.len()];
-                level.run(Straight(&mut out, &pixels, order));
+                level.run(Straight(&mut out, &pixels, places));
                 for (out, pixel) in out.iter().zip(&pixels) {
                     let a = f64::from(pixel[3].max(1));
                     let quotient = |c: u8| (f64::from(c) * 255.0 / a + 0.5).floor() as u8;
                     let [r, g, b, a] = *pixel;
                     let expected = [quotient(r), quotient(g), quotient(b), a];
-                    let expected = order.map(|c| expected[c as usize]);
-                    assert_eq!(*out, expected, "{pixel:?} in {order:?}, {level}");
+                    let got = places.map(|place| out[place as usize]);
+                    assert_eq!(got, expected, "{pixel:?} to {places:?}, {level}");
                 }
             }
         }
@@ -552,16 +554,16 @@ mod tests {
         #[test]
         fn rows_of_every_length_and_content_agree(
             pairs in prop::collection::vec(any::<([u8; 4], [u8; 4])>(), 0..70),
-            order in prop::sample::select(&ORDERS),
+            places in prop::sample::select(&PLACES),
         ) {
             let (under, source): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
             let (mut over, mut straight) = (under.clone(), under.clone());
             SimdLevel::scalar().run(Over(&mut over, &source));
-            SimdLevel::scalar().run(Straight(&mut straight, &source, order));
+            SimdLevel::scalar().run(Straight(&mut straight, &source, places));
             for level in SimdLevel::available() {
                 let (mut over_here, mut straight_here) = (under.clone(), under.clone());
                 level.run(Over(&mut over_here, &source));
-                level.run(Straight(&mut straight_here, &source, order));
+                level.run(Straight(&mut straight_here, &source, places));
                 prop_assert_eq!(&over_here, &over, "{}", level);
                 prop_assert_eq!(&straight_here, &straight, "{}", level);
             }

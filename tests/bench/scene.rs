@@ -195,9 +195,14 @@ pub(crate) fn touched_pixels(placements: &[Placement], painter: &mut Painter) ->
 
 fn inked_pixels(frame: &Frame) -> u64 {
     let lines = frame.pixels().chunks_exact(frame.size().width() as usize);
-    let inked = lines.zip(frame.inked()).map(|(line, columns)| {
-        let shows = |pixel: &&[u8; 4]| **pixel != [0; 4];
-        line[columns.clone()].iter().filter(shows).count() as u64
+    let inked = lines.enumerate().flat_map(|(row, line)| {
+        let runs = frame.inked(row);
+        runs.map(|columns| {
+            line[columns]
+                .iter()
+                .filter(|pixel| **pixel != [0; 4])
+                .count() as u64
+        })
     });
     inked.sum()
 }

@@ -1,0 +1,109 @@
+//! Which pixels of a frame may show something.
+
+use std::ops::Range;
+
+/// Pixels of a block: 64 bytes, as long as a cache line and as the widest vector.
+pub(crate) const BLOCK: usize = 16;
+
+/// Blocks of one word.
+const BLOCKS: usize = u64::BITS as usize;
+
+/// A bit for each block of 16 pixels in a row, from the left, set where a pixel may show
+/// something; each row begins with a word of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ink {
+    row_words: usize,
+    words: Vec<u64>,
+}
+
+impl Ink {
+    /// No ink on a frame of this size.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        let row_words = width.div_ceil(BLOCK * BLOCKS);
+        Self {
+            row_words,
+            words: vec![0; row_words * height],
+        }
+    }
+
+    /// Words of each row.
+    pub(crate) fn row_words(&self) -> usize {
+        self.row_words
+    }
+
+    /// The words, row after row.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The words, row after row, to be changed.
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+
+    /// At most so many pixels show something.
+    pub(crate) fn pixels(&self) -> usize {
+        let blocks: u32 = self.words.iter().map(|word| word.count_ones()).sum();
+        blocks as usize * BLOCK
+    }
+}
+
+/// Ink on these columns of a row of which these are the words; there is at least one.
+#[inline(always)]
+pub(crate) fn mark(row: &mut [u64], columns: &Range<usize>) {
+    let (first, last) = (columns.start / BLOCK, (columns.end - 1) / BLOCK);
+    let head = u64::MAX << (first % BLOCKS);
+    let tail = u64::MAX >> (BLOCKS - 1 - last % BLOCKS);
+    let (first, last) = (first / BLOCKS, last / BLOCKS);
+    if first == last {
+        row[first] |= head & tail;
+    } else {
+        row[first] |= head;
+        row[first + 1..last].fill(u64::MAX);
+        row[last] |= tail;
+    }
+}
+
+/// The numbers of the blocks with ink in a row of which these are the words, from the left.
+#[inline(always)]
+pub(crate) fn blocks(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.enumerate().flat_map(|(number, mut word)| {
+        std::iter::from_fn(move || {
+            if word == 0 {
+                return None;
+            }
+            let block = word.trailing_zeros() as usize;
+            word &= word - 1;
+            Some(number * BLOCKS + block)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn blocks_are_those_of_what_was_marked(
+            width in 1..5_000_usize,
+            marks in prop::collection::vec((0..5_000_usize, 1..3_000_usize), 0..20),
+        ) {
+            let mut ink = Ink::new(width, 2);
+            let mut expected = vec![false; width.div_ceil(BLOCK)];
+            for (start, length) in marks {
+                let start = start % width;
+                let columns = start..(start + length).min(width);
+                let words = ink.row_words();
+                mark(&mut ink.words_mut()[words..], &columns);
+                expected[columns.start / BLOCK..columns.end.div_ceil(BLOCK)].fill(true);
+            }
+            let (clear, marked) = ink.words().split_at(ink.row_words());
+            let got: Vec<_> = blocks(marked.iter().copied()).collect();
+            let expected: Vec<_> = (0..expected.len()).filter(|n| expected[*n]).collect();
+            prop_assert_eq!(got, expected);
+            prop_assert_eq!(blocks(clear.iter().copied()).count(), 0);
+        }
+    }
+}
