@@ -121,10 +121,12 @@ impl Channel {
         let mut placements = Vec::new();
         self.place(pts, None, &mut placements);
         let mut painter = lock(&self.still);
-        png(painter.paint(placements))
+        png(&mut painter.paint(placements))
     }
 
-    /// Draws frame after frame, each when it is due, and writes it to every output, until `stop`, until `frames` are written, or until no output is open any more.
+    /// Draws frame after frame, each when it is due, and writes it to every output, until `stop`,
+    /// until `frames` are written, or until no output is open any more.
+    ///
     /// An output that is slow delays the next frame but loses none: frames that are late follow
     /// one another without pause until the clock is caught up.
     ///
@@ -163,14 +165,17 @@ impl Channel {
                 self.metrics.frames_late.inc();
             }
             self.place(pts, Some(pts), &mut placements);
-            let frame = painter.paint(placements.iter().copied());
+            let mut painting = painter.paint(placements.iter().copied());
+            for output in &mut outputs {
+                output.draw(&mut painting);
+            }
             self.metrics
                 .frame_render_seconds
                 .observe(begun.elapsed().as_secs_f64());
             self.metrics.frames_rendered.inc();
             let mut open = Vec::with_capacity(outputs.len());
             for mut output in outputs {
-                match output.write(frame) {
+                match output.write() {
                     Ok(Flow::Open) => open.push(output),
                     Ok(Flow::Closed) => result = result.and(output.finish()),
                     Err(error) => {

@@ -8,11 +8,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rayon::prelude::*;
-
 pub(crate) use self::ink::{BLOCK, Ink, blocks, mark};
-use crate::pixel::{Rows, SimdLevel, Work};
-
 /// A frame's size in pixels, each side in `1..=16384`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -274,11 +270,13 @@ impl FromStr for PixelFormat {
     }
 }
 
-/// One picture: 8-bit RGBA in sRGB, **premultiplied** (`r, g, b <= a`), rows from the top,
-/// no padding between them.
+/// One picture: four 8-bit channels a pixel, colour in sRGB, rows from the top, no padding between
+/// them. Premultiplied colour is never above its alpha; straight colour is 0 where alpha is 0.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     size: Size,
+    alpha: Alpha,
+    format: PixelFormat,
     pixels: Vec<[u8; 4]>,
     /// Where pixels may not be clear; every other one is.
     ink: Ink,
@@ -287,10 +285,12 @@ pub struct Frame {
 impl Frame {
     /// A clear frame: every byte 0.
     #[must_use]
-    pub fn new(size: Size) -> Self {
+    pub fn new(size: Size, alpha: Alpha, format: PixelFormat) -> Self {
         let (width, height) = (size.width as usize, size.height as usize);
         Self {
             size,
+            alpha,
+            format,
             pixels: vec![[0; 4]; width * height],
             ink: Ink::new(width, height),
         }
@@ -302,10 +302,28 @@ impl Frame {
         self.size
     }
 
+    /// How colour and alpha are related.
+    #[must_use]
+    pub fn alpha(&self) -> Alpha {
+        self.alpha
+    }
+
+    /// The order of a pixel's channels.
+    #[must_use]
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
     /// The pixels, row after row.
     #[must_use]
     pub fn pixels(&self) -> &[[u8; 4]] {
         &self.pixels
+    }
+
+    /// The pixels as [`Size::frame_bytes`] bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.pixels.as_flattened()
     }
 
     /// The columns of a row that may show something, in ranges from the left; every other pixel
@@ -321,172 +339,16 @@ impl Frame {
             .map(move |block| block * BLOCK..((block + 1) * BLOCK).min(width))
     }
 
-    /// The pixels, and which of them may show something, to be drawn on: pixels must stay
-    /// premultiplied, and those without ink clear.
+    /// The pixels, and which of them may show something, to be drawn on: those without ink are to
+    /// be clear.
     pub(crate) fn parts_mut(&mut self) -> (&mut [[u8; 4]], &mut Ink) {
         (&mut self.pixels, &mut self.ink)
-    }
-
-    /// The frame as bytes: [`Size::frame_bytes`] of them, R, G, B, A, premultiplied.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.pixels.as_flattened()
-    }
-}
-
-/// A frame's bytes in another order or with straight alpha, made again and again; each time at
-/// the cost of what shows something, or did the time before.
-#[derive(Clone, Debug)]
-pub struct FrameBytes {
-    alpha: Alpha,
-    format: PixelFormat,
-    level: SimdLevel,
-    bytes: Vec<[u8; 4]>,
-    /// Where bytes may not be 0: the ink of the frame before.
-    ink: Ink,
-}
-
-impl FrameBytes {
-    /// Bytes for frames of `size`, all 0.
-    #[must_use]
-    pub fn new(size: Size, alpha: Alpha, format: PixelFormat) -> Self {
-        let Frame { pixels, ink, .. } = Frame::new(size);
-        Self {
-            alpha,
-            format,
-            level: SimdLevel::detect(),
-            bytes: pixels,
-            ink,
-        }
-    }
-
-    /// The same, made with the instructions of another level; no byte differs.
-    #[must_use]
-    pub fn with_level(mut self, level: SimdLevel) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// `frame` as [`Size::frame_bytes`] bytes.
-    ///
-    /// Straight colour is `255 c / a` to the nearest level, and 0 where alpha is 0.
-    ///
-    /// # Panics
-    /// The frame is of another size.
-    pub fn of(&mut self, frame: &Frame) -> &[u8] {
-        let same_size = frame.pixels.len() == self.bytes.len()
-            && frame.ink.words().len() == self.ink.words().len();
-        assert!(same_size, "one size for all frames");
-        let width = frame.size.width as usize;
-        let (before, now) = (&mut self.ink, &frame.ink);
-        let words = now.row_words();
-        let convert = |lines: Lines<'_>| {
-            self.level.run(Convert {
-                lines,
-                width,
-                words,
-                alpha: self.alpha,
-                places: self.format.places(),
-            });
-        };
-        // A frame loop that runs on threads for drawing has them for this as well.
-        let shared = rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1;
-        if shared && now.pixels() > PIXELS_TO_SHARE {
-            let (pixels, words) = (width * ROWS_AT_ONCE, words * ROWS_AT_ONCE);
-            self.bytes
-                .par_chunks_mut(pixels)
-                .zip(frame.pixels.par_chunks(pixels))
-                .zip(before.words_mut().par_chunks_mut(words))
-                .zip(now.words().par_chunks(words))
-                .for_each(|(((bytes, pixels), before), now)| convert((bytes, pixels, before, now)));
-        } else {
-            convert((
-                &mut self.bytes,
-                &frame.pixels,
-                before.words_mut(),
-                now.words(),
-            ));
-        }
-        self.bytes.as_flattened()
-    }
-}
-
-/// Below so many pixels, more than those of 1920x1080, sharing them costs more of both cores' time
-/// than it saves of the frame's.
-const PIXELS_TO_SHARE: usize = 2_500_000;
-
-/// Rows that one thread converts before it looks for more.
-const ROWS_AT_ONCE: usize = 32;
-
-/// Rows of bytes, of the frame that they become, and the ink of what they were made of before and
-/// of what they are made of now.
-type Lines<'a> = (&'a mut [[u8; 4]], &'a [[u8; 4]], &'a mut [u64], &'a [u64]);
-
-/// Rows of a frame, to bytes that hold those of the frame before.
-struct Convert<'a> {
-    lines: Lines<'a>,
-    width: usize,
-    /// Of a row's ink.
-    words: usize,
-    alpha: Alpha,
-    places: [u8; 4],
-}
-
-impl Work for Convert<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<R: Rows>(self, rows: R) {
-        let (bytes, pixels, before, now) = self.lines;
-        let bytes = bytes.chunks_exact_mut(self.width);
-        let lines = bytes.zip(pixels.chunks_exact(self.width));
-        let ink = before
-            .chunks_exact_mut(self.words)
-            .zip(now.chunks_exact(self.words));
-        for ((out, line), (before, now)) in lines.zip(ink) {
-            // What has lost its ink is clear, and becomes 0 like all that is.
-            let touched = before
-                .iter_mut()
-                .zip(now)
-                .map(|(before, now)| std::mem::replace(before, *now) | now);
-            // Whole blocks have a length that the compiler knows.
-            let (whole_out, rest_out) = out.as_chunks_mut::<BLOCK>();
-            let (whole, rest) = line.as_chunks::<BLOCK>();
-            for block in blocks(touched) {
-                if let (Some(out), Some(pixels)) = (whole_out.get_mut(block), whole.get(block)) {
-                    convert(rows, self.alpha, self.places, out, pixels);
-                } else {
-                    convert(rows, self.alpha, self.places, rest_out, rest);
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn convert<R: Rows>(
-    rows: R,
-    alpha: Alpha,
-    places: [u8; 4],
-    out: &mut [[u8; 4]],
-    pixels: &[[u8; 4]],
-) {
-    match (alpha, places) {
-        (Alpha::Straight, places) => rows.straight(out, pixels, places),
-        (Alpha::Premultiplied, [0, 1, 2, 3]) => out.copy_from_slice(pixels),
-        (Alpha::Premultiplied, places) => {
-            for (out, pixel) in out.iter_mut().zip(pixels) {
-                for (level, place) in pixel.iter().zip(places) {
-                    out[place as usize] = *level;
-                }
-            }
-        }
     }
 }
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame({})", self.size)
+        write!(f, "Frame({}, {}, {})", self.size, self.alpha, self.format)
     }
 }
 
@@ -546,49 +408,5 @@ mod tests {
             assert!(bad.parse::<FrameRate>().is_err(), "{bad:?}");
         }
         assert_eq!("120/2".parse::<FrameRate>().unwrap().to_string(), "60");
-    }
-
-    #[test]
-    fn bytes_follow_the_frame_from_one_picture_to_the_next() {
-        const WIDTH: usize = 48;
-        let size = Size::new(48, 3).unwrap();
-        let mut frame = Frame::new(size);
-        let mut bytes = FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra);
-        let mut draw = |columns: Range<usize>, pixel: [u8; 4]| {
-            let (pixels, ink) = frame.parts_mut();
-            pixels.fill([0; 4]);
-            pixels[WIDTH..2 * WIDTH][columns.clone()].fill(pixel);
-            ink.words_mut().fill(0);
-            if !columns.is_empty() {
-                mark(&mut ink.words_mut()[1..2], &columns);
-            }
-            bytes.of(&frame).to_vec()
-        };
-        for columns in [0..20, 16..48, 30..31, 40..48, 0..0, 0..48, 2..2, 15..33] {
-            let bytes = draw(columns.clone(), [64, 32, 0, 128]);
-            for (n, pixel) in bytes.as_chunks::<4>().0.iter().enumerate() {
-                let red = n / WIDTH == 1 && columns.contains(&(n % WIDTH));
-                let expected = if red { [0, 64, 128, 128] } else { [0; 4] };
-                assert_eq!(*pixel, expected, "{columns:?}, pixel {n}");
-            }
-        }
-    }
-
-    #[test]
-    fn premultiplied_bytes_are_the_frames_own() {
-        let size = Size::new(2, 1).unwrap();
-        let mut frame = Frame::new(size);
-        let (pixels, ink) = frame.parts_mut();
-        pixels.fill([1, 2, 3, 4]);
-        mark(ink.words_mut(), &(0..2));
-        for (format, expected) in [
-            (PixelFormat::Rgba, [1, 2, 3, 4]),
-            (PixelFormat::Bgra, [3, 2, 1, 4]),
-            (PixelFormat::Argb, [4, 1, 2, 3]),
-            (PixelFormat::Abgr, [4, 3, 2, 1]),
-        ] {
-            let mut bytes = FrameBytes::new(size, Alpha::Premultiplied, format);
-            assert_eq!(bytes.of(&frame), [expected; 2].as_flattened());
-        }
     }
 }

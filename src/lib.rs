@@ -42,7 +42,7 @@
 //!
 //! use floatup::cast::Cast;
 //! use floatup::emoji::EmojiFonts;
-//! use floatup::frame::Size;
+//! use floatup::frame::{Alpha, Frame, PixelFormat, Size};
 //! use floatup::motion::Stylesheet;
 //! use floatup::paint::Painter;
 //! use floatup::reaction::Palette;
@@ -70,9 +70,11 @@
 //!
 //! // The topic's page 1, its item 1, published when the channel was one second old.
 //! stage.spawn(1, 1, &reactions, Duration::from_secs(1));
-//! let seen = |frame: &floatup::frame::Frame| frame.pixels().iter().any(|pixel| pixel[3] > 0);
-//! assert!(!seen(painter.paint(stage.placements(Duration::from_millis(999)))));
-//! assert!(seen(painter.paint(stage.placements(Duration::from_millis(2_000)))));
+//! let mut frame = Frame::new(size, Alpha::Straight, PixelFormat::Rgba);
+//! painter.paint(stage.placements(Duration::from_millis(999))).draw(&mut frame);
+//! assert!(frame.pixels().iter().all(|pixel| pixel[3] == 0));
+//! painter.paint(stage.placements(Duration::from_millis(2_000))).draw(&mut frame);
+//! assert!(frame.pixels().iter().any(|pixel| pixel[3] > 0));
 //! # Ok(())
 //! # }
 //! ```

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use anyhow::{Result, bail};
 
-use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
-use crate::pixel::SimdLevel;
+use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
+use crate::paint::Painting;
 
 /// What all frames of one output have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,6 @@ pub struct Spec {
     pub alpha: Alpha,
     /// Of raw frames.
     pub format: PixelFormat,
-    /// The vector instructions to make bytes with.
-    pub simd: SimdLevel,
 }
 
 /// Whether anybody still takes frames.
@@ -129,16 +127,27 @@ impl Output {
         );
     }
 
-    /// Writes one frame, whole. Blocks until it is taken: every frame is delivered.
+    /// Draws the frame that is to be written next, in this output's own pixels.
+    pub fn draw(&mut self, painting: &mut Painting<'_>) {
+        painting.draw(match self {
+            Self::Raw(raw) => raw.frame_mut(),
+            Self::Stills(stills) => stills.frame_mut(),
+            #[cfg(feature = "ffmpeg")]
+            Self::Video(video) => video.frame_mut(),
+        });
+    }
+
+    /// Writes the frame that was drawn last, whole. Blocks until it is taken: every frame is
+    /// delivered.
     ///
     /// # Errors
     /// The frame can't be written; a reader that is gone is [`Flow::Closed`] instead.
-    pub fn write(&mut self, frame: &Frame) -> Result<Flow> {
+    pub fn write(&mut self) -> Result<Flow> {
         match self {
-            Self::Raw(raw) => raw.write(frame),
-            Self::Stills(stills) => stills.write(frame),
+            Self::Raw(raw) => raw.write(),
+            Self::Stills(stills) => stills.write(),
             #[cfg(feature = "ffmpeg")]
-            Self::Video(video) => video.write(frame),
+            Self::Video(video) => video.write(),
         }
     }
 

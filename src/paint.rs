@@ -5,41 +5,43 @@
 //! as a browser paints them, so that what a sprite looks like does not depend on where it is, and
 //! looks that come again are kept ([`raster`]).
 //!
-//! The frame is drawn in *bands* of rows that fit a core's cache: sprites are binned to the bands
-//! that they touch, in order, and a band is cleared where the frame before had ink, then drawn, by
-//! one thread. Bands share nothing, so that a frame is the same on any number of threads.
+//! A frame is drawn in [*bands*](band) of rows: sprites are binned to the bands that they touch, in
+//! order, and a band is drawn by one thread, in memory that stays in its core's cache, and from
+//! there put into the frame as the frame wants its pixels. Bands share nothing, so that a frame is
+//! the same on any number of threads.
 
+mod band;
 mod outline;
 mod raster;
 mod shape;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use self::band::{Band, Easel, Part};
 use self::raster::{RASTER_BYTES_MAX, Rasters};
-use self::shape::{CHUNK, Look, Shape};
+use self::shape::{Look, Shape};
 use crate::cast::Placement;
-use crate::frame::{BLOCK, Frame, Size, blocks, mark};
-use crate::pixel::{Rows, SimdLevel, Work};
+use crate::frame::{Alpha, Frame, PixelFormat, Size};
+use crate::pixel::SimdLevel;
 use crate::sprite::SpriteSheet;
-
-/// A band's pixels: half of a small second-level cache, so that sources have the other half.
-const BAND_BYTES: usize = 256 << 10;
 
 /// Below so many pixels to be drawn, which one core draws in less than a millisecond, sharing them
 /// costs more of both cores' time than it saves of the frame's.
 const PIXELS_TO_SHARE: usize = 2_000_000;
 
-/// A frame that is drawn again and again; between two pictures only what was touched is cleared.
+/// Draws frame after frame with the pictures of one sheet.
 #[derive(Clone)]
 pub struct Painter {
     sheet: Arc<SpriteSheet>,
-    frame: Frame,
+    size: Size,
     level: SimdLevel,
     threads: Option<Arc<rayon::ThreadPool>>,
+    /// One for each thread.
+    easels: Vec<Easel>,
     rasters: Rasters,
     /// The shapes of this frame that no raster is kept of.
     shapes: Vec<Shape>,
@@ -47,6 +49,11 @@ pub struct Painter {
     drawn: Vec<Drawn>,
     bins: Bins,
 }
+
+/// A frame that is laid out: what each sprite looks like and where it is. It can be drawn in any
+/// order of channels, and more than once.
+#[derive(Debug)]
+pub struct Painting<'a>(&'a mut Painter);
 
 /// One sprite of the frame at hand: where its box is, and what it looks like.
 #[derive(Clone, Copy, Debug)]
@@ -65,18 +72,20 @@ enum Source {
 }
 
 impl Painter {
-    /// A clear frame, to be drawn on with the pictures of `sheet`, by one thread.
+    /// For frames of `size` with the pictures of `sheet`, drawn by one thread.
     #[must_use]
     pub fn new(sheet: Arc<SpriteSheet>, size: Size) -> Self {
+        let bins = Bins::new(size);
         Self {
             sheet,
-            frame: Frame::new(size),
+            size,
             level: SimdLevel::detect(),
             threads: None,
+            easels: vec![Easel::new(size, bins.band_rows)],
             rasters: Rasters::new(RASTER_BYTES_MAX),
             shapes: Vec::new(),
             drawn: Vec::new(),
-            bins: Bins::new(size),
+            bins,
         }
     }
 
@@ -90,7 +99,10 @@ impl Painter {
     /// The same, drawn on these threads where that is faster; no pixel differs.
     #[must_use]
     pub fn with_threads(mut self, threads: Arc<rayon::ThreadPool>) -> Self {
-        self.threads = (threads.current_num_threads() > 1).then_some(threads);
+        let count = threads.current_num_threads();
+        let easel = || Easel::new(self.size, self.bins.band_rows);
+        self.easels.resize_with(count, easel);
+        self.threads = (count > 1).then_some(threads);
         self
     }
 
@@ -100,10 +112,10 @@ impl Painter {
         self.rasters.bytes()
     }
 
-    /// Draws `placements` on an otherwise clear frame, later ones on top.
+    /// Lays out `placements` on an otherwise clear frame, later ones on top.
     ///
     /// A placement whose layer isn't in the sheet draws nothing.
-    pub fn paint(&mut self, placements: impl IntoIterator<Item = Placement>) -> &Frame {
+    pub fn paint(&mut self, placements: impl IntoIterator<Item = Placement>) -> Painting<'_> {
         self.rasters.begin();
         self.shapes.clear();
         self.drawn.clear();
@@ -112,8 +124,7 @@ impl Painter {
             self.place(&placement);
         }
         self.bins.sort(&self.drawn);
-        self.draw();
-        &self.frame
+        Painting(self)
     }
 
     /// Finds what a placement looks like, and which bands it touches.
@@ -151,56 +162,83 @@ impl Painter {
             self.drawn.push(drawn);
         }
     }
+}
 
-    fn draw(&mut self) {
-        let Self {
+impl Painting<'_> {
+    /// Draws the frame, in place of what is on it; at the cost of what shows something, or did
+    /// before.
+    ///
+    /// # Panics
+    /// The frame is of another size than the painter's.
+    pub fn draw(&mut self, frame: &mut Frame) {
+        let Painter {
             sheet,
-            frame,
+            size,
             level,
             threads,
+            easels,
             rasters,
             shapes,
             drawn,
             bins,
-        } = self;
-        let width = frame.size().width() as usize;
+        } = &mut *self.0;
+        assert_eq!(frame.size(), *size, "one size for all frames");
+        let (alpha, places) = (frame.alpha(), frame.format().places());
         let rows = bins.band_rows;
         let (pixels, ink) = frame.parts_mut();
         let words = ink.row_words();
-        let draw = |(number, (pixels, ink)): (usize, BandParts<'_>)| {
-            level.run(Band {
-                first: number * rows,
+        let parts = pixels
+            .chunks_mut(rows * size.width() as usize)
+            .zip(ink.words_mut().chunks_mut(rows * words));
+        let bands = parts.enumerate().map(|(number, (pixels, ink))| Band {
+            part: Part {
                 pixels,
                 ink,
-                width,
-                words,
-                sprites: bins.band(number),
-                drawn,
-                rasters,
-                shapes,
-                sheet,
-            });
-        };
+                alpha,
+                places,
+            },
+            first: number * rows,
+            sprites: bins.band(number),
+            drawn,
+            rasters,
+            shapes,
+            sheet,
+        });
         match threads {
             Some(threads) if bins.pixels > PIXELS_TO_SHARE => {
-                let bands = pixels
-                    .par_chunks_mut(rows * width)
-                    .zip(ink.words_mut().par_chunks_mut(rows * words));
-                threads.install(|| bands.enumerate().for_each(draw));
+                // Each thread takes the next band as soon as it is done with one.
+                let bands = Mutex::new(bands);
+                let next = || bands.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let each = easels.par_iter_mut().with_max_len(1);
+                threads.install(|| {
+                    each.for_each(|easel| {
+                        while let Some(band) = next() {
+                            level.run(band.on(easel));
+                        }
+                    });
+                });
             }
             _ => {
-                let bands = pixels
-                    .chunks_mut(rows * width)
-                    .zip(ink.words_mut().chunks_mut(rows * words));
-                bands.enumerate().for_each(draw);
+                let [easel, ..] = &mut easels[..] else { return };
+                for band in bands {
+                    level.run(band.on(easel));
+                }
             }
         }
+    }
+
+    /// A new frame, drawn.
+    #[must_use]
+    pub fn frame(&mut self, alpha: Alpha, format: PixelFormat) -> Frame {
+        let mut frame = Frame::new(self.0.size, alpha, format);
+        self.draw(&mut frame);
+        frame
     }
 }
 
 impl fmt::Debug for Painter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Painter({:?}, {})", self.frame, self.level)
+        write!(f, "Painter({}, {})", self.size, self.level)
     }
 }
 
@@ -221,7 +259,7 @@ struct Bins {
 
 impl Bins {
     fn new(size: Size) -> Self {
-        let band_rows = (BAND_BYTES / size.row_bytes()).max(8);
+        let band_rows = band::rows(size);
         Self {
             size,
             band_rows,
@@ -286,151 +324,5 @@ impl Bins {
     fn band(&self, number: usize) -> &[u32] {
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.sprites[start..self.ends[number]]
-    }
-}
-
-/// A band's pixels, and the words of its ink.
-type BandParts<'a> = (&'a mut [[u8; 4]], &'a mut [u64]);
-
-/// A band of the frame, and all that is drawn on it.
-struct Band<'a> {
-    /// Its first row on the frame.
-    first: usize,
-    pixels: &'a mut [[u8; 4]],
-    ink: &'a mut [u64],
-    width: usize,
-    /// Of a row's ink.
-    words: usize,
-    sprites: &'a [u32],
-    drawn: &'a [Drawn],
-    rasters: &'a Rasters,
-    shapes: &'a [Shape],
-    sheet: &'a SpriteSheet,
-}
-
-impl Work for Band<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<R: Rows>(mut self, rows: R) {
-        let lines = self.pixels.chunks_exact_mut(self.width);
-        for (line, ink) in lines.zip(self.ink.chunks_exact_mut(self.words)) {
-            let (whole, rest) = line.as_chunks_mut::<BLOCK>();
-            for block in blocks(ink.iter_mut().map(std::mem::take)) {
-                match whole.get_mut(block) {
-                    Some(pixels) => *pixels = [[0; 4]; BLOCK],
-                    None => rest.fill([0; 4]),
-                }
-            }
-        }
-        for &number in self.sprites {
-            let Drawn { x, y, look } = self.drawn[number as usize];
-            match look {
-                Source::Raster(raster) => self.draw_raster(rows, raster, x, y),
-                Source::Shape(shape) => self.draw_shape(rows, shape, x, y),
-            }
-        }
-    }
-}
-
-impl Band<'_> {
-    #[inline(always)]
-    fn draw_raster<R: Rows>(&mut self, rows: R, number: u32, x: i32, y: i32) {
-        let raster = self.rasters.raster(number);
-        let (skipped, lines) = self.lines(y, &raster.rows());
-        let columns = raster.columns();
-        let left = i64::from(x) + i64::from(columns.start);
-        let right = i64::from(x) + i64::from(columns.end);
-        if left < 0 || right > self.width as i64 {
-            for (line, row) in lines.zip(&raster.lines[skipped..]) {
-                let at = i64::from(x) + i64::from(row.left);
-                self.over(rows, line, at, raster.pixels(*row));
-            }
-            return;
-        }
-        // Nothing is cut at the sides: most sprites are here.
-        let pixels = &mut self.pixels[lines.start * self.width..lines.end * self.width];
-        let ink = &mut self.ink[lines.start * self.words..lines.end * self.words];
-        let under = pixels.chunks_exact_mut(self.width);
-        let under = under.zip(ink.chunks_exact_mut(self.words));
-        for ((line, ink), row) in under.zip(&raster.lines[skipped..]) {
-            let source = raster.pixels(*row);
-            if source.is_empty() {
-                continue;
-            }
-            #[expect(clippy::cast_sign_loss, reason = "not left of the frame")]
-            let first = (x + row.left) as usize;
-            let columns = first..first + source.len();
-            mark(ink, &columns);
-            rows.over(&mut line[columns], source);
-        }
-    }
-
-    #[inline(always)]
-    fn draw_shape<R: Rows>(&mut self, rows: R, number: u32, x: i32, y: i32) {
-        let shape = &self.shapes[number as usize];
-        let Some(layer) = self.sheet.layer(shape.layer) else {
-            return;
-        };
-        let (skipped, lines) = self.lines(y, &shape.rows);
-        for (line, row) in lines.zip(shape.rows.clone().skip(skipped)) {
-            let span = shape.span(row);
-            // On the frame alone.
-            let first = i64::from(span.start).max(-i64::from(x));
-            let end = i64::from(span.end).min(self.width as i64 - i64::from(x));
-            let mut chunk = [[0; 4]; CHUNK];
-            for column in (first..end).step_by(CHUNK) {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "columns of the span; at most a chunk"
-                )]
-                let (from, count) = (column as i32, (end - column).min(CHUNK as i64) as usize);
-                shape.row(rows, layer, from, row, &mut chunk[..count]);
-                self.over(rows, line, i64::from(x) + column, &chunk[..count]);
-            }
-        }
-    }
-
-    /// The band's lines on which something lies whose box is at row `y` of the frame and whose
-    /// rows are `rows` of that; and how many of its rows lie above them.
-    #[inline(always)]
-    fn lines(&self, y: i32, rows: &Range<i32>) -> (usize, Range<usize>) {
-        let first = i64::from(y) + i64::from(rows.start) - self.first as i64;
-        let count = (self.pixels.len() / self.width) as i64;
-        let length = rows.len() as i64;
-        let lines = first.clamp(0, count)..(first + length).clamp(0, count);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the band"
-        )]
-        let whole = |line: i64| line as usize;
-        (
-            whole((lines.start - first).clamp(0, length)),
-            whole(lines.start)..whole(lines.end),
-        )
-    }
-
-    /// Source-over on a line of the band, from column `at` on; what is off the frame is cut.
-    #[inline(always)]
-    fn over<R: Rows>(&mut self, rows: R, line: usize, at: i64, source: &[[u8; 4]]) {
-        let width = self.width as i64;
-        let (from, to) = (
-            at.clamp(0, width),
-            (at + source.len() as i64).clamp(0, width),
-        );
-        if from >= to {
-            return;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the line"
-        )]
-        let (columns, skipped) = (from as usize..to as usize, (from - at) as usize);
-        mark(&mut self.ink[line * self.words..][..self.words], &columns);
-        let under = &mut self.pixels[line * self.width..][columns.clone()];
-        rows.over(under, &source[skipped..][..columns.len()]);
     }
 }

@@ -25,7 +25,6 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
         rate: picture.rate,
         alpha: picture.alpha,
         format: job.format,
-        simd: picture.simd,
     };
     let output = Output::open(&Target::Stdout, spec)?;
 

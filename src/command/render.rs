@@ -36,7 +36,6 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         rate: picture.rate,
         alpha: picture.alpha,
         format: job.format.unwrap_or_default(),
-        simd: picture.simd,
     };
     let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {
@@ -63,7 +62,8 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
             );
         }
         stage.retire(pts);
-        if output.write(painter.paint(stage.placements(pts)))? == Flow::Closed {
+        output.draw(&mut painter.paint(stage.placements(pts)));
+        if output.write()? == Flow::Closed {
             break;
         }
         progress.inc(1);

@@ -120,7 +120,6 @@ fn record(job: &Serve, channels: &[Arc<Channel>]) -> Result<Option<FrameLoop>> {
         rate: picture.rate,
         alpha: picture.alpha,
         format: PixelFormat::default(),
-        simd: picture.simd,
     };
     let open = |path: &PathBuf| Output::open(&Target::new(path.as_os_str()), spec);
     let outputs = job.outputs.iter().map(open).collect::<Result<Vec<_>>>()?;

@@ -30,7 +30,7 @@ pub(super) fn run(job: &FrameJob) -> Result<()> {
         .with_context(|| job.scene.display().to_string())?;
     let mut painter = Painter::new(Arc::clone(cast.sheet()), scene.size).with_level(job.simd);
     let placements = scene.placements(&cast);
-    let still = png(painter.paint(placements))?;
+    let still = png(&mut painter.paint(placements))?;
     fs::write(&job.out, still).with_context(|| format!("cannot write {}", job.out.display()))
 }
 

@@ -40,12 +40,6 @@ impl Ink {
     pub(crate) fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words
     }
-
-    /// At most so many pixels show something.
-    pub(crate) fn pixels(&self) -> usize {
-        let blocks: u32 = self.words.iter().map(|word| word.count_ones()).sum();
-        blocks as usize * BLOCK
-    }
 }
 
 /// Ink on these columns of a row of which these are the words; there is at least one.

@@ -9,7 +9,7 @@ use ffmpeg_next::{
 };
 
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Frame, FrameBytes, PixelFormat};
+use crate::frame::{Frame, PixelFormat};
 
 /// How one kind of file is made.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +104,7 @@ const SLICED_SIDE_MIN: u32 = 64;
 /// A video file that is being written.
 pub struct Video {
     name: String,
-    bytes: FrameBytes,
+    frame: Frame,
     layout: Layout,
     encoder: encoder::Video,
     container: format::context::Output,
@@ -170,8 +170,7 @@ impl Video {
         container.write_header()?;
         Ok(Self {
             name: name.into(),
-            bytes: FrameBytes::new(spec.size, spec.alpha, recipe.layout.source())
-                .with_level(spec.simd),
+            frame: Frame::new(spec.size, spec.alpha, recipe.layout.source()),
             layout: recipe.layout,
             encoder,
             container,
@@ -180,26 +179,28 @@ impl Video {
         })
     }
 
-    pub(super) fn write(&mut self, picture: &Frame) -> Result<Flow> {
-        let size = picture.size();
+    pub(super) fn frame_mut(&mut self) -> &mut Frame {
+        &mut self.frame
+    }
+
+    pub(super) fn write(&mut self) -> Result<Flow> {
+        let size = self.frame.size();
         let (width, height) = (size.width() as usize, size.height() as usize);
         // A new one each time: the encoder may still hold the one before.
         let mut video = frame::Video::new(self.layout.pixel(), size.width(), size.height());
-        let bytes = self.bytes.of(picture);
         match self.layout {
             Layout::Packed(_) => {
                 let stride = video.stride(0);
                 for (row, line) in video
                     .data_mut(0)
                     .chunks_mut(stride)
-                    .zip(bytes.chunks(width * 4))
+                    .zip(self.frame.as_bytes().chunks(width * 4))
                 {
                     row[..width * 4].copy_from_slice(line);
                 }
             }
             Layout::Yuva420 => {
-                let (pixels, _) = bytes.as_chunks::<4>();
-                yuva420(&mut video, pixels, (width, height));
+                yuva420(&mut video, self.frame.pixels(), (width, height));
             }
         }
         video.set_pts(Some(self.next));

@@ -7,14 +7,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Frame, FrameBytes};
+use crate::frame::Frame;
 
 /// An open file or pipe.
 #[derive(Debug)]
 pub struct Raw {
     name: String,
     sink: File,
-    bytes: FrameBytes,
+    frame: Frame,
 }
 
 impl Raw {
@@ -37,12 +37,16 @@ impl Raw {
         Self {
             name,
             sink,
-            bytes: FrameBytes::new(spec.size, spec.alpha, spec.format).with_level(spec.simd),
+            frame: Frame::new(spec.size, spec.alpha, spec.format),
         }
     }
 
-    pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
-        match self.sink.write_all(self.bytes.of(frame)) {
+    pub(super) fn frame_mut(&mut self) -> &mut Frame {
+        &mut self.frame
+    }
+
+    pub(super) fn write(&mut self) -> Result<Flow> {
+        match self.sink.write_all(self.frame.as_bytes()) {
             Ok(()) => Ok(Flow::Open),
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Flow::Closed),
             Err(e) => Err(e).with_context(|| format!("cannot write to {}", self.name)),

@@ -8,25 +8,24 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Alpha, Frame, FrameBytes, PixelFormat};
+use crate::frame::{Alpha, Frame, PixelFormat};
+use crate::paint::Painting;
 
-/// The frame as an 8-bit RGBA PNG file.
+/// The painting as an 8-bit RGBA PNG file.
 ///
 /// # Errors
 /// None that is known of: the encoder writes to memory.
-pub fn png(frame: &Frame) -> Result<Vec<u8>> {
-    encode(
-        &mut FrameBytes::new(frame.size(), Alpha::Straight, PixelFormat::Rgba),
-        frame,
-    )
+pub fn png(painting: &mut Painting<'_>) -> Result<Vec<u8>> {
+    encode(&painting.frame(Alpha::Straight, PixelFormat::Rgba))
 }
 
-fn encode(bytes: &mut FrameBytes, frame: &Frame) -> Result<Vec<u8>> {
+/// `frame` is straight RGBA.
+fn encode(frame: &Frame) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     let (width, height) = (frame.size().width(), frame.size().height());
     // Mostly clear frames: `Fast` is a tenth of the default's time, and smaller than unfiltered.
     PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(bytes.of(frame), width, height, ExtendedColorType::Rgba8)
+        .write_image(frame.as_bytes(), width, height, ExtendedColorType::Rgba8)
         .context("cannot make a PNG")?;
     Ok(file)
 }
@@ -38,7 +37,7 @@ pub struct Sequence {
     pattern: (String, usize, String),
     folder: PathBuf,
     next: u64,
-    bytes: FrameBytes,
+    frame: Frame,
 }
 
 impl Sequence {
@@ -57,18 +56,21 @@ impl Sequence {
             pattern,
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             next: 0,
-            bytes: FrameBytes::new(spec.size, Alpha::Straight, PixelFormat::Rgba)
-                .with_level(spec.simd),
+            frame: Frame::new(spec.size, Alpha::Straight, PixelFormat::Rgba),
         })
     }
 
-    pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
+    pub(super) fn frame_mut(&mut self) -> &mut Frame {
+        &mut self.frame
+    }
+
+    pub(super) fn write(&mut self) -> Result<Flow> {
         let (before, digits, after) = &self.pattern;
         let number = self.next;
         let path = self
             .folder
             .join(format!("{before}{number:0digits$}{after}"));
-        let png = encode(&mut self.bytes, frame)?;
+        let png = encode(&self.frame)?;
         fs::write(&path, png).with_context(|| cannot_write(&path))?;
         self.next += 1;
         Ok(Flow::Open)

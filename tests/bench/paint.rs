@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use floatup::frame::{Alpha, FrameBytes, PixelFormat, Size};
+use floatup::frame::{Alpha, Frame, PixelFormat, Size};
 use floatup::pixel::SimdLevel;
 use scene::{Arrivals, Load, Scene};
 
@@ -32,10 +32,12 @@ fn steady(criterion: &mut Criterion) {
             let mut scene = scene(sprites, Arrivals::OnFrames);
             let mut painter = scene.painter(level);
             let mut placements = Vec::new();
+            let mut frame = Frame::new(scene.size(), Alpha::Straight, PixelFormat::Rgba);
             let mut frame = || {
                 scene.advance();
                 scene.place(&mut placements);
-                black_box(painter.paint(placements.iter().copied()));
+                painter.paint(placements.iter().copied()).draw(&mut frame);
+                black_box(frame.as_bytes());
             };
             for _ in 0..360 {
                 frame();
@@ -54,11 +56,13 @@ fn unlike(criterion: &mut Criterion) {
         let mut scene = scene(1_000, Arrivals::Between);
         let mut painter = scene.painter(level);
         let mut placements = Vec::new();
+        let mut frame = Frame::new(scene.size(), Alpha::Straight, PixelFormat::Rgba);
         group.bench_function(BenchmarkId::new(level.name(), 1_000), |b| {
             b.iter(|| {
                 scene.advance();
                 scene.place(&mut placements);
-                black_box(painter.paint(placements.iter().copied()));
+                painter.paint(placements.iter().copied()).draw(&mut frame);
+                black_box(frame.as_bytes());
             });
         });
     }
@@ -73,20 +77,28 @@ fn placements(criterion: &mut Criterion) {
     });
 }
 
-/// Premultiplied to straight alpha alone.
-fn straight(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("straight");
+/// One layout, drawn again and again, as each kind of pixels.
+fn pixels(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pixels");
     let scene = scene(1_000, Arrivals::OnFrames);
     let mut placements = Vec::new();
     scene.place(&mut placements);
     let mut painter = scene.painter(SimdLevel::detect());
-    let frame = painter.paint(placements.iter().copied());
-    for level in [SimdLevel::scalar(), SimdLevel::detect()] {
-        let bytes = FrameBytes::new(frame.size(), Alpha::Straight, PixelFormat::Rgba);
-        let mut bytes = bytes.with_level(level);
-        group.bench_function(BenchmarkId::new(level.name(), 1_000), |b| {
+    for _ in 0..2 {
+        painter.paint(placements.iter().copied());
+    }
+    let mut painting = painter.paint(placements.iter().copied());
+    for (alpha, format) in [
+        (Alpha::Premultiplied, PixelFormat::Rgba),
+        (Alpha::Premultiplied, PixelFormat::Argb),
+        (Alpha::Straight, PixelFormat::Rgba),
+        (Alpha::Straight, PixelFormat::Argb),
+    ] {
+        let mut frame = Frame::new(scene.size(), alpha, format);
+        group.bench_function(BenchmarkId::new(format!("{alpha} {format}"), 1_000), |b| {
             b.iter(|| {
-                black_box(bytes.of(black_box(frame)));
+                painting.draw(&mut frame);
+                black_box(frame.as_bytes());
             });
         });
     }
@@ -102,6 +114,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = steady, unlike, placements, straight
+    targets = steady, unlike, placements, pixels
 }
 criterion_main!(benches);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use floatup::cast::{Cast, Placement};
 use floatup::config::LookSettings;
-use floatup::frame::{Frame, FrameRate, Size};
+use floatup::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
 use floatup::look::Look;
 use floatup::paint::Painter;
 use floatup::pixel::SimdLevel;
@@ -188,8 +188,12 @@ pub(crate) fn whole_palette(look: &Look, size: Size) -> (Stage, Arc<SpriteSheet>
 
 /// How many pixels sprites cover: for each sprite, those of the frame that it alone would make
 /// other than transparent.
-pub(crate) fn touched_pixels(placements: &[Placement], painter: &mut Painter) -> u64 {
-    let alone = |placement: &Placement| inked_pixels(painter.paint([*placement]));
+pub(crate) fn touched_pixels(placements: &[Placement], painter: &mut Painter, size: Size) -> u64 {
+    let mut frame = Frame::new(size, Alpha::Premultiplied, PixelFormat::Rgba);
+    let alone = |placement: &Placement| {
+        painter.paint([*placement]).draw(&mut frame);
+        inked_pixels(&frame)
+    };
     placements.iter().map(alone).sum()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use floatup::cast::Placement;
 use floatup::config::LookSettings;
 use floatup::emoji::EmojiFonts;
-use floatup::frame::Size;
+use floatup::frame::{Alpha, PixelFormat, Size};
 use floatup::log::{AT_MAX, entries};
 use floatup::look::Look;
 use floatup::motion::css::CssError;
@@ -248,7 +248,9 @@ fn check_sheet(css: &str) -> Result<(), TestCaseError> {
         let finite = pose.matrix.iter().all(|element| element.is_finite());
         prop_assert!(finite, "{:?}", pose);
         prop_assert!((0.0..=1.0).contains(&pose.opacity), "{:?}", pose);
-        let frame = painter.paint([Placement::new(0, 1.5, &pose, box_size, size)]);
+        let placement = Placement::new(0, 1.5, &pose, box_size, size);
+        let mut painting = painter.paint([placement]);
+        let frame = painting.frame(Alpha::Premultiplied, PixelFormat::Rgba);
         prop_assert!(
             frame
                 .pixels()
@@ -342,7 +344,11 @@ fn check_scene(json: &[u8]) -> Result<(), TestCaseError> {
     let cast = cast.unwrap();
     let placements: Vec<_> = scene.placements(&cast).collect();
     prop_assert!(placements.len() <= emoji.len());
-    Painter::new(Arc::clone(cast.sheet()), size).paint(placements);
+    let mut painter = Painter::new(Arc::clone(cast.sheet()), size);
+    let frame = painter
+        .paint(placements)
+        .frame(Alpha::Straight, PixelFormat::Rgba);
+    prop_assert_eq!(frame.size(), size);
     Ok(())
 }
 

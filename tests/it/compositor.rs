@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use floatup::cast::{Cast, Placement};
 use floatup::config::LookSettings;
-use floatup::frame::{Alpha, Frame, FrameBytes, FrameRate, PixelFormat, Size};
+use floatup::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
 use floatup::look::Look;
-use floatup::paint::Painter;
+use floatup::paint::{Painter, Painting};
 use floatup::pixel::SimdLevel;
 use floatup::reaction::{Emoji, Palette, Reaction};
 use floatup::sprite::SpriteSheet;
@@ -53,6 +53,16 @@ fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSh
         stage.spawn(1, n.into(), &[reaction], at);
     }
     (stage, sheet)
+}
+
+fn premultiplied(size: Size) -> Frame {
+    Frame::new(size, Alpha::Premultiplied, PixelFormat::Rgba)
+}
+
+/// On a frame that shows what was drawn before.
+fn draw<'a>(mut painting: Painting<'_>, frame: &'a mut Frame) -> &'a Frame {
+    painting.draw(frame);
+    frame
 }
 
 /// Ink is where it is said to be, and nowhere is a colour above its alpha.
@@ -115,14 +125,16 @@ proptest! {
             .map(|level| Painter::new(Arc::clone(&sheet), size).with_level(level))
             .collect();
         painters.push(Painter::new(Arc::clone(&sheet), size).with_threads(threads(3)));
+        let mut frames = vec![premultiplied(size); painters.len()];
         // Looks that come again are kept from their second time on.
         for placements in pictures.iter().chain(&pictures).chain(&pictures) {
             let mut fresh = Painter::new(Arc::clone(&sheet), size).with_level(SimdLevel::scalar());
-            let expected = fresh.paint(placements.iter().copied());
-            assert_sound(expected);
-            for painter in &mut painters {
+            let mut expected = premultiplied(size);
+            fresh.paint(placements.iter().copied()).draw(&mut expected);
+            assert_sound(&expected);
+            for (painter, frame) in painters.iter_mut().zip(&mut frames) {
                 let name = format!("{painter:?}");
-                let frame = painter.paint(placements.iter().copied());
+                let frame = draw(painter.paint(placements.iter().copied()), frame);
                 assert_sound(frame);
                 prop_assert!(frame.pixels() == expected.pixels(), "{}", name);
             }
@@ -141,29 +153,64 @@ fn a_large_frame_is_the_same_on_every_level_and_any_threads() {
         .map(|level| painter().with_level(level))
         .collect();
     painters.extend([2, 3, 8].map(|count| painter().with_threads(threads(count))));
+    let mut frames = vec![premultiplied(size); painters.len()];
     let rate = FrameRate::new(60, 1).unwrap();
     for index in [0, 30, 60, 119, 120, 150, 239, 240] {
         let placements: Vec<_> = stage.placements(rate.pts(index)).collect();
         let mut fresh = painter().with_level(SimdLevel::scalar());
-        let expected = fresh.paint(placements.iter().copied());
-        assert_sound(expected);
-        for painter in &mut painters {
+        let mut expected = premultiplied(size);
+        fresh.paint(placements.iter().copied()).draw(&mut expected);
+        assert_sound(&expected);
+        for (painter, frame) in painters.iter_mut().zip(&mut frames) {
             let name = format!("{painter:?} at {index}");
-            let frame = painter.paint(placements.iter().copied());
+            let frame = draw(painter.paint(placements.iter().copied()), frame);
             assert!(frame.pixels() == expected.pixels(), "{name}");
             assert_sound(frame);
         }
     }
     assert!(painters.iter().all(|painter| painter.raster_bytes() > 0));
-    // Bytes are made by many threads as by one.
-    let frame = painters[0].paint(stage.placements(rate.pts(120)));
-    for (alpha, format) in [
-        (Alpha::Straight, PixelFormat::Argb),
-        (Alpha::Premultiplied, PixelFormat::Rgba),
-    ] {
-        let bytes = || FrameBytes::new(size, alpha, format);
-        let shared = threads(3).install(|| bytes().of(frame).to_vec());
-        assert!(bytes().of(frame) == shared, "{alpha} {format}");
+}
+
+#[test]
+fn every_kind_of_pixels_is_made_of_the_premultiplied_ones() {
+    // Not whole blocks, nor whole bands.
+    let size = Size::new(501, 203).unwrap();
+    let (stage, sheet) = busy_stage(size, 48.0, 60);
+    let rate = FrameRate::new(60, 1).unwrap();
+    for level in SimdLevel::available() {
+        let mut painter = Painter::new(Arc::clone(&sheet), size).with_level(level);
+        let formats = [
+            (PixelFormat::Rgba, [0, 1, 2, 3]),
+            (PixelFormat::Bgra, [2, 1, 0, 3]),
+            (PixelFormat::Argb, [3, 0, 1, 2]),
+            (PixelFormat::Abgr, [3, 2, 1, 0]),
+        ];
+        let kinds = [Alpha::Straight, Alpha::Premultiplied]
+            .into_iter()
+            .flat_map(|alpha| formats.map(|(format, order)| (alpha, format, order)));
+        let mut frames: Vec<_> = kinds
+            .map(|(alpha, format, order)| (Frame::new(size, alpha, format), order))
+            .collect();
+        for index in [30, 120, 121, 200, 240] {
+            // One layout, drawn on each of them.
+            let mut painting = painter.paint(stage.placements(rate.pts(index)));
+            let truth = painting.frame(Alpha::Premultiplied, PixelFormat::Rgba);
+            assert_eq!(index == 240, truth.pixels().iter().all(|p| *p == [0; 4]));
+            for (frame, order) in &mut frames {
+                painting.draw(frame);
+                for (pixel, [r, g, b, a]) in frame.pixels().iter().zip(truth.pixels()) {
+                    let whole = if *a == 0 { 255 } else { u32::from(*a) };
+                    let level = |c: &u8| match frame.alpha() {
+                        Alpha::Premultiplied => u32::from(*c),
+                        // 255 c / a to the nearest, half up.
+                        Alpha::Straight => (u32::from(*c) * 510 + whole) / (2 * whole),
+                    };
+                    let rgba = [level(r), level(g), level(b), (*a).into()];
+                    let expected = order.map(|channel: usize| rgba[channel]);
+                    assert_eq!(pixel.map(u32::from), expected, "{frame:?} {index}");
+                }
+            }
+        }
     }
 }
 
@@ -179,14 +226,15 @@ fn a_steady_frame_allocates_nothing() {
         if let Some(threads) = threads {
             painter = painter.with_threads(threads);
         }
-        let mut bytes = FrameBytes::new(size, Alpha::Straight, PixelFormat::Bgra);
+        let mut drawn = Frame::new(size, Alpha::Straight, PixelFormat::Bgra);
         let mut placements = Vec::new();
         let mut shown = 0;
         let mut frame = |index: u64| {
             placements.clear();
             placements.extend(stage.placements(rate.pts(120 + index % 4)));
-            let painted = painter.paint(placements.iter().copied());
-            shown += usize::from(bytes.of(painted).iter().any(|byte| *byte > 0));
+            let painting = painter.paint(placements.iter().copied());
+            let bytes = draw(painting, &mut drawn).as_bytes();
+            shown += usize::from(bytes.iter().any(|byte| *byte > 0));
         };
         // A frame loop runs on one of its own threads, so that it hands nothing over.
         let counted = pool.install(|| {
@@ -206,7 +254,9 @@ struct Exact {
 impl Exact {
     /// Source-over of what one placement alone looks like.
     fn over(&mut self, painter: &mut Painter, placement: Placement) {
-        let frame = painter.paint([placement]);
+        let frame = painter
+            .paint([placement])
+            .frame(Alpha::Premultiplied, PixelFormat::Rgba);
         assert_eq!(frame.size().width() as usize, self.width);
         for (under, source) in self.pixels.iter_mut().zip(frame.pixels()) {
             let source = source.map(|v| f64::from(v) / 255.0);
@@ -233,7 +283,8 @@ fn overlapping_sprites_are_near_the_exact_picture() {
     for placement in &placements {
         exact.over(&mut painter, *placement);
     }
-    let frame = painter.paint(placements.iter().copied());
+    let mut frame = premultiplied(size);
+    painter.paint(placements.iter().copied()).draw(&mut frame);
     let (mut worst, mut deepest) = (0.0_f64, 0);
     for (pixel, exact) in frame.pixels().iter().zip(&exact.pixels) {
         deepest += usize::from(exact[3] > 0.9);

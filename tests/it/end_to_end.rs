@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use floatup::config::LookSettings;
-use floatup::frame::{Alpha, FrameBytes, PixelFormat};
+use floatup::frame::{Alpha, PixelFormat};
 use floatup::look::Look;
 use floatup::paint::Painter;
 use floatup::reaction::Palette;
@@ -280,9 +280,9 @@ fn draw(emoji: &str, left_px: f64, age_ms: f64, (width, height): (u32, u32)) -> 
     let cast = cast.unwrap();
     let placements: Vec<_> = scene.placements(&cast).collect();
     let mut painter = Painter::new(Arc::clone(cast.sheet()), scene.size);
-    let mut bytes = FrameBytes::new(scene.size, Alpha::Straight, PixelFormat::Rgba);
-    let bytes = bytes.of(painter.paint(placements)).to_vec();
-    RgbaImage::from_raw(width, height, bytes).unwrap()
+    let mut painting = painter.paint(placements);
+    let frame = painting.frame(Alpha::Straight, PixelFormat::Rgba);
+    RgbaImage::from_raw(width, height, frame.as_bytes().to_vec()).unwrap()
 }
 
 /// The middle of a picture's ink, weighted by alpha; `None` where it is clear.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floatup::cast::Placement;
-use floatup::frame::{Alpha, FrameBytes, PixelFormat, Size};
+use floatup::frame::{Alpha, Frame, PixelFormat, Size};
 use floatup::paint::Painter;
 use floatup::pixel::SimdLevel;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -44,15 +44,13 @@ pub(crate) fn full_hd() -> Size {
 pub(crate) struct Cost {
     /// Poses and places of all sprites.
     pub(crate) place: Duration,
-    /// Clearing and drawing.
+    /// Clearing and drawing, to the frame's own bytes.
     pub(crate) paint: Duration,
-    /// To straight RGBA bytes.
-    pub(crate) bytes: Duration,
 }
 
 impl Cost {
     pub(crate) fn frame(&self) -> Duration {
-        self.place + self.paint + self.bytes
+        self.place + self.paint
     }
 }
 
@@ -60,19 +58,20 @@ impl Cost {
 pub(crate) struct Lane {
     pub(crate) scene: Scene,
     pub(crate) painter: Painter,
-    bytes: FrameBytes,
+    pub(crate) frame: Frame,
     pool: Option<Arc<ThreadPool>>,
     pub(crate) placements: Vec<Placement>,
     pub(crate) costs: Vec<Cost>,
 }
 
 impl Lane {
-    pub(crate) fn new(scene: Scene, painter: Painter, level: SimdLevel) -> Self {
-        let bytes = FrameBytes::new(scene.size(), Alpha::Straight, PixelFormat::Rgba);
+    /// Frames are straight RGBA.
+    pub(crate) fn new(scene: Scene, painter: Painter) -> Self {
+        let frame = Frame::new(scene.size(), Alpha::Straight, PixelFormat::Rgba);
         Self {
             scene,
             painter,
-            bytes: bytes.with_level(level),
+            frame,
             pool: None,
             placements: Vec::new(),
             costs: Vec::new(),
@@ -85,17 +84,21 @@ impl Lane {
         self
     }
 
+    pub(crate) fn premultiplied(mut self) -> Self {
+        self.frame = Frame::new(self.scene.size(), Alpha::Premultiplied, PixelFormat::Rgba);
+        self
+    }
+
     /// The next frame, to the bytes that an output writes.
     pub(crate) fn frame(&mut self) -> Cost {
         self.scene.advance();
         let ((), place) = time(|| self.scene.place(&mut self.placements));
-        let (frame, paint) = time(|| self.painter.paint(self.placements.iter().copied()));
-        let (_, bytes) = time(|| black_box(self.bytes.of(frame)).len());
-        Cost {
-            place,
-            paint,
-            bytes,
-        }
+        let ((), paint) = time(|| {
+            let mut painting = self.painter.paint(self.placements.iter().copied());
+            painting.draw(&mut self.frame);
+            black_box(self.frame.as_bytes());
+        });
+        Cost { place, paint }
     }
 
     /// Draws frames for about `length`, and keeps what they cost. As in the service, the frame
@@ -155,7 +158,7 @@ pub(crate) fn warm(size: Size, font_size_px: f64, level: SimdLevel) -> Painter {
 
 pub(crate) fn lane(size: Size, font_size_px: f64, sprites: u32, painter: &Painter) -> Lane {
     let scene = Scene::new(load(size, font_size_px, sprites));
-    Lane::new(scene, painter.clone(), SimdLevel::detect())
+    Lane::new(scene, painter.clone())
 }
 
 fn measure(lanes: &mut [Lane]) {
@@ -214,10 +217,10 @@ pub(crate) fn levels(results: &mut Results) {
     for sprites in counts {
         progress(&format!("every SIMD level, {sprites} sprites"));
         let mut lanes: Vec<Lane> = Vec::new();
-        for (level, painter) in &painters {
+        for (_, painter) in &painters {
             let scene = || Scene::new(load(size, px, sprites));
-            lanes.push(Lane::new(scene(), painter.clone(), *level));
-            lanes.push(Lane::new(scene(), painter.clone(), *level).on(&two));
+            lanes.push(Lane::new(scene(), painter.clone()));
+            lanes.push(Lane::new(scene(), painter.clone()).on(&two));
         }
         measure(&mut lanes);
         rows.push(
@@ -249,7 +252,7 @@ pub(crate) fn pixels(results: &mut Results) {
         "touched pixels",
         "place ms",
         "paint ms",
-        "bytes ms",
+        "paint ms, straight",
         "paint ns/px",
         "whole frame ns/px",
         "copy ns/px",
@@ -261,23 +264,25 @@ pub(crate) fn pixels(results: &mut Results) {
         let painter = warm(size, px, level);
         for sprites in SPRITES.into_iter().filter(|n| *n > 0) {
             progress(&format!("pixels at {px} px, {sprites} sprites"));
-            let mut lane = lane(size, px, sprites, &painter);
+            let mut straight = lane(size, px, sprites, &painter);
+            let mut lane = lane(size, px, sprites, &painter).premultiplied();
             lane.frame();
             let mut alone = lane.painter.clone();
-            let touched = touched_pixels(&lane.placements, &mut alone);
+            let touched = touched_pixels(&lane.placements, &mut alone, size);
             let mut copy = Copy::new(usize::try_from(4 * touched).expect("it fits in memory"));
             for _ in 0..ROUNDS {
                 lane.run(ROUND);
+                straight.run(ROUND);
                 copy.run(lane.costs.len().div_ceil(ROUNDS).max(3));
             }
             let per_pixel = |time: Duration| time.as_secs_f64() * 1e9 / float(touched);
-            let [place, paint, bytes] = [
+            let [place, paint, to_straight] = [
                 lane.median(|cost| cost.place),
                 lane.median(|cost| cost.paint),
-                lane.median(|cost| cost.bytes),
+                straight.median(|cost| cost.paint),
             ];
             let copied = per_pixel(median(&copy.times));
-            let (painted, whole) = (per_pixel(paint), per_pixel(lane.frame_time()));
+            let (painted, whole) = (per_pixel(paint), per_pixel(straight.frame_time()));
             if sprites >= 1_000 {
                 worst = worst.max(painted / copied);
             }
@@ -287,7 +292,7 @@ pub(crate) fn pixels(results: &mut Results) {
                 touched.to_string(),
                 ms(place),
                 ms(paint),
-                ms(bytes),
+                ms(to_straight),
                 ns(painted),
                 ns(whole),
                 ns(copied),
@@ -321,12 +326,12 @@ pub(crate) fn cold(results: &mut Results) {
             ..load(size, px, sprites)
         });
         let fresh = between.painter(level);
-        let mut unlike = Lane::new(between, fresh, level);
+        let mut unlike = Lane::new(between, fresh);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for _ in 0..TIMES {
             let scene = Scene::new(load(size, px, sprites));
             let painter = scene.painter(level);
-            let mut new = Lane::new(scene, painter, level);
+            let mut new = Lane::new(scene, painter);
             first.push(new.frame().frame());
             second.push(new.frame().frame());
             kept.run(ROUND / 2);
@@ -367,8 +372,6 @@ pub(crate) struct Growth {
     pub(crate) whole: Fit,
     /// From 1,000 sprites on.
     pub(crate) many: Fit,
-    /// Without the conversion to straight bytes.
-    pub(crate) painted: Fit,
     pub(crate) table: Table,
 }
 
@@ -380,15 +383,11 @@ pub(crate) fn growth(results: &mut Results) {
     progress("growth from 100 to 20000 sprites");
     let mut lanes = counts.map(|sprites| lane(size, px, sprites, &painter));
     measure(&mut lanes);
-    let painted = |cost: &Cost| cost.place + cost.paint;
-    let points = |part: &dyn Fn(&Cost) -> Duration| -> Vec<(f64, f64)> {
-        let times = lanes
-            .iter()
-            .map(|lane| lane.median(part).as_secs_f64() * 1e3);
-        counts.map(f64::from).into_iter().zip(times).collect()
-    };
-    let (whole, painted) = (points(&Cost::frame), points(&painted));
-    let (whole_fit, painted_fit) = (Fit::new(&whole), Fit::new(&painted));
+    let times = lanes
+        .iter()
+        .map(|lane| lane.frame_time().as_secs_f64() * 1e3);
+    let whole: Vec<_> = counts.map(f64::from).into_iter().zip(times).collect();
+    let whole_fit = Fit::new(&whole);
     let many: Vec<_> = whole
         .iter()
         .copied()
@@ -400,10 +399,8 @@ pub(crate) fn growth(results: &mut Results) {
         "frame ms",
         "off its line by",
         "off the line from 1,000 on by",
-        "placed and painted ms",
-        "off its line by",
     ]);
-    for ((sprites, whole), painted) in counts.into_iter().zip(whole).zip(painted) {
+    for (sprites, whole) in counts.into_iter().zip(whole) {
         let off = |fit: Fit, point| format!("{:+.1} %", 100.0 * fit.line.deviation(point));
         table.row([
             sprites.to_string(),
@@ -414,17 +411,15 @@ pub(crate) fn growth(results: &mut Results) {
             } else {
                 off(many_fit, whole)
             },
-            three(painted.1),
-            off(painted_fit, painted),
         ]);
     }
     results.growth = Some(Growth {
         whole: whole_fit,
         many: many_fit,
-        painted: painted_fit,
         table,
     });
 }
+
 /// The bytes that are kept once every emoji of the default palette has passed every age.
 pub(crate) fn cache(results: &mut Results) {
     let size = full_hd();

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use floatup::frame::{Alpha, FrameBytes, PixelFormat, Size};
+use floatup::frame::{Alpha, Frame, PixelFormat, Size};
 use floatup::pixel::SimdLevel;
 
 use crate::frames::{threads, warm};
@@ -30,7 +30,7 @@ pub(crate) fn paced(results: &mut Results) -> Result<()> {
         arrivals: Arrivals::OnFrames,
     });
     let mut painter = warm(size, 48.0, SimdLevel::detect()).with_threads(pool.clone());
-    let mut bytes = FrameBytes::new(size, Alpha::Straight, PixelFormat::Rgba);
+    let mut frame = Frame::new(size, Alpha::Straight, PixelFormat::Rgba);
     let mut sink = File::create("/dev/null").context("cannot open /dev/null")?;
     let (mut drawn, mut whole, mut late) = (Vec::new(), Vec::new(), 0);
     let mut placements = Vec::new();
@@ -47,9 +47,9 @@ pub(crate) fn paced(results: &mut Results) -> Result<()> {
             let begun = now();
             scene.advance();
             scene.place(&mut placements);
-            let frame = painter.paint(placements.iter().copied());
+            painter.paint(placements.iter().copied()).draw(&mut frame);
             let painted = begun.elapsed();
-            sink.write_all(bytes.of(frame)).context("cannot write")?;
+            sink.write_all(frame.as_bytes()).context("cannot write")?;
             if index >= warm_up {
                 late += u32::from(begun > started + rate().pts(index + 1));
                 drawn.push(painted);
@@ -64,7 +64,7 @@ pub(crate) fn paced(results: &mut Results) -> Result<()> {
         table.row([name.to_owned(), at(0.5), at(0.99), at(1.0)]);
     };
     row("placed and painted", &drawn);
-    row("placed, painted, to straight bytes, written", &whole);
+    row("placed, painted, written", &whole);
     results.paced = Some((table, late));
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use floatup::frame::{Alpha, PixelFormat};
 use floatup::paint::Painter;
 use floatup::reaction::DEFAULT_PALETTE;
 
@@ -149,12 +150,12 @@ pub(crate) fn start(results: &mut Results, folder: &Path) -> Result<()> {
         let ((), draw) = time(|| {
             let mut painter = Painter::new(sheet, full_hd());
             let placements: Vec<_> = stage.placements(Duration::ZERO).collect();
-            let mut bytes = floatup::frame::FrameBytes::new(
-                full_hd(),
-                floatup::frame::Alpha::Straight,
-                floatup::frame::PixelFormat::Rgba,
+            let mut painting = painter.paint(placements);
+            std::hint::black_box(
+                painting
+                    .frame(Alpha::Straight, PixelFormat::Rgba)
+                    .as_bytes(),
             );
-            std::hint::black_box(bytes.of(painter.paint(placements)));
         });
         let render = first_frame(
             floatup()

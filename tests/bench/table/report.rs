@@ -162,7 +162,9 @@ fn sections(page: &mut Page, results: &Results) {
             "1920x1080, 1 thread. *Touched pixels*: for each sprite, the pixels inside the frame \
              that it alone would make other than transparent, summed over all sprites of a frame; \
              a pixel under three sprites counts three times. Times are divided by that number; \
-             clearing, and all that is done once a frame, is in them. *Copy* is one \
+             clearing, and all that is done once a frame, is in them. *Paint* ends with a frame of \
+             premultiplied RGBA, *straight* with one of straight RGBA; the *whole frame* is that \
+             and the places of all sprites. *Copy* is one \
              `copy_from_slice` of as many bytes (4 a touched pixel), in turn with the frames, \
              through 256 MiB or more, so that it copies memory and not a cache.",
         );
@@ -179,14 +181,13 @@ fn sections(page: &mut Page, results: &Results) {
             )
         };
         page.paragraph(&format!(
-            "1920x1080, 48 px, 1 thread. A frame's line is {}; from 1,000 sprites on it is {}; that \
-             of placing and painting alone is {}. Each has the least sum of squared deviations, \
-             each as a share of what was measured. The first sprites cost more than the later \
-             ones: each brings a look of its own into the cache, and a part of the frame that \
-             had no ink; from about 1,000 on all looks and the whole frame are in use.",
+            "1920x1080, 48 px, 1 thread. A frame's line is {}; from 1,000 sprites on it is {}. Each \
+             has the least sum of squared deviations, each as a share of what was measured. The \
+             first sprites cost more than the later ones: each brings a look of its own into the \
+             cache, and a part of the frame that had no ink; from about 1,000 on all looks and \
+             the whole frame are in use.",
             line(growth.whole),
             line(growth.many),
-            line(growth.painted),
         ));
         page.table(&growth.table);
     }
@@ -224,7 +225,7 @@ fn sections(page: &mut Page, results: &Results) {
     }
     if let Some((table, late)) = &results.paced {
         page.paragraph(&format!(
-            "The same stage, painter, threads and output's bytes in a loop by the clock, for the \
+            "The same stage, painter, threads and frame in a loop by the clock, for the \
              times that metrics keep in buckets alone; {late} of 600 frames were late."
         ));
         page.table(table);
@@ -233,8 +234,7 @@ fn sections(page: &mut Page, results: &Results) {
         page.heading("tiny-skia");
         page.paragraph(
             "1920x1080, 1 thread. The same layers through the same matrices, bilinear, with \
-             opacity, source-over, the clear included; premultiplied pixels from both, no \
-             conversion. tiny-skia uses the instructions that it is compiled for, here those of \
+             opacity, source-over, the clear included; premultiplied pixels from both. tiny-skia uses the instructions that it is compiled for, here those of \
              every x86-64 or AArch64 processor; so floatup's time at that level stands beside. \
              tiny-skia computes every sprite anew, which floatup does where no look comes twice. \
              PSNR is of premultiplied channels over the pixels with ink, the worst of seven \

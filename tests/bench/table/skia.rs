@@ -102,8 +102,8 @@ pub(crate) fn compare(results: &mut Results) -> Result<()> {
         let narrow_painter = warm(full_hd(), px, narrow);
         for &sprites in counts {
             progress(&format!("tiny-skia at {px} px, {sprites} sprites"));
-            let mut ours = lane(full_hd(), px, sprites, &wide_painter);
-            let mut slow = lane(full_hd(), px, sprites, &narrow_painter);
+            let mut ours = lane(full_hd(), px, sprites, &wide_painter).premultiplied();
+            let mut slow = lane(full_hd(), px, sprites, &narrow_painter).premultiplied();
             let between = Scene::new(Load {
                 size: full_hd(),
                 font_size_px: px,
@@ -111,7 +111,7 @@ pub(crate) fn compare(results: &mut Results) -> Result<()> {
                 arrivals: Arrivals::Between,
             });
             let fresh = between.painter(SimdLevel::detect());
-            let mut unlike = Lane::new(between, fresh, SimdLevel::detect());
+            let mut unlike = Lane::new(between, fresh).premultiplied();
             let mut skia = Skia::new(ours.scene.sheet()).expect("sizes above 0");
             let mut worst = f64::INFINITY;
             for _ in 0..ROUNDS {
@@ -123,8 +123,7 @@ pub(crate) fn compare(results: &mut Results) -> Result<()> {
                     let ((), took) = time(|| skia.paint(&ours.placements));
                     skia.times.push(took);
                 }
-                let ours = ours.painter.paint(ours.placements.iter().copied());
-                worst = worst.min(psnr_db(ours.as_bytes(), skia.frame.data()));
+                worst = worst.min(psnr_db(ours.frame.as_bytes(), skia.frame.data()));
             }
             ensure!(
                 worst > PSNR_MIN_DB,
