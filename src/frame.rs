@@ -1,6 +1,7 @@
 //! The picture: its size, its rate, and the contract on its pixels.
 
 mod ink;
+mod memory;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub(crate) use self::ink::{BLOCK, Ink, blocks, mark};
+pub(crate) use self::memory::Pixels;
 /// A frame's size in pixels, each side in `1..=16384`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -277,7 +279,7 @@ pub struct Frame {
     size: Size,
     alpha: Alpha,
     format: PixelFormat,
-    pixels: Vec<[u8; 4]>,
+    pixels: Pixels,
     /// Where pixels may not be clear; every other one is.
     ink: Ink,
 }
@@ -291,7 +293,7 @@ impl Frame {
             size,
             alpha,
             format,
-            pixels: vec![[0; 4]; width * height],
+            pixels: Pixels::clear(width * height),
             ink: Ink::new(width, height),
         }
     }

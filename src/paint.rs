@@ -213,7 +213,7 @@ impl Painting<'_> {
                 threads.install(|| {
                     each.for_each(|easel| {
                         while let Some(band) = next() {
-                            level.run(band.on(easel));
+                            band.draw(easel, *level);
                         }
                     });
                 });
@@ -221,7 +221,7 @@ impl Painting<'_> {
             _ => {
                 let [easel, ..] = &mut easels[..] else { return };
                 for band in bands {
-                    level.run(band.on(easel));
+                    band.draw(easel, *level);
                 }
             }
         }

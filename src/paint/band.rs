@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::raster::Rasters;
 use super::shape::{CHUNK, Shape};
 use super::{Drawn, Source};
-use crate::frame::{Alpha, BLOCK, Ink, Size, blocks, mark};
-use crate::pixel::{Rows, Work};
+use crate::frame::{Alpha, BLOCK, Ink, Pixels, Size, blocks, mark};
+use crate::pixel::{Rows, SimdLevel, Work};
 use crate::sprite::SpriteSheet;
 
 /// A band's pixels: half of a small second-level cache, so that sources have the other half.
@@ -19,11 +19,11 @@ pub(super) fn rows(size: Size) -> usize {
 }
 
 /// What one thread draws bands on: clear, but while a band is drawn.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Easel {
     width: usize,
     /// Premultiplied.
-    pixels: Vec<[u8; 4]>,
+    pixels: Pixels,
     /// Of a row's ink.
     words: usize,
     ink: Vec<u64>,
@@ -35,7 +35,7 @@ impl Easel {
         let ink = Ink::new(width, rows);
         Self {
             width,
-            pixels: vec![[0; 4]; width * rows],
+            pixels: Pixels::clear(width * rows),
             words: ink.row_words(),
             ink: ink.words().to_vec(),
         }
@@ -63,16 +63,20 @@ pub(super) struct Band<'a> {
     pub(super) sheet: &'a SpriteSheet,
 }
 
-impl<'a> Band<'a> {
-    /// The work of drawing it.
-    pub(super) fn on(self, easel: &'a mut Easel) -> Draw<'a> {
-        Draw { band: self, easel }
+impl Band<'_> {
+    /// Draws it on a clear easel, puts it into the frame, and leaves the easel clear.
+    pub(super) fn draw(self, easel: &mut Easel, level: SimdLevel) {
+        level.run(Draw { band: &self, easel });
+        level.run(Deliver {
+            part: self.part,
+            easel,
+        });
     }
 }
 
-/// Draws a band.
-pub(super) struct Draw<'a> {
-    band: Band<'a>,
+/// The band's sprites, one over the other.
+struct Draw<'a> {
+    band: &'a Band<'a>,
     easel: &'a mut Easel,
 }
 
@@ -88,14 +92,20 @@ impl Work for Draw<'_> {
                 Source::Shape(shape) => self.draw_shape(rows, shape, x, y),
             }
         }
-        self.finish(rows);
     }
 }
 
-impl Draw<'_> {
-    /// From the easel to the frame, row by row; the easel is clear again.
+/// From the easel to the frame, row by row; the easel is clear again.
+struct Deliver<'a> {
+    part: Part<'a>,
+    easel: &'a mut Easel,
+}
+
+impl Work for Deliver<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn finish<R: Rows>(self, rows: R) {
+    fn run<R: Rows>(self, rows: R) {
         let Easel {
             width,
             pixels,
@@ -107,7 +117,7 @@ impl Draw<'_> {
             ink: out_ink,
             alpha,
             places,
-        } = self.band.part;
+        } = self.part;
         let lines = out
             .chunks_exact_mut(*width)
             .zip(pixels.chunks_exact_mut(*width));
@@ -134,7 +144,9 @@ impl Draw<'_> {
             }
         }
     }
+}
 
+impl Draw<'_> {
     #[inline(always)]
     fn draw_raster<R: Rows>(&mut self, rows: R, number: u32, x: i32, y: i32) {
         let raster = self.band.rasters.raster(number);

@@ -88,8 +88,7 @@ impl Copy {
     }
 }
 
-/// A straight line through points, such that the squares of what each point is off by, as a share
-/// of its own height, are least.
+/// A straight line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
     pub(crate) at_zero: f64,
@@ -97,21 +96,45 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// The line whose largest deviation from the points is the least there is. All `y` are above 0.
     pub(crate) fn through(points: &[(f64, f64)]) -> Self {
-        let (mut w, mut wx, mut wy, mut wxx, mut wxy) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (x, y) in points {
-            let weight = 1.0 / (y * y);
-            w += weight;
-            wx += weight * x;
-            wy += weight * y;
-            wxx += weight * x * x;
-            wxy += weight * x * y;
+        const STEPS: u32 = 60;
+        // By a share of at most `most`, or else the line that comes nearest to that.
+        let within = |most: f64| -> (bool, Self) {
+            // How high a line of this slope must begin, and how high it may.
+            let room = |slope: f64| {
+                let at_zero = |share: f64| points.iter().map(move |(x, y)| y / share - slope * x);
+                let least = at_zero(1.0 + most).fold(f64::NEG_INFINITY, f64::max);
+                (least, at_zero(1.0 - most).fold(f64::INFINITY, f64::min))
+            };
+            let lack = |slope: f64| room(slope).0 - room(slope).1;
+            let slopes = points.iter().map(|(x, y)| y / x);
+            let steepest = slopes.fold(0.0, f64::max);
+            // It is convex in the slope.
+            let (mut low, mut high) = (-steepest, steepest);
+            for _ in 0..2 * STEPS {
+                let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+                if lack(left) < lack(right) {
+                    high = right;
+                } else {
+                    low = left;
+                }
+            }
+            let slope = f64::midpoint(low, high);
+            let (least, most) = room(slope);
+            let at_zero = f64::midpoint(least, most);
+            (least <= most, Self { at_zero, slope })
+        };
+        let (mut low, mut high) = (0.0, 1.0 - 1e-9);
+        for _ in 0..STEPS {
+            let middle = f64::midpoint(low, high);
+            if within(middle).0 {
+                high = middle;
+            } else {
+                low = middle;
+            }
         }
-        let slope = (w * wxy - wx * wy) / (w * wxx - wx * wx);
-        Self {
-            at_zero: (wy - slope * wx) / w,
-            slope,
-        }
+        within(high).1
     }
 
     pub(crate) fn at(self, x: f64) -> f64 {

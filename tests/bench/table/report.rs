@@ -181,11 +181,10 @@ fn sections(page: &mut Page, results: &Results) {
             )
         };
         page.paragraph(&format!(
-            "1920x1080, 48 px, 1 thread. A frame's line is {}; from 1,000 sprites on it is {}. Each \
-             has the least sum of squared deviations, each as a share of what was measured. The \
-             first sprites cost more than the later ones: each brings a look of its own into the \
-             cache, and a part of the frame that had no ink; from about 1,000 on all looks and \
-             the whole frame are in use.",
+            "1920x1080, 48 px, 1 thread. A frame's line is {}; from 1,000 sprites on it is {}. Each is \
+             the one whose largest deviation is the least. A sprite costs less the more there are: \
+             the first ones each bring a look of their own into the cache, and pixels that had no \
+             ink, which are converted and written once, however many sprites are on them.",
             line(growth.whole),
             line(growth.many),
         ));
