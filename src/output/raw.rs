@@ -34,6 +34,8 @@ impl Raw {
     }
 
     fn new(name: String, sink: File, spec: Spec) -> Self {
+        #[cfg(target_os = "linux")]
+        widen(&sink, spec.size.frame_bytes());
         Self {
             name,
             sink,
@@ -57,5 +59,25 @@ impl Raw {
         self.sink
             .flush()
             .with_context(|| format!("cannot write to {}", self.name))
+    }
+}
+
+/// What Linux lets every user's pipe hold.
+#[cfg(target_os = "linux")]
+const PIPE_BYTES_MAX: usize = 1 << 20;
+
+/// A pipe holds a frame, or as much of it as it may: writer and reader then take turns a few times
+/// a frame and not after every 64 KiB, which is half of the CPU time that writing takes. No more
+/// than a frame, so that a slow reader is not further behind.
+#[cfg(target_os = "linux")]
+fn widen(sink: &File, frame_bytes: usize) {
+    use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+
+    let wanted = frame_bytes.min(PIPE_BYTES_MAX);
+    // What is no pipe has no size.
+    if fcntl_getpipe_size(sink).is_ok_and(|bytes| bytes < wanted)
+        && let Err(error) = fcntl_setpipe_size(sink, wanted)
+    {
+        tracing::debug!("a pipe stays small: {error}");
     }
 }

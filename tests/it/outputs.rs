@@ -111,6 +111,41 @@ fn ffmpeg_takes_what_is_piped_to_it() {
     }
 }
 
+/// More would put a slow reader further behind, less would have both sides wait many times a frame.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_made_to_hold_a_frame_but_not_many() {
+    use std::io::Read as _;
+
+    use rustix::pipe::fcntl_getpipe_size;
+
+    let folder = folder();
+    let bytes = |size: &str| {
+        let mut render = floatup()
+            .current_dir(folder.path())
+            .args(["render", "log.ndjson", "-", "--size", size])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map(Running)
+            .unwrap();
+        let mut pipe = render.0.stdout.take().unwrap();
+        pipe.read_exact(&mut [0]).unwrap();
+        let bytes = fcntl_getpipe_size(&pipe).unwrap();
+        drop(pipe);
+        assert!(wait(&mut render).success(), "a closed pipe is no failure");
+        bytes
+    };
+    assert_eq!(bytes("64x36"), 64 << 10, "as it was");
+    assert_eq!(
+        bytes("320x180"),
+        256 << 10,
+        "a power of 2 that holds 230,400"
+    );
+    assert_eq!(bytes("1920x1080"), 1 << 20, "as much as any user may have");
+}
+
 #[cfg(feature = "ffmpeg")]
 mod encoded {
     use super::{FRAME_BYTES, RATES, SIZE, folder, fs, raw, render, run, same_frames, stderr};
