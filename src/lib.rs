@@ -9,8 +9,8 @@
 //! # One picture
 //!
 //! ```text
-//! viewers ──POST──► topic ──► source ──► Cue ──► stage ──► Placements ──► paint ──► Frame ──► output
-//!                    │       (follow,   (page,  (sprites,     ▲             ▲
+//! viewers ──POST──► topic ──► source ──► Cue ──► stage ──► Placements ──► paint ──► Painting ──► output
+//!                    │       (follow,   (page,  (sprites,     ▲             ▲                   (frames)
 //!                    │        resume,   number,  cap)         │             │
 //!                    │        decode)   reactions)          motion        sprite
 //!                    └──► server ──► pages (viewer, browser source):      (emoji)
@@ -31,8 +31,8 @@
 //! Modules stand in reading order, and each imports only from those above it; a test holds this.
 //!
 //! The *core* is pure: no clock, no IO, no environment, no thread of its own, no tokio. Time,
-//! randomness, bytes and the threads to draw on are arguments, and what has been constructed cannot fail. The *shell* reads clocks and
-//! sockets; the *top* puts a process together.
+//! randomness, bytes and the threads to draw on are arguments, and what has been constructed cannot
+//! fail. The *shell* reads clocks and sockets; the *top* puts a process together.
 //!
 //! The core alone, from a message to pixels:
 //!
@@ -116,8 +116,9 @@
 //! | cast | all figures with their motions, on a frame |
 //! | placement | a layer, where it is, and its matrix and opacity: all that paint needs |
 //! | look, raster | a layer through one matrix at one opacity, and its pixels, kept |
+//! | painting | a frame that is laid out, and can be drawn |
 //! | band | rows of a frame that one thread draws |
-//! | frame | one picture, premultiplied RGBA |
+//! | frame | one picture, in the order of channels and the alpha that an output wants |
 //! | output | where frames go |
 //!
 //! Time: `pts` is media time since the channel's start, age is `pts` less the time of spawning.
