@@ -511,17 +511,10 @@ fn channels_have_pages_of_their_own() {
 }
 
 /// `floatup pipe`, whose stdout the test reads.
-fn pipe(address: &str, args: &[&str]) -> Running {
+fn pipe(address: &str, size: &str, args: &[&str]) -> Running {
     let child = floatup()
-        .args([
-            "pipe",
-            "--url",
-            &format!("http://{address}"),
-            "--size",
-            "320x180",
-            "--fps",
-            "30",
-        ])
+        .args(["pipe", "--url", &format!("http://{address}")])
+        .args(["--size", size, "--fps", "30"])
         .args(args)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -535,7 +528,7 @@ fn a_pipe_writes_whole_frames_until_its_reader_or_a_signal_ends_it() {
     let folder = folder();
     let service = Service::start(folder.path(), &[]);
 
-    let mut counted = pipe(&service.address, &["--frames", "5"]);
+    let mut counted = pipe(&service.address, "320x180", &["--frames", "5"]);
     let mut bytes = Vec::new();
     counted
         .stdout
@@ -548,7 +541,7 @@ fn a_pipe_writes_whole_frames_until_its_reader_or_a_signal_ends_it() {
         (Some(0), 5 * FRAME)
     );
 
-    let mut left = pipe(&service.address, &[]);
+    let mut left = pipe(&service.address, "320x180", &[]);
     let mut reader = left.stdout.take().unwrap();
     reader.read_exact(&mut vec![0; FRAME]).unwrap();
     drop(reader);
@@ -559,7 +552,7 @@ fn a_pipe_writes_whole_frames_until_its_reader_or_a_signal_ends_it() {
     );
 
     for signal in ["INT", "TERM"] {
-        let mut ended = pipe(&service.address, &[]);
+        let mut ended = pipe(&service.address, "320x180", &[]);
         let mut reader = ended.stdout.take().unwrap();
         reader.read_exact(&mut vec![0; FRAME]).unwrap();
         send_signal(&ended, signal);
@@ -575,7 +568,8 @@ fn a_pipe_writes_whole_frames_until_its_reader_or_a_signal_ends_it() {
 fn a_reader_that_takes_nothing_does_not_keep_a_pipe_from_ending() {
     let folder = folder();
     let service = Service::start(folder.path(), &[]);
-    let mut stuck = pipe(&service.address, &[]);
+    // A frame that no pipe holds.
+    let mut stuck = pipe(&service.address, "1280x720", &[]);
     let mut reader = stuck.stdout.take().unwrap();
     reader.read_exact(&mut [0; 4]).unwrap();
     send_signal(&stuck, "TERM");
@@ -590,7 +584,7 @@ fn a_pipe_shows_reactions_and_comes_back_when_the_service_does() {
     let folder = folder();
     let service = Service::start(folder.path(), &[]);
     let address = service.address.clone();
-    let mut piped = pipe(&address, &[]);
+    let mut piped = pipe(&address, "320x180", &[]);
     let mut reader = piped.stdout.take().unwrap();
     let mut frame = vec![0; FRAME];
     let mut is_clear = |reader: &mut ChildStdout| {

@@ -78,20 +78,20 @@ fn a_png_sequence_has_the_raw_frames() {
     }
 }
 
+/// A run whose stdout is a pipe.
+fn piped(folder: &Path, arguments: &[&str]) -> Running {
+    let mut command = floatup();
+    command.current_dir(folder).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    Running(command.spawn().unwrap())
+}
+
 #[test]
 fn ffmpeg_takes_what_is_piped_to_it() {
     let folder = folder();
     for &(rate, _, _, frames) in RATES {
         let raw = raw(folder.path(), rate, &[]);
-        let mut render = floatup()
-            .current_dir(folder.path())
-            .args(arguments(rate, "-", &[]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map(Running)
-            .unwrap();
+        let mut render = piped(folder.path(), &arguments(rate, "-", &[]));
         let input = [
             "-f", "rawvideo", "-pix_fmt", "rgba", "-s", "161x91", "-r", rate,
         ];
@@ -121,15 +121,10 @@ fn a_pipe_is_made_to_hold_a_frame_but_not_many() {
 
     let folder = folder();
     let bytes = |size: &str| {
-        let mut render = floatup()
-            .current_dir(folder.path())
-            .args(["render", "log.ndjson", "-", "--size", size])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map(Running)
-            .unwrap();
+        let mut render = piped(
+            folder.path(),
+            &["render", "log.ndjson", "-", "--size", size],
+        );
         let mut pipe = render.0.stdout.take().unwrap();
         pipe.read_exact(&mut [0]).unwrap();
         let bytes = fcntl_getpipe_size(&pipe).unwrap();
