@@ -63,6 +63,8 @@ pub struct Stage {
     /// In order of spawning, which is the order of drawing: later on top. At most `sprites_max`;
     /// `overflow` says what goes when it is full.
     sprites: VecDeque<Sprite>,
+    /// No sprite ends before this, so that until then there is nothing to look for.
+    first_end: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +81,7 @@ impl Stage {
         Self {
             settings,
             sprites: VecDeque::new(),
+            first_end: Duration::MAX,
         }
     }
 
@@ -118,8 +121,10 @@ impl Stage {
                     Overflow::DropNewest => continue,
                 }
             }
+            let ends_at = at.saturating_add(cast.lifetime(&actor));
+            self.first_end = self.first_end.min(ends_at);
             self.sprites.push_back(Sprite {
-                ends_at: at.saturating_add(cast.lifetime(&actor)),
+                ends_at,
                 actor,
                 spawned_at: at,
             });
@@ -129,7 +134,12 @@ impl Stage {
 
     /// Lets those sprites go that are over at media time `now`.
     pub fn retire(&mut self, now: Duration) {
+        if now < self.first_end {
+            return;
+        }
         self.sprites.retain(|sprite| sprite.ends_at > now);
+        let ends = self.sprites.iter().map(|sprite| sprite.ends_at);
+        self.first_end = ends.min().unwrap_or(Duration::MAX);
     }
 
     /// Where every sprite that is alive at media time `pts` is, in order of drawing.
@@ -317,6 +327,32 @@ mod tests {
                 placed(&used, ms(t));
             }
             prop_assert_eq!(placed(&fresh, ms(at)), placed(&used, ms(at)));
+        }
+
+        #[test]
+        fn who_is_let_go_is_who_has_ended(
+            spawns in prop::collection::vec((0_u64..5_000, any::<bool>()), 1..30),
+            steps in prop::collection::vec(1_u64..900, 1..20),
+            sprites_max in 3..40_usize,
+        ) {
+            let css = format!("{CSS} .reaction-fire {{ animation-duration: 500ms }}");
+            let mut stage = stage_of(&css, sprites_max, Overflow::RetireOldest);
+            let mut spawns = spawns;
+            spawns.sort_unstable();
+            let (mut spawns, mut now) = ((1..).zip(spawns).peekable(), 0);
+            let mut ends = VecDeque::new();
+            for step in steps {
+                now += step;
+                while let Some((n, (at, fire))) = spawns.next_if(|(_, (at, _))| *at <= now) {
+                    let emoji = Emoji::new(if fire { "🔥" } else { "❤️" });
+                    let dropped = stage.spawn(1, n, &[Reaction { emoji, count: 1 }], ms(at));
+                    ends.drain(..dropped);
+                    ends.push_back(at + if fire { 500 } else { 2_000 });
+                }
+                stage.retire(ms(now));
+                ends.retain(|end| *end > now);
+                prop_assert_eq!(stage.len(), ends.len(), "at {}", now);
+            }
         }
 
         #[test]
