@@ -333,15 +333,16 @@ fn transform_function(
         "matrix" => {
             const WANTED: &str = "matrix(): six numbers";
             let mut elements = input.parts(name, |input| number(scope, input, WANTED))?;
-            *input = Input::new(inside);
-            while input.next().is_some() {}
             if elements.len() != 6 {
                 return refuse(at, format!("expected {WANTED}"));
             }
             for element in &mut elements[4..] {
                 *element = element.clone().times(Expression::px(1.0));
             }
-            (Function::Matrix, elements)
+            return Ok(Declared {
+                kind: Function::Matrix,
+                arguments: elements,
+            });
         }
         _ => {
             let instead = match name {
