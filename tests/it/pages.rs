@@ -5,6 +5,7 @@ mod motion;
 mod overlay;
 mod pictures;
 mod poses;
+mod ranges;
 mod viewer;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use floatup::server::{Channel, Channels, pages};
 use floatup::topic::TopicName;
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+use crate::chromium::Tab;
 
 const STYLESHEET: &str = include_str!("../../assets/overlay.css");
 const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
@@ -48,6 +51,35 @@ const COUNT_DRAWING: &str = "(() => {
     };
     return true;
   })()";
+
+/// Gives the page a function that makes a layer in a box of its own, which has seen its size in
+/// device pixels, and draws only when it is told to.
+async fn offer_still_layers(tab: &Tab) {
+    let offered: bool = tab
+        .evaluate(
+            "(() => {
+               window.stillLayer = async (width, height) => {
+                 const { SpriteLayer } = await import('/assets/sprites.js');
+                 document.getElementById('box')?.remove();
+                 const box = document.createElement('div');
+                 box.id = 'box';
+                 box.style = `position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; overflow: hidden`;
+                 document.body.append(box);
+                 const frame = window.requestAnimationFrame;
+                 window.requestAnimationFrame = () => 0;
+                 const layer = new SpriteLayer(box);
+                 await layer.ready;
+                 const twoFrames = () => new Promise((r) => frame(() => frame(r)));
+                 await twoFrames();
+                 const goOn = () => { window.requestAnimationFrame = frame; };
+                 return { box, layer, twoFrames, goOn };
+               };
+               return true;
+             })()",
+        )
+        .await;
+    assert!(offered);
+}
 
 async fn get(path: &str, if_none_match: Option<&str>) -> (Response<()>, Vec<u8>) {
     let mut request = Request::get(path);

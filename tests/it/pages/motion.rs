@@ -6,8 +6,8 @@ use floatup::scatter::{Lane, SpriteId};
 use image::RgbaImage;
 use serde_json::{Value, json};
 
-use super::STYLESHEET;
 use super::backend::Backend;
+use super::{STYLESHEET, offer_still_layers};
 use crate::chromium::{Chromium, Tab};
 
 /// Made by another implementation of the documented hash.
@@ -177,20 +177,11 @@ async fn check_canvas(device_scale_factor: &str, cases: &[(&str, &str, u32, f64)
 
 /// The same sprites at twelve ages: on a canvas, then as elements that are paused at that age.
 async fn both_ways(tab: &Tab, life_ms: u32) -> (RgbaImage, RgbaImage) {
+    offer_still_layers(tab).await;
     let setup = format!(
         "(async () => {{
-           const {{ SpriteLayer, scatter, leftPx }} = await import('/assets/sprites.js');
-           document.getElementById('box')?.remove();
-           const box = document.createElement('div');
-           box.id = 'box';
-           box.style = 'position: absolute; left: 0; top: 0; width: 1280px; height: 720px; overflow: hidden';
-           document.body.append(box);
-           const frame = window.requestAnimationFrame;
-           window.requestAnimationFrame = () => 0;
-           const layer = new SpriteLayer(box);
-           await layer.ready;
-           // Two frames: the layer has seen its size in device pixels.
-           await new Promise((r) => frame(() => frame(r)));
+           const {{ scatter, leftPx }} = await import('/assets/sprites.js');
+           const {{ box, layer, twoFrames, goOn }} = await stillLayer(1280, 720);
            const emoji = ['❤️', '💯', '👍', '🤯'];
            const sprites = Array.from({{ length: 12 }}, (_, i) => ({{
              emoji: emoji[i % 4], sequence: i + 1, ageMs: {life_ms} * (11.7 - i) / 12,
@@ -212,11 +203,11 @@ async fn both_ways(tab: &Tab, life_ms: u32) -> (RgbaImage, RgbaImage) {
                  animation.currentTime = ageMs;
                }}
              }}
-             await new Promise((r) => frame(() => frame(r)));
-             window.requestAnimationFrame = frame;
+             await twoFrames();
+             goOn();
              return true;
            }};
-           await new Promise((r) => frame(() => frame(r)));
+           await twoFrames();
            return drawn;
          }})()"
     );

@@ -10,6 +10,7 @@ use floatup::sprite::{SpriteSheet, Subject};
 use serde_json::json;
 
 use super::backend::Backend;
+use super::offer_still_layers;
 use crate::chromium::{Chromium, Tab};
 
 const WIDTH: u32 = 1_000;
@@ -110,20 +111,9 @@ const PICTURES: [Entry; 6] = [
 
 /// Draws sprites on a layer of their own, and gives for each: where the middle of its box is, the
 /// other elements of its matrix, and its opacity.
-pub(super) const DRAW: &str = "async ([entries, sprites, width, height]) => {
-    const { SpriteLayer } = await import('/assets/sprites.js');
-    document.getElementById('box')?.remove();
-    const box = document.createElement('div');
-    box.id = 'box';
-    box.style = `position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; overflow: hidden`;
-    document.body.append(box);
-    const frame = window.requestAnimationFrame;
-    window.requestAnimationFrame = () => 0;
-    const layer = new SpriteLayer(box);
-    await layer.ready;
+const DRAW: &str = "async ([entries, sprites, width, height]) => {
+    const { box, layer, goOn } = await stillLayer(width, height);
     await layer.usePalette(entries, new URL('/', location.href));
-    // Two frames: the layer has seen its size in device pixels.
-    await new Promise((r) => frame(() => frame(r)));
     for (const { emoji, sequence, ageMs } of sprites)
       layer.spawn({ page: 7, sequence, reactions: [{ emoji, count: 1 }] }, 1e6 - ageMs);
     // What there was no time to sample is sampled in one of the next frames.
@@ -140,7 +130,7 @@ pub(super) const DRAW: &str = "async ([entries, sprites, width, height]) => {
     };
     layer.draw(1e6);
     CanvasRenderingContext2D.prototype.drawImage = real;
-    window.requestAnimationFrame = frame;
+    goOn();
     if (drawn !== seen.length) throw new Error(`${drawn} drawn, ${seen.length} seen`);
     return seen;
   }";
@@ -263,6 +253,7 @@ async fn differences(tab: &Tab, name: &str, css: &str, reactions: &[Entry]) -> V
         })
         .collect();
     let arguments = json!([entries, sprites, WIDTH, HEIGHT]);
+    offer_still_layers(tab).await;
     let drawn: Vec<Vec<f64>> = tab.evaluate(&format!("({DRAW})({arguments})")).await;
     assert_eq!(drawn.len(), sprites.len(), "{name}");
     let mut wrong = Vec::new();
