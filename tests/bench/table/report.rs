@@ -1,5 +1,6 @@
 //! The page: `docs/benchmarks.md`.
 
+use ::floatup::pixel::SimdLevel;
 use anyhow::Result;
 
 use crate::frames::Fit;
@@ -37,16 +38,9 @@ pub(crate) fn write(results: &Results, date: &str, chromium: &str) -> Result<Str
 }
 
 fn levels() -> String {
-    let levels = floatup_levels();
-    levels.join(", ")
-}
-
-fn floatup_levels() -> Vec<&'static str> {
-    let levels = ::floatup::pixel::SimdLevel::available();
-    levels
-        .into_iter()
-        .map(::floatup::pixel::SimdLevel::name)
-        .collect()
+    let levels = SimdLevel::available();
+    let names: Vec<_> = levels.into_iter().map(SimdLevel::name).collect();
+    names.join(", ")
 }
 
 /// Each figure that was wanted, and what it came to.
