@@ -14,9 +14,9 @@ use crate::cast::Placement;
 use crate::config::ChannelConfig;
 use crate::frame::FrameRate;
 use crate::look::Look;
-use crate::metrics::Channel as ChannelMetrics;
+use crate::metrics::{self, Channel as ChannelMetrics};
 use crate::output::still::png;
-use crate::output::{Flow, Output};
+use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::source::Cue;
 use crate::stage::{Overflow, Stage, StageSettings};
@@ -33,9 +33,32 @@ pub struct Channel {
     stage: Mutex<OnStage>,
     /// For stills, one at a time. The frame loop has a painter of its own.
     still: Mutex<Painter>,
-    loop_painter: Mutex<Option<Painter>>,
+    loop_artist: Mutex<Option<Artist>>,
+    /// Draws nothing: those of outputs that fall behind are its clones.
+    spare_artist: Arc<Artist>,
     /// The frame loop's, and those that help it to draw.
     threads: Arc<ThreadPool>,
+    control: Mutex<Control>,
+    changed: Condvar,
+}
+
+/// What the frame loop is told.
+#[derive(Debug, Default)]
+struct Control {
+    stop: bool,
+    /// Outputs that it has yet to take over.
+    attached: Vec<Sink>,
+}
+
+/// How a channel's frame loop runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// How many frames it makes; `None` for no end.
+    pub frames: Option<u64>,
+    /// Whether it follows the clock or its readers.
+    pub pace: Pace,
+    /// Whether it waits for another output when none is open any more, in place of ending.
+    pub lasting: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +66,8 @@ struct OnStage {
     stage: Stage,
     /// The frame loop has yet to draw this time and all after it; `None` without a frame loop.
     drawn_until: Option<Duration>,
+    /// The time of the frame that is next, where no clock says it.
+    next: Option<Duration>,
 }
 
 impl Channel {
@@ -78,10 +103,16 @@ impl Channel {
             stage: Mutex::new(OnStage {
                 stage,
                 drawn_until: None,
+                next: None,
             }),
             still: Mutex::new(painter.clone()),
-            loop_painter: Mutex::new(Some(painter.with_threads(Arc::clone(&threads)))),
+            spare_artist: Arc::new(Artist::new(painter.clone())),
+            loop_artist: Mutex::new(Some(Artist::new(
+                painter.with_threads(Arc::clone(&threads)),
+            ))),
             threads,
+            control: Mutex::default(),
+            changed: Condvar::new(),
         })
     }
 
@@ -95,7 +126,9 @@ impl Channel {
     pub fn deliver(&self, cue: &Cue) {
         let mut on_stage = lock(&self.stage);
         let elapsed = self.started.elapsed();
-        let at = self.rate.pts(self.rate.first_at_or_after(elapsed));
+        let at = on_stage
+            .next
+            .unwrap_or_else(|| self.rate.pts(self.rate.first_at_or_after(elapsed)));
         let over = on_stage.drawn_until.unwrap_or(elapsed);
         on_stage.stage.retire(over);
         let dropped = on_stage
@@ -124,75 +157,120 @@ impl Channel {
         png(&mut painter.paint(placements))
     }
 
-    /// Draws frame after frame, each when it is due, and writes it to every output, until `stop`,
-    /// until `frames` are written, or until no output is open any more.
+    /// Adds an output, from the frame on that is next.
     ///
-    /// An output that is slow delays the next frame but loses none: frames that are late follow
-    /// one another without pause until the clock is caught up.
+    /// # Errors
+    /// It can't be opened, and never will be.
+    pub fn attach(&self, plan: Plan, policy: Policy, metrics: metrics::Output) -> Result<()> {
+        let sink = Sink::start(plan, policy, metrics, Arc::clone(&self.spare_artist))?;
+        lock(&self.control).attached.push(sink);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Ends the frame loop, at once even if it waits: the last frame whole, every file finished.
+    pub fn stop(&self) {
+        lock(&self.control).stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Gives frame after frame to every output that is attached, until [`stop`](Self::stop), until
+    /// there are as many as asked for, or until no output is open any more.
     ///
-    /// An output that fails is given up; the others go on. All are finished in any case.
+    /// By the clock, frame `n` is drawn when it is due, and no output is waited for. One that is so
+    /// late that the next is due already is drawn by those outputs alone that must have it.
+    /// In the pace of readers each frame follows the one before as soon as outputs have room for it.
+    ///
+    /// An output that fails is given up, or opened again; the others go on. All are finished in any
+    /// case.
     ///
     /// # Errors
     /// The first output that can't be written or finished.
-    pub fn run(&self, outputs: Vec<Output>, frames: Option<u64>, stop: &Stop) -> Result<()> {
-        let Some(painter) = lock(&self.loop_painter).take() else {
+    pub fn run(&self, run: Run) -> Result<()> {
+        let Some(artist) = lock(&self.loop_artist).take() else {
             anyhow::bail!("the channel's frame loop runs already");
         };
+        let fanout = Fanout::new(artist, run.pace);
         // On one of the threads that draw, so that it hands nothing over to them as a whole.
-        self.threads
-            .install(|| self.draw(painter, outputs, frames, stop))
+        self.threads.install(|| self.draw(fanout, run))
     }
 
-    fn draw(
-        &self,
-        mut painter: Painter,
-        mut outputs: Vec<Output>,
-        frames: Option<u64>,
-        stop: &Stop,
-    ) -> Result<()> {
-        let first = self.rate.first_at_or_after(self.started.elapsed());
-        let last = frames.map(|frames| first.saturating_add(frames));
-        let mut result = Ok(());
-        let mut index = first;
-        let mut placements = Vec::new();
-        while last.is_none_or(|last| index < last) && !outputs.is_empty() {
-            let pts = self.rate.pts(index);
-            if stop.wait_until(self.started + pts) {
+    fn draw(&self, mut fanout: Fanout, run: Run) -> Result<()> {
+        let mut moment = Moment {
+            index: self.rate.first_at_or_after(self.started.elapsed()),
+            ..Moment::default()
+        };
+        let last = run.frames.map(|n| moment.index.saturating_add(n));
+        while last.is_none_or(|last| moment.index < last) {
+            if !self.take_over(&mut fanout) {
                 break;
             }
-            let begun = now();
-            if begun > self.started + self.rate.pts(index + 1) {
-                self.metrics.frames_late.inc();
+            if fanout.is_empty() {
+                self.rest();
+                if !run.lasting || !self.wait(None) {
+                    break;
+                }
+                moment.index = self.rate.first_at_or_after(self.started.elapsed());
+                continue;
             }
-            self.place(pts, Some(pts), &mut placements);
-            let mut painting = painter.paint(placements.iter().copied());
-            for output in &mut outputs {
-                output.draw(&mut painting);
-            }
-            self.metrics
-                .frame_render_seconds
-                .observe(begun.elapsed().as_secs_f64());
-            self.metrics.frames_rendered.inc();
-            let mut open = Vec::with_capacity(outputs.len());
-            for mut output in outputs {
-                match output.write() {
-                    Ok(Flow::Open) => open.push(output),
-                    Ok(Flow::Closed) => result = result.and(output.finish()),
-                    Err(error) => {
-                        // Said now, since the service may go on for days.
-                        tracing::error!("{error:#}");
-                        result = result.and(Err(error));
-                    }
+            let pts = self.rate.pts(moment.index);
+            let next = self.rate.pts(moment.index + 1);
+            if run.pace == Pace::Clock {
+                let due = self.started + pts;
+                if now() < due && self.wait(Some(due)) {
+                    // It is due, or there is another output.
+                    continue;
                 }
             }
-            outputs = open;
-            index += 1;
+            let begun = now();
+            let late = run.pace == Pace::Clock && begun > self.started + next;
+            self.place(pts, Some(pts), &mut moment.placements);
+            if run.pace == Pace::Readers {
+                lock(&self.stage).next = Some(next);
+            }
+            let enough = || lock(&self.control).stop;
+            if fanout.give(&moment, late, enough) {
+                let seconds = begun.elapsed().as_secs_f64();
+                self.metrics.frame_render_seconds.observe(seconds);
+            }
+            self.metrics.frames_rendered.inc();
+            self.metrics.frames_late.inc_by(u64::from(late));
+            moment.index += 1;
         }
-        lock(&self.stage).drawn_until = None;
-        for output in outputs {
-            result = result.and(output.finish());
-        }
-        result
+        self.rest();
+        fanout.finish()
+    }
+
+    /// Hands new outputs over; `false` if it is to stop.
+    fn take_over(&self, fanout: &mut Fanout) -> bool {
+        let mut control = lock(&self.control);
+        control.attached.drain(..).for_each(|sink| fanout.add(sink));
+        !control.stop
+    }
+
+    /// Waits for another output, and until `due` at most; `false` if it is to stop.
+    fn wait(&self, due: Option<Instant>) -> bool {
+        let control = lock(&self.control);
+        let nothing = |control: &mut Control| !control.stop && control.attached.is_empty();
+        let control = match due {
+            Some(due) => {
+                let left = due.saturating_duration_since(now());
+                let waited = self.changed.wait_timeout_while(control, left, nothing);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = self.changed.wait_while(control, nothing);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        !control.stop
+    }
+
+    /// Nothing is drawn from now on.
+    fn rest(&self) {
+        let mut on_stage = lock(&self.stage);
+        on_stage.drawn_until = None;
+        on_stage.next = None;
     }
 
     /// Copied out, so that the stage is free while pixels are drawn.
@@ -214,31 +292,6 @@ impl Channel {
         self.metrics
             .sprites_live
             .set(i64::try_from(stage.len()).unwrap_or(i64::MAX));
-    }
-}
-
-/// Tells frame loops to end, at once even if they wait.
-#[derive(Debug, Default)]
-pub struct Stop {
-    asked: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    /// Ends every wait, now and from now on.
-    pub fn stop(&self) {
-        *lock(&self.asked) = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until `deadline`, and says whether to stop.
-    fn wait_until(&self, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(now());
-        let asked = lock(&self.asked);
-        let waited = self
-            .changed
-            .wait_timeout_while(asked, left, |asked| !*asked);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 

@@ -13,10 +13,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::channel::{Channel, Stop};
+use crate::channel::{Channel, Run};
 use crate::config::Command;
 use crate::look::preset::{PRESETS, Preset};
-use crate::output::Output;
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
@@ -53,22 +52,21 @@ fn tell(text: &str) -> Result<()> {
 
 /// A frame loop on a thread of its own.
 struct FrameLoop {
-    stop: Arc<Stop>,
+    channel: Arc<Channel>,
     done: oneshot::Receiver<Result<()>>,
 }
 
 impl FrameLoop {
-    fn start(channel: Arc<Channel>, outputs: Vec<Output>, frames: Option<u64>) -> Result<Self> {
-        let stop = Arc::new(Stop::default());
+    fn start(channel: Arc<Channel>, run: Run) -> Result<Self> {
         let (tell, done) = oneshot::channel();
-        let stopped = Arc::clone(&stop);
+        let running = Arc::clone(&channel);
         let run = move || {
             // Nobody waits for it any more when the process is about to end anyway.
-            drop(tell.send(channel.run(outputs, frames, &stopped)));
+            drop(tell.send(running.run(run)));
         };
         let thread = std::thread::Builder::new().name("frames".into()).spawn(run);
         drop(thread.context("cannot start a thread")?);
-        Ok(Self { stop, done })
+        Ok(Self { channel, done })
     }
 
     /// Resolves when the loop has ended by itself.
@@ -80,7 +78,7 @@ impl FrameLoop {
 
     /// Ends the loop, the last frame whole and every file finished.
     async fn finish(mut self) -> Result<()> {
-        self.stop.stop();
+        self.channel.stop();
         match tokio::time::timeout(FINISH_GRACE, self.ended()).await {
             Ok(result) => result,
             Err(_) => bail!(

@@ -46,6 +46,10 @@ pub struct Metrics {
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
     source_reconnects: Family<ChannelLabel, Counter>,
     source_gap_items: Family<ChannelLabel, Counter>,
+    output_frames: Family<OutputLabel, Counter>,
+    output_frames_dropped: Family<OutputLabel, Counter>,
+    output_open: Family<OutputLabel, Gauge>,
+    output_reopened: Family<OutputLabel, Counter>,
     registry: Registry,
 }
 
@@ -68,6 +72,19 @@ pub struct Channel {
     pub source_reconnects: Counter,
     /// Items that a source reported as lost.
     pub source_gap_items: Counter,
+}
+
+/// The figures of one output.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// Frames written.
+    pub frames: Counter,
+    /// Frames that it was not given, or that gave way to newer ones.
+    pub frames_dropped: Counter,
+    /// 1 while it is open, else 0.
+    pub open: Gauge,
+    /// Times that its reader went away, or that it failed, and it was to be opened again.
+    pub reopened: Counter,
 }
 
 /// The label `status`: an HTTP status code.
@@ -114,6 +131,12 @@ struct DropLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutputLabel {
+    channel: String,
+    output: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -141,6 +164,10 @@ impl Metrics {
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
             source_reconnects: Family::default(),
             source_gap_items: Family::default(),
+            output_frames: Family::default(),
+            output_frames_dropped: Family::default(),
+            output_open: Family::default(),
+            output_reopened: Family::default(),
             registry: Registry::with_prefix("floatup"),
         };
         // A series that exists from the start can be told from one that is missing.
@@ -172,6 +199,21 @@ impl Metrics {
             frame_render_seconds: self.frame_render_seconds.get_or_create_owned(&label),
             source_reconnects: self.source_reconnects.get_or_create_owned(&label),
             source_gap_items: self.source_gap_items.get_or_create_owned(&label),
+        }
+    }
+
+    /// The figures of an output of a channel, whose names must come from the settings.
+    #[must_use]
+    pub fn output(&self, channel: &str, output: &str) -> Output {
+        let label = OutputLabel {
+            channel: channel.into(),
+            output: output.into(),
+        };
+        Output {
+            frames: self.output_frames.get_or_create_owned(&label),
+            frames_dropped: self.output_frames_dropped.get_or_create_owned(&label),
+            open: self.output_open.get_or_create_owned(&label),
+            reopened: self.output_reopened.get_or_create_owned(&label),
         }
     }
 
@@ -264,6 +306,26 @@ impl Metrics {
             "source_gap_items",
             "Items that a source reported as lost",
             self.source_gap_items.clone(),
+        );
+        r.register(
+            "output_frames",
+            "Frames that an output has written",
+            self.output_frames.clone(),
+        );
+        r.register(
+            "output_frames_dropped",
+            "Frames that an output was not given, or that gave way to newer ones",
+            self.output_frames_dropped.clone(),
+        );
+        r.register(
+            "output_open",
+            "Whether an output is open",
+            self.output_open.clone(),
+        );
+        r.register(
+            "output_reopened",
+            "Times that an output was to be opened again",
+            self.output_reopened.clone(),
         );
     }
 }

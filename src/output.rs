@@ -1,19 +1,32 @@
-//! Where frames go. One open output writes whole frames, in order, and is finished once.
+//! Where frames go.
+//!
+//! A [`Plan`] is a checked output: where to ([`Target`]), in what form ([`Spec`]). It is opened,
+//! perhaps again and again, by a [`Sink`], which has a thread and a bounded queue of its own. A
+//! [`Fanout`] draws each frame once and shares it among all sinks of a channel.
 
+mod artist;
 #[cfg(feature = "ffmpeg")]
 mod encode;
+mod fanout;
 mod raw;
+mod sink;
 pub mod still;
+mod stream;
+mod target;
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-
+use std::fmt;
+use std::path::Path;
 #[cfg(feature = "ffmpeg")]
-use anyhow::Context;
-use anyhow::{Result, bail};
+use std::path::PathBuf;
 
-use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
-use crate::paint::Painting;
+use anyhow::{Context, Result, bail};
+
+pub use self::artist::{Artist, Moment};
+pub use self::fanout::{Fanout, Pace};
+pub use self::sink::{FRAMES_HELD, FRAMES_LIVE, Policy, Sink};
+use self::stream::Door;
+pub use self::target::{Role, Target, TargetError};
+use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
 
 /// What all frames of one output have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +41,36 @@ pub struct Spec {
     pub format: PixelFormat,
 }
 
+/// The frames that an output takes: those of one kind are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Their size.
+    pub size: Size,
+    /// How colour and alpha are related.
+    pub alpha: Alpha,
+    /// The order of a pixel's channels.
+    pub format: PixelFormat,
+}
+
+impl Kind {
+    /// A clear frame of this kind.
+    #[must_use]
+    pub fn frame(self) -> Frame {
+        Frame::new(self.size, self.alpha, self.format)
+    }
+
+    /// Whether a frame is of this kind.
+    #[must_use]
+    pub fn fits(self, frame: &Frame) -> bool {
+        let Self {
+            size,
+            alpha,
+            format,
+        } = self;
+        (frame.size(), frame.alpha(), frame.format()) == (size, alpha, format)
+    }
+}
+
 /// Whether anybody still takes frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -38,25 +81,25 @@ pub enum Flow {
     Closed,
 }
 
-/// Where frames are to go, as the command line names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Raw frames on stdout: `-`.
-    Stdout,
-    /// A file whose ending says what is in it.
-    File(PathBuf),
+/// An output that can be opened: all that can be refused has been.
+#[derive(Debug)]
+pub struct Plan {
+    target: Target,
+    door: Door,
+    content: Content,
+    spec: Spec,
 }
 
-impl Target {
-    /// `-` is stdout, all else a path.
-    #[must_use]
-    pub fn new(name: &OsStr) -> Self {
-        if name == "-" {
-            Self::Stdout
-        } else {
-            Self::File(name.into())
-        }
-    }
+/// What is written.
+#[derive(Clone, Debug)]
+enum Content {
+    /// Frame after frame, without a header.
+    Raw,
+    /// A numbered PNG file a frame.
+    Stills(still::Pattern),
+    /// A video file.
+    #[cfg(feature = "ffmpeg")]
+    Video(PathBuf, encode::Recipe),
 }
 
 /// An output that frames are being written to.
@@ -74,80 +117,134 @@ pub enum Output {
 /// Endings of files with raw frames.
 const RAW: &[&str] = &["rgba", "bgra", "argb", "abgr", "raw"];
 
-impl Output {
-    /// Opens the output that `target` names.
+impl Plan {
+    /// Plans an output: its target's ending picks what is written.
     ///
     /// # Errors
-    /// An ending that is not known, with those that are; a file that can't be made.
-    pub fn open(target: &Target, spec: Spec) -> Result<Self> {
-        let path = match target {
-            Target::Stdout => return Ok(Self::Raw(raw::Raw::stdout(spec)?)),
-            Target::File(path) => path,
+    /// An ending that is not known, with those that are.
+    pub fn new(target: Target, mut spec: Spec) -> Result<Self> {
+        let ending = target.ending();
+        let content = match &target {
+            Target::File(path) if target::is_fifo(path) && ending.is_empty() => Content::Raw,
+            Target::File(path) => match ending.as_str() {
+                ending if RAW.contains(&ending) => {
+                    spec.format = ending.parse().unwrap_or(spec.format);
+                    Content::Raw
+                }
+                "png" => Content::Stills(still::Pattern::new(path)?),
+                _ => video(path, &ending)?,
+            },
+            Target::Stdout | Target::Tcp { .. } | Target::Unix { .. } => Content::Raw,
+            Target::Url(_) => bail!("{target}: not yet"),
         };
-        let ending = path
-            .extension()
-            .and_then(OsStr::to_str)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        match ending.as_str() {
-            ending if RAW.contains(&ending) => {
-                let format = ending.parse().unwrap_or(spec.format);
-                Ok(Self::Raw(raw::Raw::create(path, Spec { format, ..spec })?))
-            }
-            "png" => Ok(Self::Stills(still::Sequence::new(path, spec)?)),
-            _ => Self::video(path, &ending, spec),
+        Ok(Self {
+            door: Door::new(target.clone()),
+            target,
+            content,
+            spec,
+        })
+    }
+
+    /// The frames that it takes.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let Spec {
+            size,
+            alpha,
+            format,
+            ..
+        } = self.spec;
+        let (alpha, format) = match &self.content {
+            Content::Raw => (alpha, format),
+            Content::Stills(_) => (Alpha::Straight, PixelFormat::Rgba),
+            #[cfg(feature = "ffmpeg")]
+            Content::Video(_, recipe) => (alpha, recipe.source()),
+        };
+        Kind {
+            size,
+            alpha,
+            format,
         }
     }
 
-    #[cfg(feature = "ffmpeg")]
-    fn video(path: &Path, ending: &str, spec: Spec) -> Result<Self> {
-        let Some(recipe) = encode::Recipe::for_ending(ending) else {
-            let known: Vec<_> = encode::Recipe::endings().collect();
-            bail!(
-                "{}: no format for the ending {ending:?}; expected {}, {}, or png with a number \
-                 pattern such as frames-%05d.png",
-                path.display(),
-                known.join(", "),
-                RAW.join(", "),
-            );
-        };
-        let video = encode::Video::create(path, recipe, spec);
-        Ok(Self::Video(Box::new(
-            video.with_context(|| cannot_write(path))?,
-        )))
+    /// Whether it can be opened again after its reader has gone.
+    #[must_use]
+    pub fn reopens(&self) -> bool {
+        self.target.reopens()
     }
 
-    #[cfg(not(feature = "ffmpeg"))]
-    fn video(path: &Path, ending: &str, _: Spec) -> Result<Self> {
+    /// Opens it; `None` while its reader is not there.
+    ///
+    /// # Errors
+    /// It can't be written to.
+    pub fn open(&mut self) -> Result<Option<Output>> {
+        let spec = self.spec;
+        Ok(Some(match &self.content {
+            Content::Raw => {
+                let stream = self.door.open();
+                let Some(stream) = stream.with_context(|| cannot_write(&self.target))? else {
+                    return Ok(None);
+                };
+                let bytes = spec.size.frame_bytes();
+                Output::Raw(raw::Raw::new(self.target.to_string(), stream, bytes))
+            }
+            Content::Stills(pattern) => Output::Stills(still::Sequence::new(pattern.clone())),
+            #[cfg(feature = "ffmpeg")]
+            Content::Video(path, recipe) => {
+                let video = encode::Video::create(path, *recipe, spec);
+                let video = video.with_context(|| cannot_write(&self.target))?;
+                Output::Video(Box::new(video))
+            }
+        }))
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)
+    }
+}
+
+#[cfg(feature = "ffmpeg")]
+fn video(path: &Path, ending: &str) -> Result<Content> {
+    let Some(recipe) = encode::Recipe::for_ending(ending) else {
+        let known: Vec<_> = encode::Recipe::endings().collect();
         bail!(
-            "{}: no format for the ending {ending:?}; this floatup was built without FFmpeg, so \
-             expected {}, or png with a number pattern such as frames-%05d.png",
+            "{}: no format for the ending {ending:?}; expected {}, {}, or png with a number \
+             pattern such as frames-%05d.png",
             path.display(),
+            known.join(", "),
             RAW.join(", "),
         );
-    }
+    };
+    Ok(Content::Video(path.into(), recipe))
+}
 
-    /// Draws the frame that is to be written next, in this output's own pixels.
-    pub fn draw(&mut self, painting: &mut Painting<'_>) {
-        painting.draw(match self {
-            Self::Raw(raw) => raw.frame_mut(),
-            Self::Stills(stills) => stills.frame_mut(),
-            #[cfg(feature = "ffmpeg")]
-            Self::Video(video) => video.frame_mut(),
-        });
-    }
+#[cfg(not(feature = "ffmpeg"))]
+fn video(path: &Path, ending: &str) -> Result<Content> {
+    bail!(
+        "{}: no format for the ending {ending:?}; this floatup was built without FFmpeg, so \
+         expected {}, or png with a number pattern such as frames-%05d.png",
+        path.display(),
+        RAW.join(", "),
+    );
+}
 
-    /// Writes the frame that was drawn last, whole. Blocks until it is taken: every frame is
-    /// delivered.
+impl Output {
+    /// Writes the frame of an index, whole, and blocks until it is taken.
     ///
     /// # Errors
     /// The frame can't be written; a reader that is gone is [`Flow::Closed`] instead.
-    pub fn write(&mut self) -> Result<Flow> {
+    #[cfg_attr(
+        not(feature = "ffmpeg"),
+        expect(unused_variables, reason = "only video files have time stamps")
+    )]
+    pub fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
         match self {
-            Self::Raw(raw) => raw.write(),
-            Self::Stills(stills) => stills.write(),
+            Self::Raw(raw) => raw.write(frame),
+            Self::Stills(stills) => stills.write(frame),
             #[cfg(feature = "ffmpeg")]
-            Self::Video(video) => video.write(),
+            Self::Video(video) => video.write(frame, index),
         }
     }
 
@@ -165,6 +262,6 @@ impl Output {
     }
 }
 
-fn cannot_write(path: &Path) -> String {
-    format!("cannot write {}", path.display())
+fn cannot_write(name: impl fmt::Display) -> String {
+    format!("cannot write {name}")
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::{FrameLoop, asked_to_end, runtime};
-use crate::channel::Channel;
+use crate::channel::{Channel, Run};
 use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::{Output, Spec, Target};
+use crate::output::{Pace, Plan, Policy, Spec, Target};
 use crate::source::Source;
 use crate::source::momento::Momento;
 use crate::topic::TopicName;
@@ -26,10 +26,13 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
         alpha: picture.alpha,
         format: job.format,
     };
-    let output = Output::open(&Target::Stdout, spec)?;
+    let plan = Plan::new(Target::Stdout, spec)?;
 
-    let metrics = Metrics::new().channel(&job.channel.name);
+    let all = Metrics::new();
+    let metrics = all.channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics.clone())?);
+    let output = all.output(&job.channel.name, &plan.to_string());
+    channel.attach(plan, Policy::Block, output)?;
     let runtime = runtime()?;
     let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
     runtime.spawn(async move {
@@ -38,7 +41,12 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
             .follow(&palette, &metrics, deliver)
             .await;
     });
-    let mut frames = FrameLoop::start(channel, vec![output], job.frames)?;
+    let run = Run {
+        frames: job.frames,
+        pace: Pace::Clock,
+        lasting: false,
+    };
+    let mut frames = FrameLoop::start(channel, run)?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = frames.ended() => return result,

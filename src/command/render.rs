@@ -12,7 +12,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::config::RenderJob;
 use crate::log::{Entry, entries};
 use crate::look::Look;
-use crate::output::{Flow, Output, Spec, Target};
+use crate::metrics;
+use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink, Spec, Target};
 use crate::paint::Painter;
 use crate::stage::{Stage, StageSettings};
 
@@ -25,7 +26,7 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
 
 /// The whole work, on one of the threads.
 fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
-    let target = Target::new(job.out.as_os_str());
+    let target = Target::new(job.out.as_os_str())?;
     let log = read(job)?;
     let picture = &job.picture;
     let look = Look::load(&picture.look)?;
@@ -43,15 +44,23 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         sprites_max: picture.sprites_max,
         overflow: picture.overflow,
     });
-    let mut painter = Painter::new(sheet, picture.size)
-        .with_level(picture.simd)
-        .with_threads(Arc::clone(threads));
-    let mut output = Output::open(&target, spec)?;
+    let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
+    let spare = Arc::new(Artist::new(painter.clone()));
+    let artist = Artist::new(painter.with_threads(Arc::clone(threads)));
+    let mut fanout = Fanout::new(artist, Pace::Readers);
+    let plan = Plan::new(target, spec)?;
+    fanout.add(Sink::start(
+        plan,
+        Policy::Block,
+        metrics::Output::default(),
+        spare,
+    )?);
 
     let progress = progress(frames_about(job, &log, &look));
     let (mut coming, mut dropped) = (log.iter().peekable(), 0);
-    for index in 0..job.frames.unwrap_or(u64::MAX) {
-        let pts = picture.rate.pts(index);
+    let mut moment = Moment::default();
+    while moment.index < job.frames.unwrap_or(u64::MAX) {
+        let pts = picture.rate.pts(moment.index);
         while let Some(entry) = coming.next_if(|entry| entry.at <= pts) {
             stage.retire(entry.at);
             dropped += stage.spawn(
@@ -62,10 +71,13 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
             );
         }
         stage.retire(pts);
-        output.draw(&mut painter.paint(stage.placements(pts)));
-        if output.write()? == Flow::Closed {
+        moment.placements.clear();
+        moment.placements.extend(stage.placements(pts));
+        fanout.give(&moment, false, || false);
+        if fanout.is_empty() {
             break;
         }
+        moment.index += 1;
         progress.inc(1);
         // The first frame on which nothing is left ends every animation, and the file.
         if job.frames.is_none() && coming.peek().is_none() && stage.is_empty() {
@@ -79,7 +91,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
             picture.sprites_max
         );
     }
-    output.finish()
+    fanout.finish()
 }
 
 /// How many frames there will be, or thereabouts: sprites may live longer than plain ones.

@@ -1,7 +1,6 @@
 //! `floatup serve`: topics, pages, and the channels that draw them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,12 +8,12 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
 use super::{FrameLoop, asked_to_end, runtime};
-use crate::channel::Channel;
+use crate::channel::{Channel, Run};
 use crate::config::{ChannelConfig, Serve};
 use crate::frame::PixelFormat;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::{Output, Spec, Target};
+use crate::output::{Pace, Plan, Policy, Spec, Target};
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
 use crate::source::Source;
 use crate::token::Key;
@@ -46,7 +45,16 @@ pub(super) fn run(job: Serve) -> Result<()> {
             )
         })?;
     let address = listener.local_addr().context("cannot listen")?;
-    let recording = record(&job, &channels)?;
+    record(&job, &channels[0], &metrics)?;
+    let run = Run {
+        frames: None,
+        pace: Pace::Clock,
+        lasting: true,
+    };
+    let loops = channels
+        .iter()
+        .map(|channel| FrameLoop::start(Arc::clone(channel), run))
+        .collect::<Result<Vec<_>>>()?;
 
     for (config, channel) in job.channels.iter().zip(&channels) {
         let topic = TopicName::new(&config.cache, &config.topic)?;
@@ -81,13 +89,12 @@ pub(super) fn run(job: Serve) -> Result<()> {
     };
     announce(address, &job.channels);
     let served = runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
-    let recorded = match recording {
-        Some(recording) => runtime.block_on(recording.finish()),
-        None => Ok(()),
-    };
+    let finished = runtime.block_on(futures_util::future::join_all(
+        loops.into_iter().map(FrameLoop::finish),
+    ));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.context("the server failed")?;
-    recorded
+    finished.into_iter().collect()
 }
 
 fn limits(job: &Serve) -> Limits {
@@ -112,21 +119,22 @@ fn key(job: &Serve) -> Result<Key> {
     })
 }
 
-/// The frame loop that writes the first channel's recordings, if there are any.
-fn record(job: &Serve, channels: &[Arc<Channel>]) -> Result<Option<FrameLoop>> {
-    let picture = &job.channels[0].picture;
+/// Starts the first channel's recordings.
+fn record(job: &Serve, channel: &Channel, metrics: &Metrics) -> Result<()> {
+    let config = &job.channels[0];
+    let picture = &config.picture;
     let spec = Spec {
         size: picture.size,
         rate: picture.rate,
         alpha: picture.alpha,
         format: PixelFormat::default(),
     };
-    let open = |path: &PathBuf| Output::open(&Target::new(path.as_os_str()), spec);
-    let outputs = job.outputs.iter().map(open).collect::<Result<Vec<_>>>()?;
-    if outputs.is_empty() {
-        return Ok(None);
+    for path in &job.outputs {
+        let plan = Plan::new(Target::new(path.as_os_str())?, spec)?;
+        let output = metrics.output(&config.name, &plan.to_string());
+        channel.attach(plan, Policy::Block, output)?;
     }
-    FrameLoop::start(Arc::clone(&channels[0]), outputs, None).map(Some)
+    Ok(())
 }
 
 /// What the server shows of each channel.

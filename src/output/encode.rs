@@ -92,6 +92,11 @@ impl Recipe {
             .copied()
     }
 
+    /// The order of the channels of the frames that it takes.
+    pub(super) fn source(self) -> PixelFormat {
+        self.layout.source()
+    }
+
     pub(super) fn endings() -> impl Iterator<Item = &'static str> {
         RECIPES.iter().map(|recipe| recipe.ending)
     }
@@ -104,17 +109,17 @@ const SLICED_SIDE_MIN: u32 = 64;
 /// A video file that is being written.
 pub struct Video {
     name: String,
-    frame: Frame,
     layout: Layout,
     encoder: encoder::Video,
     container: format::context::Output,
-    next: i64,
+    /// The index of the first frame, which is at time 0.
+    first: Option<u64>,
     time_base: ffmpeg::Rational,
 }
 
 impl std::fmt::Debug for Video {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Video({}, frame {})", self.name, self.next)
+        write!(f, "Video({})", self.name)
     }
 }
 
@@ -170,21 +175,16 @@ impl Video {
         container.write_header()?;
         Ok(Self {
             name: name.into(),
-            frame: Frame::new(spec.size, spec.alpha, recipe.layout.source()),
             layout: recipe.layout,
             encoder,
             container,
-            next: 0,
+            first: None,
             time_base,
         })
     }
 
-    pub(super) fn frame_mut(&mut self) -> &mut Frame {
-        &mut self.frame
-    }
-
-    pub(super) fn write(&mut self) -> Result<Flow> {
-        let size = self.frame.size();
+    pub(super) fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
+        let size = frame.size();
         let (width, height) = (size.width() as usize, size.height() as usize);
         // A new one each time: the encoder may still hold the one before.
         let mut video = frame::Video::new(self.layout.pixel(), size.width(), size.height());
@@ -194,17 +194,17 @@ impl Video {
                 for (row, line) in video
                     .data_mut(0)
                     .chunks_mut(stride)
-                    .zip(self.frame.as_bytes().chunks(width * 4))
+                    .zip(frame.as_bytes().chunks(width * 4))
                 {
                     row[..width * 4].copy_from_slice(line);
                 }
             }
             Layout::Yuva420 => {
-                yuva420(&mut video, self.frame.pixels(), (width, height));
+                yuva420(&mut video, frame.pixels(), (width, height));
             }
         }
-        video.set_pts(Some(self.next));
-        self.next += 1;
+        let first = *self.first.get_or_insert(index);
+        video.set_pts(i64::try_from(index - first).ok());
         self.encoder
             .send_frame(&video)
             .with_context(|| self.trouble())?;
@@ -243,7 +243,7 @@ impl Video {
     }
 
     fn trouble(&self) -> String {
-        cannot_write(Path::new(&self.name))
+        cannot_write(&self.name)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
-use super::{Flow, Spec, cannot_write};
+use super::{Flow, cannot_write};
 use crate::frame::{Alpha, Frame, PixelFormat};
 use crate::paint::Painting;
 
@@ -30,48 +30,64 @@ fn encode(frame: &Frame) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// Numbered PNG files, from 0.
-#[derive(Debug)]
-pub struct Sequence {
-    /// What comes before the number, the number's least digits, what comes after it.
-    pattern: (String, usize, String),
+/// The names of numbered files.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
     folder: PathBuf,
-    next: u64,
-    frame: Frame,
+    before: String,
+    /// The number's least digits.
+    digits: usize,
+    after: String,
 }
 
-impl Sequence {
-    pub(super) fn new(path: &Path, spec: Spec) -> Result<Self> {
+impl Pattern {
+    /// Reads a path such as `frames-%05d.png`.
+    pub(super) fn new(path: &Path) -> Result<Self> {
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        let Some(pattern) = pattern(name) else {
+        let Some((before, digits, after)) = pattern(name) else {
             bail!(
                 "{}: one PNG a frame needs one number pattern in its name, such as frames-%05d.png",
                 path.display()
             );
         };
         Ok(Self {
-            pattern,
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
-            next: 0,
-            frame: Frame::new(spec.size, Alpha::Straight, PixelFormat::Rgba),
+            before,
+            digits,
+            after,
         })
     }
 
-    pub(super) fn frame_mut(&mut self) -> &mut Frame {
-        &mut self.frame
+    fn path(&self, number: u64) -> PathBuf {
+        let Self {
+            before,
+            digits,
+            after,
+            ..
+        } = self;
+        let name = format!("{before}{number:0digits$}{after}");
+        self.folder.join(name)
+    }
+}
+
+/// Numbered PNG files, from 0.
+#[derive(Debug)]
+pub struct Sequence {
+    pattern: Pattern,
+    next: u64,
+}
+
+impl Sequence {
+    pub(super) fn new(pattern: Pattern) -> Self {
+        Self { pattern, next: 0 }
     }
 
-    pub(super) fn write(&mut self) -> Result<Flow> {
-        let (before, digits, after) = &self.pattern;
-        let number = self.next;
-        let path = self
-            .folder
-            .join(format!("{before}{number:0digits$}{after}"));
-        let png = encode(&self.frame)?;
-        fs::write(&path, png).with_context(|| cannot_write(&path))?;
+    pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
+        let path = self.pattern.path(self.next);
+        fs::write(&path, encode(frame)?).with_context(|| cannot_write(path.display()))?;
         self.next += 1;
         Ok(Flow::Open)
     }

@@ -1,0 +1,433 @@
+//! One output on a thread of its own, behind a bounded queue.
+//!
+//! The frame loop offers each frame to every sink and waits for none, so that one that stalls,
+//! fails or goes away touches neither the others nor the clock. What happens to a frame that finds
+//! the queue full is the sink's [`Policy`].
+//!
+//! Frames are shared. A sink that falls behind by more than [`FRAMES_HELD`] of them is owed the
+//! rest as what was on stage then, which is small, and draws it by itself when it gets there.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::artist::{Artist, Moment};
+use super::{Flow, Kind, Output, Plan};
+use crate::frame::Frame;
+use crate::metrics;
+
+/// Drawn frames that wait for one sink, and are held for it. One more is owed, or waited for.
+pub const FRAMES_HELD: usize = 4;
+
+/// Drawn frames that wait for a sink of [`Policy::Drop`]. One more takes the place of the oldest.
+pub const FRAMES_LIVE: usize = 2;
+
+/// Sprites of all the frames that one sink is owed: about 128 MiB. Beyond it the oldest owed
+/// frames are dropped, and counted.
+const SPRITES_OWED: usize = 2_000_000;
+
+/// Frames that one sink is owed: ten minutes at 60 a second. Beyond it as above.
+const FRAMES_OWED: usize = 36_000;
+
+/// How long a sink waits for its reader between two looks.
+const ABSENT: Duration = Duration::from_millis(50);
+
+/// How long the frame loop waits for a sink until it looks whether it should end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a sink waits after a failure, and at most, when it has failed again and again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+
+/// What happens to a frame that finds a sink's queue full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Every frame is delivered, late if need be: for files, and pipes that must have every frame.
+    /// Only what is beyond [`SPRITES_OWED`] or [`FRAMES_OWED`] is dropped.
+    #[default]
+    Block,
+    /// The newest frames are delivered, and those that they overtake are not: for live readers.
+    Drop,
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Block => "block",
+            Self::Drop => "drop",
+        })
+    }
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "block" => Ok(Self::Block),
+            "drop" => Ok(Self::Drop),
+            _ => Err(format!("policy {text:?}: expected block or drop")),
+        }
+    }
+}
+
+/// What the frame loop knows of an output that has a thread of its own.
+pub struct Sink {
+    name: String,
+    kind: Kind,
+    policy: Policy,
+    metrics: metrics::Output,
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+/// What a sink can take of the frame that is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// A drawn frame.
+    Drawn,
+    /// What was on stage.
+    Owed,
+    /// Nothing: it has no reader.
+    Nothing,
+    /// Nothing any more.
+    Gone,
+}
+
+/// What a sink is given.
+#[derive(Clone)]
+pub(super) enum Item {
+    /// The frame of this index.
+    Drawn(u64, Arc<Frame>),
+    /// What was on stage at a frame that the sink draws.
+    Owed(Arc<Moment>),
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    /// Something was added, or everything has been.
+    given: Condvar,
+    /// Something was taken.
+    taken: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    /// The sprites of those that are owed.
+    sprites: usize,
+    /// There will be no more.
+    ended: bool,
+    /// The output is not open now, and takes no frame.
+    shut: bool,
+    /// The thread has ended, or is about to.
+    gone: bool,
+}
+
+impl Sink {
+    /// Starts the thread of an output that is open, or is to be opened as soon as its reader is
+    /// there. An output that can be opened again is, when it fails or its reader goes.
+    ///
+    /// # Errors
+    /// There is no thread.
+    pub fn start(
+        mut plan: Plan,
+        policy: Policy,
+        metrics: metrics::Output,
+        artist: Arc<Artist>,
+    ) -> Result<Self> {
+        let (name, kind) = (plan.to_string(), plan.kind());
+        let output = plan.open()?;
+        let queue = Arc::new(Queue::default());
+        {
+            let mut state = queue.lock();
+            state.items.reserve(FRAMES_HELD.max(FRAMES_LIVE) + 1);
+            state.shut = output.is_none();
+        }
+        let worker = Worker {
+            plan,
+            output,
+            metrics: metrics.clone(),
+            artist,
+            own: None,
+            queue: Arc::clone(&queue),
+        };
+        let thread = std::thread::Builder::new().name("output".into());
+        let thread = thread.spawn(|| worker.run());
+        Ok(Self {
+            name,
+            kind,
+            policy,
+            metrics,
+            queue,
+            thread: Some(thread.context("cannot start a thread")?),
+        })
+    }
+
+    /// What frames it takes.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What it can take of the next frame.
+    pub(super) fn room(&self) -> Room {
+        let state = self.queue.lock();
+        if state.gone {
+            Room::Gone
+        } else if state.shut {
+            Room::Nothing
+        } else if self.policy == Policy::Drop || state.items.len() < FRAMES_HELD {
+            Room::Drawn
+        } else {
+            Room::Owed
+        }
+    }
+
+    /// Waits until a sink that must have every frame has room for a drawn one, or is shut, or
+    /// until `enough` says so.
+    pub(super) fn wait_for_room(&self, enough: impl Fn() -> bool) {
+        let mut state = self.queue.lock();
+        let full = |state: &mut State| {
+            state.items.len() >= FRAMES_HELD && !(state.gone || state.shut || state.ended)
+        };
+        while self.policy == Policy::Block && full(&mut state) && !enough() {
+            let waited = self.queue.taken.wait_timeout_while(state, LOOK, full);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether it must have every frame.
+    pub(super) fn must_have(&self) -> bool {
+        self.policy == Policy::Block
+    }
+
+    /// Adds a frame. What gives way is counted.
+    pub(super) fn give(&self, item: Item) {
+        let mut state = self.queue.lock();
+        if state.gone || state.shut {
+            drop(state);
+            self.metrics.frames_dropped.inc();
+            return;
+        }
+        state.push(item);
+        let mut dropped = 0;
+        match self.policy {
+            Policy::Drop => {
+                while state.items.len() > FRAMES_LIVE {
+                    state.pop();
+                    dropped += 1;
+                }
+            }
+            Policy::Block => {
+                while state.sprites > SPRITES_OWED || state.items.len() > FRAMES_OWED {
+                    state.pop();
+                    dropped += 1;
+                }
+            }
+        }
+        drop(state);
+        self.queue.given.notify_one();
+        self.metrics.frames_dropped.inc_by(dropped);
+    }
+
+    /// Counts a frame that it was not given.
+    pub(super) fn miss(&self) {
+        self.metrics.frames_dropped.inc();
+    }
+
+    /// Lets the output write what is in the queue, and its end. Doesn't wait for it.
+    pub(super) fn end(&self) {
+        self.queue.lock().ended = true;
+        self.queue.given.notify_all();
+        self.queue.taken.notify_all();
+    }
+
+    /// Waits for the output's end.
+    pub(super) fn join(mut self) -> Result<()> {
+        self.end();
+        let thread = self.thread.take();
+        thread.map_or(Ok(()), |thread| {
+            let ended = thread.join();
+            ended.unwrap_or_else(|_| Err(anyhow!("the output {} panicked", self.name)))
+        })
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sink({}, {})", self.name, self.policy)
+    }
+}
+
+impl Queue {
+    /// No code under this lock leaves a change half made, so a poisoned value is whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next frame, waited for; `None` after the last.
+    fn next(&self) -> Option<Item> {
+        let state = self.lock();
+        let empty = |state: &mut State| state.items.is_empty() && !state.ended;
+        let waited = self.given.wait_while(state, empty);
+        let item = waited.unwrap_or_else(PoisonError::into_inner).pop();
+        self.taken.notify_one();
+        item
+    }
+
+    /// Waits, and says whether the end has come meanwhile.
+    fn ends_within(&self, time: Duration) -> bool {
+        let state = self.lock();
+        let waited = self
+            .given
+            .wait_timeout_while(state, time, |state| !state.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+}
+
+impl Item {
+    /// The sprites that it is owed.
+    fn sprites(&self) -> usize {
+        match self {
+            Self::Drawn(..) => 0,
+            Self::Owed(moment) => moment.placements.len(),
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, item: Item) {
+        self.sprites += item.sprites();
+        self.items.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.sprites -= item.sprites();
+        Some(item)
+    }
+}
+
+/// The other end of the queue.
+struct Worker {
+    plan: Plan,
+    output: Option<Output>,
+    metrics: metrics::Output,
+    /// Has drawn nothing yet.
+    artist: Arc<Artist>,
+    /// Draws what the sink is owed.
+    own: Option<(Artist, [Arc<Frame>; 1])>,
+    queue: Arc<Queue>,
+}
+
+impl Worker {
+    fn run(mut self) -> Result<()> {
+        let result = self.work();
+        let mut state = self.queue.lock();
+        state.gone = true;
+        state.items.clear();
+        drop(state);
+        self.queue.taken.notify_all();
+        result
+    }
+
+    fn work(&mut self) -> Result<()> {
+        loop {
+            let output = match self.output.take() {
+                Some(output) => output,
+                None => match self.wait_for_reader()? {
+                    Some(output) => output,
+                    None => return Ok(()),
+                },
+            };
+            self.metrics.open.set(1);
+            let result = self.deliver(output);
+            self.metrics.open.set(0);
+            let flow = match result {
+                Ok(Some(flow)) => flow,
+                Ok(None) => return Ok(()),
+                Err(error) if self.plan.reopens() => {
+                    tracing::warn!("{error:#}; it is opened again");
+                    Flow::Closed
+                }
+                Err(error) => return Err(error),
+            };
+            if flow == Flow::Closed && !self.plan.reopens() {
+                return Ok(());
+            }
+            self.metrics.reopened.inc();
+        }
+    }
+
+    /// Writes frame after frame: until the last, which is `None`, or until the reader is gone.
+    fn deliver(&mut self, mut output: Output) -> Result<Option<Flow>> {
+        while let Some(item) = self.queue.next() {
+            let flow = match &item {
+                Item::Drawn(index, frame) => output.write(frame, *index),
+                Item::Owed(moment) => {
+                    let (artist, frame) = self.own.get_or_insert_with(|| {
+                        let frame = Arc::new(self.plan.kind().frame());
+                        ((*self.artist).clone(), [frame])
+                    });
+                    artist.draw(moment, frame);
+                    output.write(&frame[0], moment.index)
+                }
+            };
+            // The frame is free before the next is waited for.
+            drop(item);
+            if flow? == Flow::Closed {
+                return Ok(Some(Flow::Closed));
+            }
+            self.metrics.frames.inc();
+        }
+        output.finish()?;
+        Ok(None)
+    }
+
+    /// Opens the output as soon as its reader is there; `None` if the end comes first.
+    fn wait_for_reader(&mut self) -> Result<Option<Output>> {
+        {
+            let mut state = self.queue.lock();
+            state.shut = true;
+            while state.pop().is_some() {
+                self.metrics.frames_dropped.inc();
+            }
+        }
+        self.queue.taken.notify_all();
+        let mut backoff = BACKOFF.0;
+        let mut said = false;
+        loop {
+            let wait = match self.plan.open() {
+                Ok(Some(output)) => {
+                    self.queue.lock().shut = false;
+                    return Ok(Some(output));
+                }
+                Ok(None) => ABSENT,
+                Err(error) if self.plan.reopens() => {
+                    if !said {
+                        tracing::warn!("{error:#}; it is tried again");
+                        said = true;
+                    }
+                    let wait = backoff;
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                    wait
+                }
+                Err(error) => return Err(error),
+            };
+            if self.queue.ends_within(wait) {
+                return Ok(None);
+            }
+        }
+    }
+}

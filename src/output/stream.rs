@@ -1,0 +1,204 @@
+//! A file, a pipe or a socket that takes bytes.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use super::target::{Role, Target, is_fifo};
+
+/// It is open. A reader that goes away is an error of [`io::ErrorKind::BrokenPipe`] or
+/// [`io::ErrorKind::ConnectionReset`] at the next write.
+#[derive(Debug)]
+pub(super) enum Stream {
+    File(File),
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// Opens a target's stream, once or again.
+#[derive(Debug)]
+pub(super) struct Door {
+    target: Target,
+    /// Of a target that listens; from the first attempt on, so that readers find it.
+    listener: Option<Listener>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Door {
+    pub(super) fn new(target: Target) -> Self {
+        let listener = None;
+        Self { target, listener }
+    }
+
+    /// Opens the stream; `None` while its reader is not there. Doesn't wait for one.
+    ///
+    /// # Errors
+    /// It can't be opened at all. What libavformat opens can't be opened here.
+    pub(super) fn open(&mut self) -> io::Result<Option<Stream>> {
+        match &self.target {
+            Target::Stdout => stdout().map(|file| Some(Stream::File(file))),
+            #[cfg(unix)]
+            Target::File(path) if is_fifo(path) => open_fifo(path),
+            Target::File(path) => File::create(path).map(|file| Some(Stream::File(file))),
+            Target::Tcp { role, .. } | Target::Unix { role, .. } => match role {
+                Role::Listen => self.accept(),
+                Role::Connect => absent_is_none(self.connect()),
+            },
+            Target::Url(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn connect(&self) -> io::Result<Stream> {
+        match &self.target {
+            Target::Tcp { address, .. } => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            #[cfg(unix)]
+            Target::Unix { path, .. } => UnixStream::connect(path).map(Stream::Unix),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn accept(&mut self) -> io::Result<Option<Stream>> {
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => listen(&self.target)?,
+        };
+        let stream = match self.listener.insert(listener) {
+            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(false)?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }),
+            #[cfg(unix)]
+            Listener::Unix(listener) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(false)?;
+                Ok(Stream::Unix(stream))
+            }),
+        };
+        absent_is_none(stream)
+    }
+}
+
+fn listen(target: &Target) -> io::Result<Listener> {
+    match target {
+        Target::Tcp { address, .. } => {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok(Listener::Tcp(listener))
+        }
+        #[cfg(unix)]
+        Target::Unix { path, .. } => {
+            remove_stale(path)?;
+            let listener = UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            Ok(Listener::Unix(listener))
+        }
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Removes a socket's file that a process left behind: one at which nobody listens.
+#[cfg(unix)]
+fn remove_stale(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+fn absent_is_none(stream: io::Result<Stream>) -> io::Result<Option<Stream>> {
+    match stream {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nobody is there yet who may come.
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+    matches!(error.kind(), WouldBlock | ConnectionRefused | NotFound)
+}
+
+/// A FIFO that has a reader.
+#[cfg(unix)]
+fn open_fifo(path: &std::path::Path) -> io::Result<Option<Stream>> {
+    use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
+    use rustix::io::Errno;
+
+    // Without this flag, to open it is to wait for a reader, and nothing could end that.
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match open(path, flags, Mode::empty()) {
+        Ok(fifo) => {
+            fcntl_setfl(&fifo, OFlags::empty())?;
+            Ok(Some(Stream::File(fifo.into())))
+        }
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The process's stdout, without the line buffer of `std::io::stdout`.
+fn stdout() -> io::Result<File> {
+    #[cfg(unix)]
+    let handle = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let handle = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+    handle.map(File::from)
+}
+
+impl Stream {
+    /// Lets a pipe hold `bytes`, or as much of them as it may: writer and reader then take turns a
+    /// few times a frame and not after every 64 KiB, which is half of the CPU time that writing
+    /// takes. No more than a frame, so that a slow reader is not further behind.
+    #[cfg(target_os = "linux")]
+    pub(super) fn widen(&self, bytes: usize) {
+        use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+
+        /// What Linux lets every user's pipe hold.
+        const PIPE_BYTES_MAX: usize = 1 << 20;
+
+        let Self::File(file) = self else { return };
+        let wanted = bytes.min(PIPE_BYTES_MAX);
+        // What is no pipe has no size.
+        if fcntl_getpipe_size(file).is_ok_and(|bytes| bytes < wanted)
+            && let Err(error) = fcntl_setpipe_size(file, wanted)
+        {
+            tracing::debug!("a pipe stays small: {error}");
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Tcp(socket) => socket.write(bytes),
+            #[cfg(unix)]
+            Self::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Tcp(socket) => socket.flush(),
+            #[cfg(unix)]
+            Self::Unix(socket) => socket.flush(),
+        }
+    }
+}
