@@ -341,6 +341,12 @@ impl Frame {
             .map(move |block| block * BLOCK..((block + 1) * BLOCK).min(width))
     }
 
+    /// Whether nothing can show: every pixel is clear.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.ink.words().iter().all(|blocks| *blocks == 0)
+    }
+
     /// The pixels, and which of them may show something, to be drawn on: those without ink are to
     /// be clear.
     pub(crate) fn parts_mut(&mut self) -> (&mut [[u8; 4]], &mut Ink) {

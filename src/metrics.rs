@@ -81,7 +81,7 @@ pub struct Output {
     pub frames: Counter,
     /// Frames that it was not given, or that gave way to newer ones.
     pub frames_dropped: Counter,
-    /// 1 while it is open, else 0.
+    /// 1 while it is open, else 0; of live feeds, how many there are.
     pub open: Gauge,
     /// Times that its reader went away, or that it failed, and it was to be opened again.
     pub reopened: Counter,

@@ -8,6 +8,8 @@ mod artist;
 #[cfg(feature = "ffmpeg")]
 mod encode;
 mod fanout;
+mod live;
+mod matroska;
 mod raw;
 mod sink;
 pub mod still;
@@ -18,11 +20,13 @@ use std::fmt;
 use std::path::Path;
 #[cfg(feature = "ffmpeg")]
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 pub use self::artist::{Artist, Moment};
 pub use self::fanout::{Fanout, Pace};
+pub use self::live::{Body, Codec as FeedCodec, Form as FeedForm, Newest, Stamps};
 pub use self::sink::{FRAMES_HELD, FRAMES_LIVE, Policy, Sink};
 use self::stream::Door;
 pub use self::target::{Role, Target, TargetError};
@@ -91,7 +95,7 @@ pub struct Plan {
 }
 
 /// What is written.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Content {
     /// Frame after frame, without a header.
     Raw,
@@ -100,6 +104,8 @@ enum Content {
     /// A video file.
     #[cfg(feature = "ffmpeg")]
     Video(PathBuf, encode::Recipe),
+    /// Live Matroska, until it is opened.
+    Feed(Option<(Body, live::Form)>),
 }
 
 /// An output that frames are being written to.
@@ -112,6 +118,8 @@ pub enum Output {
     /// A video file.
     #[cfg(feature = "ffmpeg")]
     Video(Box<encode::Video>),
+    /// Live Matroska.
+    Feed(live::Feed),
 }
 
 /// Endings of files with raw frames.
@@ -135,7 +143,7 @@ impl Plan {
                 _ => video(path, &ending)?,
             },
             Target::Stdout | Target::Tcp { .. } | Target::Unix { .. } => Content::Raw,
-            Target::Url(_) => bail!("{target}: not yet"),
+            Target::Url(_) | Target::Feed => bail!("{target}: not yet"),
         };
         Ok(Self {
             door: Door::new(target.clone()),
@@ -143,6 +151,17 @@ impl Plan {
             content,
             spec,
         })
+    }
+
+    /// Plans a live feed to one reader.
+    #[must_use]
+    pub fn feed(body: Body, form: live::Form, spec: Spec) -> Self {
+        Self {
+            door: Door::new(Target::Feed),
+            target: Target::Feed,
+            content: Content::Feed(Some((body, form))),
+            spec,
+        }
     }
 
     /// The frames that it takes.
@@ -156,7 +175,7 @@ impl Plan {
         } = self.spec;
         let (alpha, format) = match &self.content {
             Content::Raw => (alpha, format),
-            Content::Stills(_) => (Alpha::Straight, PixelFormat::Rgba),
+            Content::Stills(_) | Content::Feed(_) => (Alpha::Straight, PixelFormat::Rgba),
             #[cfg(feature = "ffmpeg")]
             Content::Video(_, recipe) => (alpha, recipe.source()),
         };
@@ -173,13 +192,23 @@ impl Plan {
         self.target.reopens()
     }
 
+    /// Whether what it writes has an end that is worth waiting for. A live feed has none.
+    #[must_use]
+    pub fn has_end(&self) -> bool {
+        !matches!(self.content, Content::Feed(_))
+    }
+
     /// Opens it; `None` while its reader is not there.
     ///
     /// # Errors
     /// It can't be written to.
     pub fn open(&mut self) -> Result<Option<Output>> {
         let spec = self.spec;
-        Ok(Some(match &self.content {
+        Ok(Some(match &mut self.content {
+            Content::Feed(feed) => match feed.take() {
+                Some((body, form)) => Output::Feed(live::Feed::new(body, &form, spec)),
+                None => bail!("a feed's reader has gone"),
+            },
             Content::Raw => {
                 let stream = self.door.open();
                 let Some(stream) = stream.with_context(|| cannot_write(&self.target))? else {
@@ -235,16 +264,13 @@ impl Output {
     ///
     /// # Errors
     /// The frame can't be written; a reader that is gone is [`Flow::Closed`] instead.
-    #[cfg_attr(
-        not(feature = "ffmpeg"),
-        expect(unused_variables, reason = "only video files have time stamps")
-    )]
-    pub fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
+    pub fn write(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Flow> {
         match self {
             Self::Raw(raw) => raw.write(frame),
             Self::Stills(stills) => stills.write(frame),
             #[cfg(feature = "ffmpeg")]
             Self::Video(video) => video.write(frame, index),
+            Self::Feed(feed) => feed.write(frame, index),
         }
     }
 
@@ -255,7 +281,7 @@ impl Output {
     pub fn finish(self) -> Result<()> {
         match self {
             Self::Raw(raw) => raw.finish(),
-            Self::Stills(_) => Ok(()),
+            Self::Stills(_) | Self::Feed(_) => Ok(()),
             #[cfg(feature = "ffmpeg")]
             Self::Video(video) => video.finish(),
         }

@@ -8,6 +8,7 @@ mod admission;
 mod answer;
 mod control;
 mod events;
+mod feed;
 mod gap_cure;
 pub mod pages;
 mod path;
@@ -26,12 +27,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use self::answer::ApiError;
@@ -39,6 +41,7 @@ use self::gap_cure::GapCure;
 use self::waiting::Waiting;
 use crate::artwork::Artwork;
 use crate::metrics::Metrics;
+use crate::output::{FeedCodec, Stamps};
 use crate::reaction::{Emoji, Palette};
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
@@ -56,6 +59,9 @@ const DELAYED_MAX: usize = 10_000;
 const STILLS_AT_ONCE: usize = 2;
 const STILLS_QUEUED: usize = 32;
 
+/// Live feeds at once; a further one is answered 503. Each has a thread.
+const FEEDS_MAX: usize = 64;
+
 /// How often idle topics and old items are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -65,6 +71,10 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Draws one PNG, or says why it can't. It may take long: it runs on a thread for blocking work.
 pub type Still = Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
+/// Starts a live feed to one reader: Matroska, in chunks. It may take long, as a still.
+pub type Feed =
+    Box<dyn Fn(FeedCodec, Stamps) -> Result<mpsc::Receiver<Bytes>, String> + Send + Sync>;
+
 /// A channel that is drawn here.
 pub struct Channel {
     /// Where its reactions come from.
@@ -73,6 +83,8 @@ pub struct Channel {
     pub stylesheet: Arc<str>,
     /// Its frame that is due.
     pub still: Still,
+    /// Its frames from now on.
+    pub feed: Feed,
 }
 
 /// Channels by name.
@@ -180,6 +192,7 @@ struct App {
     delayed: Semaphore,
     stills_queued: Arc<Semaphore>,
     stills_running: Arc<Semaphore>,
+    feeds: Arc<Semaphore>,
     /// Keyed at random, so that nobody can make two callers look the same.
     hasher: RandomState,
     told_of_anonymous: AtomicBool,
@@ -197,6 +210,7 @@ impl App {
             delayed: Semaphore::new(DELAYED_MAX),
             stills_queued: Arc::new(Semaphore::new(STILLS_QUEUED)),
             stills_running: Arc::new(Semaphore::new(STILLS_AT_ONCE)),
+            feeds: Arc::new(Semaphore::new(FEEDS_MAX)),
             hasher: RandomState::new(),
             told_of_anonymous: AtomicBool::new(false),
             told_of_unfilled: AtomicBool::new(false),
@@ -253,6 +267,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/Token/tokens", post(tokens::mint))
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
+        .route("/channels/{channel}/feed.mkv", get(feed::matroska))
         .route("/healthz", get(control::healthz))
         .route("/readyz", get(control::readyz))
         .route("/metrics", get(control::metrics))

@@ -9,11 +9,11 @@ use tokio::net::TcpListener;
 
 use super::{FrameLoop, asked_to_end, runtime};
 use crate::channel::{Channel, Run};
-use crate::config::{ChannelConfig, Serve};
+use crate::config::{ChannelConfig, Picture, Serve};
 use crate::frame::PixelFormat;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::{Pace, Plan, Policy, Spec, Target};
+use crate::output::{Body, FeedForm, Newest, Pace, Plan, Policy, Spec, Target};
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
 use crate::source::Source;
 use crate::token::Key;
@@ -70,7 +70,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
     let first = &job.channels[0];
     let service = Service {
         broker,
-        metrics,
+        metrics: Arc::clone(&metrics),
         key: key(&job)?,
         access: if job.require_token {
             Access::Required
@@ -84,7 +84,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         caches: job.caches.clone(),
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
-        channels: served(&job.channels, &looks, &channels)?,
+        channels: served(&job.channels, &looks, &channels, &metrics)?,
         address,
     };
     announce(address, &job.channels);
@@ -122,13 +122,7 @@ fn key(job: &Serve) -> Result<Key> {
 /// Starts the first channel's recordings.
 fn record(job: &Serve, channel: &Channel, metrics: &Metrics) -> Result<()> {
     let config = &job.channels[0];
-    let picture = &config.picture;
-    let spec = Spec {
-        size: picture.size,
-        rate: picture.rate,
-        alpha: picture.alpha,
-        format: PixelFormat::default(),
-    };
+    let spec = spec(&config.picture);
     for path in &job.outputs {
         let plan = Plan::new(Target::new(path.as_os_str())?, spec)?;
         let output = metrics.output(&config.name, &plan.to_string());
@@ -137,19 +131,43 @@ fn record(job: &Serve, channel: &Channel, metrics: &Metrics) -> Result<()> {
     Ok(())
 }
 
+fn spec(picture: &Picture) -> Spec {
+    Spec {
+        size: picture.size,
+        rate: picture.rate,
+        alpha: picture.alpha,
+        format: PixelFormat::default(),
+    }
+}
+
 /// What the server shows of each channel.
 fn served(
     configs: &[ChannelConfig],
     looks: &[Look],
     channels: &[Arc<Channel>],
+    metrics: &Metrics,
 ) -> Result<Channels> {
     let channels = configs.iter().zip(looks).zip(channels);
     let served = channels.map(|((config, look), channel)| {
+        let (fed, newest) = (Arc::clone(channel), Newest::default());
+        let (spec, counted) = (spec(&config.picture), metrics.output(&config.name, "feed"));
+        let feed = move |codec, stamps| {
+            let (body, chunks) = Body::new();
+            let form = FeedForm {
+                codec,
+                stamps,
+                newest: newest.clone(),
+            };
+            let plan = Plan::feed(body, form, spec);
+            let attached = fed.attach(plan, Policy::Drop, counted.clone());
+            attached.map_err(|e| format!("{e:#}")).map(|()| chunks)
+        };
         let channel = Arc::clone(channel);
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
             stylesheet: Arc::clone(&look.text),
             still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),
+            feed: Box::new(feed),
         };
         Ok((config.name.clone(), served))
     });
@@ -171,6 +189,7 @@ fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
         }
         eprintln!("  browser source  http://{address}/overlay/{name}");
         eprintln!("  still           http://{address}/channels/{name}/frame.png");
+        eprintln!("  live feed       http://{address}/channels/{name}/feed.mkv");
     }
     eprintln!("  metrics         http://{address}/metrics");
 }

@@ -79,6 +79,7 @@ impl FromStr for Policy {
 pub struct Sink {
     name: String,
     kind: Kind,
+    has_end: bool,
     policy: Policy,
     metrics: metrics::Output,
     queue: Arc<Queue>,
@@ -141,7 +142,7 @@ impl Sink {
         metrics: metrics::Output,
         artist: Arc<Artist>,
     ) -> Result<Self> {
-        let (name, kind) = (plan.to_string(), plan.kind());
+        let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
         let output = plan.open()?;
         let queue = Arc::new(Queue::default());
         {
@@ -162,6 +163,7 @@ impl Sink {
         Ok(Self {
             name,
             kind,
+            has_end,
             policy,
             metrics,
             queue,
@@ -247,11 +249,12 @@ impl Sink {
         self.queue.taken.notify_all();
     }
 
-    /// Waits for the output's end.
+    /// Waits for the output's end, if it has one: a reader who takes nothing keeps nobody.
     pub(super) fn join(mut self) -> Result<()> {
         self.end();
         let thread = self.thread.take();
-        thread.map_or(Ok(()), |thread| {
+        let waited_for = |_: &_| self.has_end || self.room() == Room::Gone;
+        thread.filter(waited_for).map_or(Ok(()), |thread| {
             let ended = thread.join();
             ended.unwrap_or_else(|_| Err(anyhow!("the output {} panicked", self.name)))
         })
@@ -351,9 +354,9 @@ impl Worker {
                     None => return Ok(()),
                 },
             };
-            self.metrics.open.set(1);
+            self.metrics.open.inc();
             let result = self.deliver(output);
-            self.metrics.open.set(0);
+            self.metrics.open.dec();
             let flow = match result {
                 Ok(Some(flow)) => flow,
                 Ok(None) => return Ok(()),

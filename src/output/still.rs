@@ -20,11 +20,11 @@ pub fn png(painting: &mut Painting<'_>) -> Result<Vec<u8>> {
 }
 
 /// `frame` is straight RGBA.
-fn encode(frame: &Frame) -> Result<Vec<u8>> {
+pub(super) fn encode(frame: &Frame) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     let (width, height) = (frame.size().width(), frame.size().height());
-    // Mostly clear frames: `Fast` is a tenth of the default's time, and smaller than unfiltered.
-    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
+    // A filter chosen anew for each row takes 15 to 25 times as long, for 5 % of the bytes.
+    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Up)
         .write_image(frame.as_bytes(), width, height, ExtendedColorType::Rgba8)
         .context("cannot make a PNG")?;
     Ok(file)

@@ -53,7 +53,7 @@ impl Door {
                 Role::Listen => self.accept(),
                 Role::Connect => absent_is_none(self.connect()),
             },
-            Target::Url(_) => Err(io::ErrorKind::Unsupported.into()),
+            Target::Url(_) | Target::Feed => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Target {
     },
     /// What libavformat writes to: `srt://…`, `rtmp://…`, `udp://…`.
     Url(String),
+    /// A reader of the channel's live feed, who came by HTTP.
+    Feed,
 }
 
 /// Which end of a socket floatup is.
@@ -122,7 +124,7 @@ impl Target {
     #[must_use]
     pub fn reopens(&self) -> bool {
         match self {
-            Self::Stdout => false,
+            Self::Stdout | Self::Feed => false,
             Self::File(path) => is_fifo(path),
             Self::Tcp { .. } | Self::Unix { .. } | Self::Url(_) => true,
         }
@@ -156,6 +158,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout => f.write_str("stdout"),
+            Self::Feed => f.write_str("feed"),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Tcp { address, .. } => write!(f, "tcp://{address}"),
             Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),

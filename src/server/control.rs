@@ -21,9 +21,7 @@ pub(super) async fn frame(
     let segments = segments(request.uri())?;
     let channel = segments.get(1).cloned().unwrap_or_default();
     if !app.service.channels.contains_key(&channel) {
-        let known: Vec<&str> = app.service.channels.keys().map(String::as_str).collect();
-        let message = format!("no such channel; there are: {}", known.join(", "));
-        return Err(ApiError::not_found("no_channel", message));
+        return Err(no_channel(&app));
     }
     let busy = || ApiError::busy("busy", "too many stills are asked for at once");
     let queued = app.stills_queued.clone().try_acquire_owned();
@@ -47,6 +45,13 @@ pub(super) async fn frame(
         Err(error) => return Err(internal(error.to_string())),
     };
     Ok(([(CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+/// Says which channels there are.
+pub(super) fn no_channel(app: &App) -> ApiError {
+    let known: Vec<&str> = app.service.channels.keys().map(String::as_str).collect();
+    let message = format!("no such channel; there are: {}", known.join(", "));
+    ApiError::not_found("no_channel", message)
 }
 
 /// `GET /healthz`: the process answers.

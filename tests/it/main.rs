@@ -15,6 +15,7 @@ mod cli;
 mod compositor;
 mod end_to_end;
 mod events;
+mod feed;
 mod fidelity;
 mod fuzz_corpus;
 mod images;
