@@ -1,5 +1,6 @@
 //! The commands: each does its whole work from checked settings.
 
+mod obs_source;
 mod overlay_page;
 mod pipe;
 mod render;
@@ -31,6 +32,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Frame(job) => still::run(&job),
         Command::Render(job) => render::run(&job),
         Command::OverlayPage(job) => overlay_page::run(&job),
+        Command::ObsSource(job) => obs_source::run(&job),
         Command::Presets => {
             let line = |preset: &Preset| format!("{:24}{}\n", preset.name, preset.about);
             tell(&PRESETS.iter().map(line).collect::<String>())

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::args::Sub;
+use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
@@ -51,6 +51,8 @@ pub enum Command {
     CheckConfig(PathBuf),
     /// Write the browser-source page as one file.
     OverlayPage(PageJob),
+    /// Say how OBS Studio shows the live feed.
+    ObsSource(ObsJob),
     /// List the stylesheets that are built in.
     Presets,
 }
@@ -214,6 +216,28 @@ pub struct PageJob {
     pub channel: ChannelConfig,
 }
 
+/// Settings of `floatup obs source`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObsJob {
+    /// The service that OBS connects to.
+    pub url: reqwest::Url,
+    /// The channel that it shows.
+    pub channel: String,
+    /// How the settings are told.
+    pub form: ObsForm,
+}
+
+/// How a source's settings are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObsForm {
+    /// For a person, as OBS names them.
+    Text,
+    /// As obs-websocket takes them.
+    Json,
+    /// A scene collection, in a file; `-` is stdout.
+    SceneCollection(PathBuf),
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -291,6 +315,7 @@ pub fn command(
         Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
         Sub::CheckConfig(args) => Command::CheckConfig(args.file),
+        Sub::Obs(ObsSub::Source(args)) => Command::ObsSource(resolve::obs_source(args, &env)?),
         Sub::Presets => Command::Presets,
         Sub::OverlayPage(args) => Command::OverlayPage(resolve::overlay_page(args, &env)?),
     })

@@ -42,8 +42,17 @@ pub(super) enum Sub {
     CheckConfig(CheckArgs),
     /// Writes the browser-source page as one file
     OverlayPage(PageArgs),
+    /// Says how OBS Studio shows the live feed
+    #[command(subcommand)]
+    Obs(ObsSub),
     /// Lists the stylesheets that are built in
     Presets,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum ObsSub {
+    /// Prints the settings of a Media Source, or writes a scene collection to import
+    Source(ObsArgs),
 }
 
 /// Where the settings file is.
@@ -177,6 +186,28 @@ pub(super) struct PageArgs {
     /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
     #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]
     pub font_size_px: Option<Text<FontSize>>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ObsArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Channel to show
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub channel: Text<Name>,
+
+    /// Service to connect to [default: http:// and the listen key's address]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Text<BaseUrl>>,
+
+    /// Print the settings as JSON, as obs-websocket takes them
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write a scene collection with the source, to be imported; or - for stdout
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub scene_collection: Option<PathBuf>,
 }
 
 /// What the environment says.

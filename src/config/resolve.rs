@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::args::{
-    ConfigArgs, EnvKeys, FrameArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, env_keys, env_name,
+    ConfigArgs, EnvKeys, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, env_keys,
+    env_name,
 };
 use crate::config::file::{self, ChannelTable, FileKeys};
 use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
-    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, LookSettings, PageJob,
-    Picture, Pipe, RenderJob, Serve, cache_exists,
+    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, LookSettings, ObsForm,
+    ObsJob, PageJob, Picture, Pipe, RenderJob, Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::reaction::Palette;
@@ -150,6 +151,22 @@ pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, Conf
         url,
         channel: layers.channel(layers.table(args.channel)),
     })
+}
+
+pub(super) fn obs_source(args: ObsArgs, env: Env<'_>) -> Result<ObsJob, ConfigError> {
+    let keys = (LookKeys::default(), PictureKeys::default());
+    let layers = Layers::read(&args.config, keys.0, keys.1, env)?;
+    let url = match args.url {
+        Some(url) => url.0.0,
+        None => url_of(&layers)?,
+    };
+    let form = match args.scene_collection {
+        Some(path) => ObsForm::SceneCollection(path),
+        None if args.json => ObsForm::Json,
+        None => ObsForm::Text,
+    };
+    let channel = layers.channel(layers.table(args.channel)).name;
+    Ok(ObsJob { url, channel, form })
 }
 
 /// Reads and checks a settings file.

@@ -132,12 +132,12 @@ mod tests {
     #[test]
     fn a_cluster_says_its_size_and_its_blocks() {
         let cluster = cluster(Duration::from_millis(1_500), 1_000);
-        let size = u64::from_be_bytes(cluster[4..12].try_into().unwrap()) & (1 << 56) - 1;
+        let size = u64::from_be_bytes(cluster[4..12].try_into().unwrap()) & ((1 << 56) - 1);
         assert_eq!(size as usize, cluster.len() - 12 + 1_000);
         let stamp = u64::from_be_bytes(cluster[21..29].try_into().unwrap());
         assert_eq!(stamp, 1_500);
         assert_eq!(cluster[29], 0xA3);
-        let block = u64::from_be_bytes(cluster[30..38].try_into().unwrap()) & (1 << 56) - 1;
+        let block = u64::from_be_bytes(cluster[30..38].try_into().unwrap()) & ((1 << 56) - 1);
         assert_eq!(block as usize, 4 + 1_000);
     }
 }
