@@ -168,6 +168,17 @@ impl Channel {
         Ok(())
     }
 
+    /// Adds outputs that are to have the same frames, from the same one on, such as key and fill.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn attach_locked(&self, plans: Vec<(Plan, metrics::Output)>) -> Result<()> {
+        let sinks = Sink::start_all(plans, &self.spare_artist)?;
+        lock(&self.control).attached.extend(sinks);
+        self.changed.notify_all();
+        Ok(())
+    }
+
     /// Ends the frame loop, at once even if it waits: the last frame whole, every file finished.
     pub fn stop(&self) {
         lock(&self.control).stop = true;

@@ -9,6 +9,7 @@ mod artist;
 mod encode;
 mod fanout;
 mod live;
+mod lock;
 mod matroska;
 mod raw;
 mod sink;

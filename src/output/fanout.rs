@@ -94,6 +94,9 @@ impl Fanout {
             }
         }
         self.bury();
+        for sink in &mut self.sinks {
+            sink.begin(moment.index);
+        }
         for pool in &mut self.pools {
             let wants = |sink: &Sink| sink.kind() == pool.kind && sink.room() == Room::Drawn;
             if !late && self.sinks.iter().any(wants) {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 
 use super::artist::{Artist, Moment};
+use super::lock::Lock;
 use super::{Flow, Kind, Output, Plan};
 use crate::frame::Frame;
 use crate::metrics;
@@ -83,6 +84,9 @@ pub struct Sink {
     policy: Policy,
     metrics: metrics::Output,
     queue: Arc<Queue>,
+    lock: Option<Lock>,
+    /// The generation that the output was told of.
+    told: u64,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
@@ -106,6 +110,8 @@ pub(super) enum Item {
     Drawn(u64, Arc<Frame>),
     /// What was on stage at a frame that the sink draws.
     Owed(Arc<Moment>),
+    /// Of outputs that are locked: another has lost its reader, so that all begin again.
+    Again,
 }
 
 #[derive(Default)]
@@ -124,8 +130,10 @@ struct State {
     sprites: usize,
     /// There will be no more.
     ended: bool,
-    /// The output is not open now, and takes no frame.
+    /// The output is not open now.
     shut: bool,
+    /// Of outputs that are locked: they have begun.
+    admits: bool,
     /// The thread has ended, or is about to.
     gone: bool,
 }
@@ -137,10 +145,36 @@ impl Sink {
     /// # Errors
     /// There is no thread.
     pub fn start(
+        plan: Plan,
+        policy: Policy,
+        metrics: metrics::Output,
+        artist: Arc<Artist>,
+    ) -> Result<Self> {
+        Self::start_locked(plan, policy, metrics, artist, None)
+    }
+
+    /// Starts outputs that get the same frames, from the same one on. Each must have every frame.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_all(
+        plans: Vec<(Plan, metrics::Output)>,
+        artist: &Arc<Artist>,
+    ) -> Result<Vec<Self>> {
+        let lock = Lock::default();
+        let start = |(plan, metrics)| {
+            let lock = Some(lock.clone());
+            Self::start_locked(plan, Policy::Block, metrics, Arc::clone(artist), lock)
+        };
+        plans.into_iter().map(start).collect()
+    }
+
+    fn start_locked(
         mut plan: Plan,
         policy: Policy,
         metrics: metrics::Output,
         artist: Arc<Artist>,
+        lock: Option<Lock>,
     ) -> Result<Self> {
         let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
         let output = plan.open()?;
@@ -150,9 +184,15 @@ impl Sink {
             state.items.reserve(FRAMES_HELD.max(FRAMES_LIVE) + 1);
             state.shut = output.is_none();
         }
+        let generation = match (&lock, &output) {
+            (Some(lock), Some(_)) => lock.opened(),
+            _ => 0,
+        };
         let worker = Worker {
             plan,
             output,
+            lock: lock.clone(),
+            generation,
             metrics: metrics.clone(),
             artist,
             own: None,
@@ -167,6 +207,8 @@ impl Sink {
             policy,
             metrics,
             queue,
+            lock,
+            told: 0,
             thread: Some(thread.context("cannot start a thread")?),
         })
     }
@@ -176,12 +218,25 @@ impl Sink {
         self.kind
     }
 
+    /// Prepares it for the frame of an index, before any sink is given it.
+    pub(super) fn begin(&mut self, index: u64) {
+        let Some(lock) = &self.lock else { return };
+        let generation = lock.generation();
+        if generation != self.told {
+            self.told = generation;
+            self.queue.lock().push(Item::Again);
+            self.queue.given.notify_one();
+        }
+        let admits = lock.admits(index);
+        self.queue.lock().admits = admits;
+    }
+
     /// What it can take of the next frame.
     pub(super) fn room(&self) -> Room {
         let state = self.queue.lock();
         if state.gone {
             Room::Gone
-        } else if state.shut {
+        } else if !state.takes(self.lock.is_some()) {
             Room::Nothing
         } else if self.policy == Policy::Drop || state.items.len() < FRAMES_HELD {
             Room::Drawn
@@ -211,7 +266,7 @@ impl Sink {
     /// Adds a frame. What gives way is counted.
     pub(super) fn give(&self, item: Item) {
         let mut state = self.queue.lock();
-        if state.gone || state.shut {
+        if state.gone || !state.takes(self.lock.is_some()) {
             drop(state);
             self.metrics.frames_dropped.inc();
             return;
@@ -303,13 +358,19 @@ impl Item {
     /// The sprites that it is owed.
     fn sprites(&self) -> usize {
         match self {
-            Self::Drawn(..) => 0,
+            Self::Drawn(..) | Self::Again => 0,
             Self::Owed(moment) => moment.placements.len(),
         }
     }
 }
 
 impl State {
+    /// Whether frames are taken. Of outputs that are locked, one that is shut takes those from
+    /// which on another is open.
+    fn takes(&self, locked: bool) -> bool {
+        if locked { self.admits } else { !self.shut }
+    }
+
     fn push(&mut self, item: Item) {
         self.sprites += item.sprites();
         self.items.push_back(item);
@@ -332,6 +393,9 @@ struct Worker {
     /// Draws what the sink is owed.
     own: Option<(Artist, [Arc<Frame>; 1])>,
     queue: Arc<Queue>,
+    lock: Option<Lock>,
+    /// How often locked outputs had begun again when this one was opened.
+    generation: u64,
 }
 
 impl Worker {
@@ -370,13 +434,20 @@ impl Worker {
                 return Ok(());
             }
             self.metrics.reopened.inc();
+            if let Some(lock) = &self.lock {
+                lock.lost(self.generation);
+            }
         }
     }
 
     /// Writes frame after frame: until the last, which is `None`, or until the reader is gone.
     fn deliver(&mut self, mut output: Output) -> Result<Option<Flow>> {
         while let Some(item) = self.queue.next() {
+            if !self.is_due(&item) {
+                continue;
+            }
             let flow = match &item {
+                Item::Again => Ok(Flow::Closed),
                 Item::Drawn(index, frame) => output.write(frame, *index),
                 Item::Owed(moment) => {
                     let (artist, frame) = self.own.get_or_insert_with(|| {
@@ -390,6 +461,9 @@ impl Worker {
             // The frame is free before the next is waited for.
             drop(item);
             if flow? == Flow::Closed {
+                if let Err(error) = output.finish() {
+                    tracing::debug!("{error:#}");
+                }
                 return Ok(Some(Flow::Closed));
             }
             self.metrics.frames.inc();
@@ -398,12 +472,22 @@ impl Worker {
         Ok(None)
     }
 
+    /// Whether this is for the output as it is open now, and not from before.
+    fn is_due(&self, item: &Item) -> bool {
+        let Some(lock) = &self.lock else { return true };
+        match item {
+            Item::Drawn(index, _) => lock.has(*index),
+            Item::Owed(moment) => lock.has(moment.index),
+            Item::Again => lock.generation() != self.generation,
+        }
+    }
+
     /// Opens the output as soon as its reader is there; `None` if the end comes first.
     fn wait_for_reader(&mut self) -> Result<Option<Output>> {
         {
             let mut state = self.queue.lock();
             state.shut = true;
-            while state.pop().is_some() {
+            while self.lock.is_none() && state.pop().is_some() {
                 self.metrics.frames_dropped.inc();
             }
         }
@@ -414,6 +498,9 @@ impl Worker {
             let wait = match self.plan.open() {
                 Ok(Some(output)) => {
                     self.queue.lock().shut = false;
+                    if let Some(lock) = &self.lock {
+                        self.generation = lock.opened();
+                    }
                     return Ok(Some(output));
                 }
                 Ok(None) => ABSENT,
