@@ -17,6 +17,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ffprobe", "exit 0"),
     ("chromium", "exit 0"),
     ("fc-list", "echo NotoColorEmoji.ttf"),
+    ("obs", "exit 0"),
+    ("Xvfb", "exit 0"),
+    ("ip", "exit 0"),
+    ("unshare", "exit 0"),
     // Asked for rustup's installer, it prints one.
     (
         "curl",
@@ -61,6 +65,7 @@ impl System {
         }
         // Without it the script looks where this machine's fonts are.
         system.write("bin", "fc-list", "exit 0");
+        system.write("bin", "uname", "echo Linux");
         system.user(0)
     }
 
@@ -164,6 +169,7 @@ const LIBAV_APT: &str = "libavcodec-dev libavformat-dev libavutil-dev libavfilte
 const LIBAV_DNF: &str = "libavcodec-free-devel libavformat-free-devel libavutil-free-devel \
                          libavfilter-free-devel libavdevice-free-devel libswscale-free-devel \
                          libswresample-free-devel";
+const OBS_APT: &str = "obs-studio libgl1-mesa-dri xvfb iproute2 util-linux";
 const RUSTUP: &str = "curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs";
 const NEXTEST: &str = "cargo install --locked cargo-nextest";
 
@@ -203,7 +209,8 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
         &["apt-get update", &format!("{install} {chromium}")],
     );
     let test = build.replace(" curl ca-certificates", "");
-    let test = format!("{test} curl ca-certificates ffmpeg {chromium} fonts-noto-color-emoji");
+    let test =
+        format!("{test} curl ca-certificates ffmpeg {chromium} fonts-noto-color-emoji {OBS_APT}");
     check_runs(
         &System::bare().manager("apt-get"),
         &["test"],
@@ -225,16 +232,30 @@ fn the_other_managers_bring_rust_too() {
     let dnf = format!("dnf install -y gcc pkgconf-pkg-config {LIBAV_DNF} clang-devel cargo rust");
     let pacman = format!("pacman {s} --needed --noconfirm gcc pkgconf ffmpeg clang rust");
     let brew = "brew install gcc pkgconf ffmpeg llvm rust";
-    for (manager, build, test) in [
+    for (manager, build, system, test) in [
         (
             "dnf",
             &dnf[..],
-            vec!["ffmpeg-free chromium curl google-noto-color-emoji-fonts"],
+            "Linux",
+            vec![
+                "ffmpeg-free chromium curl google-noto-color-emoji-fonts obs-studio \
+                 mesa-dri-drivers xorg-x11-server-Xvfb iproute util-linux",
+            ],
         ),
-        ("pacman", &pacman, vec!["chromium curl noto-fonts-emoji"]),
+        (
+            "pacman",
+            &pacman,
+            "Linux",
+            vec![
+                "chromium curl noto-fonts-emoji obs-studio mesa xorg-server-xvfb iproute2 \
+                 util-linux",
+            ],
+        ),
+        // Where there are no network namespaces, the tests with OBS aren't run.
         (
             "brew",
             brew,
+            "Darwin",
             vec!["curl", "brew install --cask chromium font-noto-color-emoji"],
         ),
     ] {
@@ -243,7 +264,9 @@ fn the_other_managers_bring_rust_too() {
         expected.extend(test[1..].iter().map(|s| (*s).to_owned()));
         expected.push(NEXTEST.into());
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-        check_runs(&System::bare().manager(manager), &["test"], &expected);
+        let uname = format!("echo {system}");
+        let system = System::bare().manager(manager).with("uname", &uname);
+        check_runs(&system, &["test"], &expected);
     }
 }
 
@@ -252,6 +275,16 @@ fn only_what_is_missing_is_installed() {
     let system = System::bare().complete().manager("dnf").without("ffprobe");
     check_runs(&system, &["run"], &[]);
     check_runs(&system, &["test"], &["dnf install -y ffmpeg-free"]);
+    let system = System::bare()
+        .complete()
+        .manager("dnf")
+        .without("Xvfb")
+        .without("ip");
+    check_runs(
+        &system,
+        &["test"],
+        &["dnf install -y xorg-x11-server-Xvfb iproute"],
+    );
     let system = System::bare()
         .complete()
         .manager("dnf")
@@ -333,6 +366,10 @@ fn an_unknown_system_gets_the_list() {
         "Chromium",
         "curl",
         "Noto Color Emoji",
+        "OBS Studio",
+        "Xvfb",
+        "iproute2",
+        "util-linux",
         "cargo-nextest",
     ] {
         assert!(told.contains(part), "{part}: {told}");
