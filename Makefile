@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 # Arguments of floatup, such as: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
 
-.PHONY: run test lint bench help
+.PHONY: run test test-obs lint bench help
 
 run: ## Install what is missing, build, and start floatup; ARGS are its arguments
 	@.ci/setup run
@@ -19,6 +19,10 @@ test: ## Install what is missing and run every test, with and without the libav 
 	cargo test --doc
 	cargo nextest run --profile ci --no-default-features
 	cargo test --doc --no-default-features
+
+test-obs: ## Of these, only the tests with a real OBS Studio, which need Linux
+	@.ci/setup test
+	cargo nextest run --profile ci --test obs
 
 lint: ## Format, lints, documentation, and that benches and fuzz targets compile
 	@.ci/setup lint
@@ -36,4 +40,4 @@ bench: ## Measure, peers too, and write docs/benchmarks.md; needs a machine that
 	cargo bench --bench table
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
