@@ -22,3 +22,4 @@ mod studio;
 mod websocket;
 
 mod files;
+mod live;

@@ -1,0 +1,117 @@
+//! The live feed in a Media Source, with the settings that `floatup obs source` prints.
+
+use std::path::Path;
+use std::time::Duration;
+
+use image::{RgbaImage, load_from_memory};
+use serde_json::Value as Json;
+
+use crate::blend::Blend;
+use crate::expected::{Expected, Within};
+use crate::floatup::{Service, http, publish, run, stderr, until};
+use crate::isolation::alone;
+use crate::studio::Obs;
+
+const LOSSLESS: Within = Within {
+    inside: 2,
+    edges: 2,
+};
+
+/// Nothing moves, and the sprite is there for a minute.
+const STILL: &str = ".animated-emoji { bottom: 20px; animation: k 60s }
+    @keyframes k { from { opacity: 0.8 } to { opacity: 0.8 } }";
+
+const LISTEN: &str = "127.0.0.1:8787";
+
+fn service(folder: &Path, css: &str) -> Service {
+    let size = ["--size", "640x360", "--fps", "30", "--font-size", "120"];
+    let rest = ["--css", css, "--listen", LISTEN];
+    Service::start(folder, &[&size[..], &rest[..]].concat())
+}
+
+/// What the service's own still shows.
+fn still(service: &Service) -> RgbaImage {
+    let (status, png) = http(&service.address, "GET", "/channels/demo/frame.png", b"");
+    assert_eq!(status, 200);
+    load_from_memory(&png).unwrap().into_rgba8()
+}
+
+/// The settings of a Media Source, as a person gets them.
+fn settings(folder: &Path) -> Json {
+    let output = run(folder, &["obs", "source", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Publishes a reaction that stays, waits until OBS shows what the service's still then shows, and
+/// says how long that took.
+fn shows(obs: &mut Obs, service: &Service, what: &str) -> Duration {
+    let before = still(service);
+    publish(&service.address, "demo", what);
+    let mut still_now = before.clone();
+    until("the still has it", || {
+        still_now = still(service);
+        still_now != before
+    });
+    let mut took = Duration::ZERO;
+    for blend in Blend::ALL {
+        let expected = Expected::new(&still_now, obs.background(), blend, LOSSLESS);
+        took += obs.wait_for(what, blend, |picture| expected.check(picture));
+    }
+    took
+}
+
+#[test]
+fn the_feed_shows_what_the_still_shows_and_comes_back_after_a_restart() {
+    alone(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        std::fs::write(folder.join("still.css"), STILL).unwrap();
+        let mut obs = Obs::start();
+        let clear = RgbaImage::new(640, 360);
+        let nothing = |obs: &Obs| Expected::new(&clear, obs.background(), Blend::Default, LOSSLESS);
+
+        // OBS is there before the service is.
+        obs.show(&settings(folder));
+        for round in ["first", "second"] {
+            let service = service(folder, "still.css");
+            let took = shows(&mut obs, &service, "heart");
+            eprintln!("{round} start: shown after {took:?}");
+            let took = shows(&mut obs, &service, "fire");
+            eprintln!("{round} start: another one after {took:?}");
+            let (status, log) = service.stop();
+            assert_eq!(status.code(), Some(0), "{log}");
+            let expected = nothing(&obs);
+            let took = obs.wait_for("nothing", Blend::Default, |picture| expected.check(picture));
+            eprintln!("{round} end: nothing stays after {took:?}");
+        }
+    });
+}
+
+#[test]
+fn a_reaction_is_shown_at_once_and_leaves_nothing_behind() {
+    alone(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut obs = Obs::start();
+        let service = service(folder, "float-up-and-out");
+        obs.show(&settings(folder));
+        let clear = RgbaImage::new(640, 360);
+        let nothing = Expected::new(&clear, obs.background(), Blend::Default, LOSSLESS);
+        let mut took = Vec::new();
+        for _ in 0..11 {
+            obs.wait_for("nothing", Blend::Default, |picture| nothing.check(picture));
+            publish(&service.address, "demo", "heart");
+            took.push(obs.wait_for("something", Blend::Default, |picture| {
+                match nothing.check(picture) {
+                    Ok(()) => Err("nothing".into()),
+                    Err(_) => Ok(()),
+                }
+            }));
+        }
+        took.sort();
+        eprintln!("from publish to screenshot: {took:?}, median {:?}", took[5]);
+        let (status, log) = service.stop();
+        assert_eq!(status.code(), Some(0), "{log}");
+    });
+}
