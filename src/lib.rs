@@ -120,6 +120,8 @@
 //! | band | rows of a frame that one thread draws |
 //! | frame | one picture, in the order of channels and the alpha that an output wants |
 //! | output | where frames go |
+//! | chart | the test picture of known colours and alpha |
+//! | fate | what became of the chart's alpha in a capture |
 //!
 //! Time: `pts` is media time since the channel's start, age is `pts` less the time of spawning.
 //!
@@ -135,7 +137,8 @@
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | OpenMetrics text | [`metrics`] |
-//! | ITU-R BT.709-6 | [`output`] |
+//! | ITU-R BT.709-6 | [`output`], [`chart`] |
+//! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |
 #![forbid(unsafe_code)]
 
 // Core.
@@ -153,6 +156,7 @@ pub mod stage;
 pub mod paint;
 pub mod scene;
 pub mod log;
+pub mod chart;
 
 // Shell.
 pub mod metrics;
