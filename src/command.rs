@@ -6,6 +6,7 @@ mod pipe;
 mod render;
 mod serve;
 mod still;
+mod verify_alpha;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub fn run(command: Command) -> Result<()> {
             let line = |preset: &Preset| format!("{:24}{}\n", preset.name, preset.about);
             tell(&PRESETS.iter().map(line).collect::<String>())
         }
+        Command::VerifyAlpha(job) => verify_alpha::run(&job),
         Command::CheckConfig(path) => {
             crate::config::check_file(&path)?;
             tell(&format!("{}: ok\n", path.display()))

@@ -55,6 +55,8 @@ pub enum Command {
     ObsSource(ObsJob),
     /// List the stylesheets that are built in.
     Presets,
+    /// Say what became of the test chart in a capture.
+    VerifyAlpha(VerifyJob),
 }
 
 /// Settings of the service.
@@ -238,6 +240,15 @@ pub enum ObsForm {
     SceneCollection(PathBuf),
 }
 
+/// Settings of `floatup verify-alpha`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyJob {
+    /// A file, or an address.
+    pub capture: OsString,
+    /// What the chart was put over, in a capture that is to be opaque.
+    pub background: Option<[u8; 3]>,
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -317,6 +328,10 @@ pub fn command(
         Sub::CheckConfig(args) => Command::CheckConfig(args.file),
         Sub::Obs(ObsSub::Source(args)) => Command::ObsSource(resolve::obs_source(args, &env)?),
         Sub::Presets => Command::Presets,
+        Sub::VerifyAlpha(args) => Command::VerifyAlpha(VerifyJob {
+            capture: args.capture,
+            background: args.background.map(|colour| colour.0),
+        }),
         Sub::OverlayPage(args) => Command::OverlayPage(resolve::overlay_page(args, &env)?),
     })
 }

@@ -121,6 +121,7 @@
 //! | frame | one picture, in the order of channels and the alpha that an output wants |
 //! | output | where frames go |
 //! | chart | the test picture of known colours and alpha |
+//! | capture | what others have made of frames, read back |
 //! | fate | what became of the chart's alpha in a capture |
 //!
 //! Time: `pts` is media time since the channel's start, age is `pts` less the time of spawning.
@@ -137,7 +138,7 @@
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | OpenMetrics text | [`metrics`] |
-//! | ITU-R BT.709-6 | [`output`], [`chart`] |
+//! | ITU-R BT.709-6 | [`output`], [`chart`], [`capture`] |
 //! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |
 #![forbid(unsafe_code)]
 
@@ -163,6 +164,7 @@ pub mod metrics;
 pub mod topic;
 pub mod source;
 pub mod output;
+pub mod capture;
 pub mod server;
 
 // Top.

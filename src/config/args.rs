@@ -7,7 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::config::ConfigError;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
-use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole};
+use crate::config::value::{BaseUrl, Colour, FontSize, Name, Text, Vary, Whole};
 use crate::frame::PixelFormat;
 
 /// What every environment variable's name begins with.
@@ -47,6 +47,8 @@ pub(super) enum Sub {
     Obs(ObsSub),
     /// Lists the stylesheets that are built in
     Presets,
+    /// Reads a capture of the test chart, and says what became of its alpha and colours
+    VerifyAlpha(VerifyArgs),
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -156,6 +158,18 @@ pub(super) struct RenderArgs {
 pub(super) struct CheckArgs {
     /// Settings file, in TOML
     pub file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    /// Video or still, or the address of one
+    #[arg(value_name = "FILE|URL")]
+    pub capture: OsString,
+
+    /// Colour that the chart was put over, in a capture that is to be opaque, such as a screenshot
+    /// of OBS [default: the capture is to have alpha]
+    #[arg(long, value_name = "#RRGGBB")]
+    pub background: Option<Colour>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,8 @@ const CORE: &[&str] = &[
 
 /// Modules that meet the world.
 const SHELL: &[&str] = &[
-    "metrics", "topic", "source", "output", "server", "config", "look", "channel", "command",
+    "metrics", "topic", "source", "output", "capture", "server", "config", "look", "channel",
+    "command",
 ];
 
 /// What the core must not name.
@@ -296,7 +297,7 @@ fn flags(text: &str) -> BTreeSet<String> {
 #[test]
 fn every_flag_is_documented_and_every_documented_flag_exists() {
     let help = floatup::config::help_texts();
-    assert_eq!(help.len(), 9, "the program, its commands and `help`");
+    assert_eq!(help.len(), 10, "the program, its commands and `help`");
     let help = flags(&help.join("\n"));
     assert!(
         help.contains("--listen") && help.contains("--skip-bad-lines"),

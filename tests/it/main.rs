@@ -31,3 +31,4 @@ mod source;
 mod tokens;
 mod tutorial;
 mod vending;
+mod verify;
