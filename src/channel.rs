@@ -11,12 +11,13 @@ use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::cast::Placement;
+use crate::chart::Chart;
 use crate::config::ChannelConfig;
-use crate::frame::FrameRate;
+use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
 use crate::look::Look;
 use crate::metrics::{self, Channel as ChannelMetrics};
 use crate::output::still::png;
-use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink};
+use crate::output::{Artist, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::source::Cue;
 use crate::stage::{Overflow, Stage, StageSettings};
@@ -24,6 +25,7 @@ use crate::stage::{Overflow, Stage, StageSettings};
 /// A channel that is on.
 #[derive(Debug)]
 pub struct Channel {
+    size: Size,
     rate: FrameRate,
     overflow: Overflow,
     started: Instant,
@@ -31,8 +33,8 @@ pub struct Channel {
     substituted: u64,
     /// Locked for a spawn or for one frame's placements, never while pixels are drawn.
     stage: Mutex<OnStage>,
-    /// For stills, one at a time. The frame loop has a painter of its own.
-    still: Mutex<Painter>,
+    /// For stills, one at a time. The frame loop has an artist of its own.
+    still: Mutex<Artist>,
     loop_artist: Mutex<Option<Artist>>,
     /// Draws nothing: those of outputs that fall behind are its clones.
     spare_artist: Arc<Artist>,
@@ -94,8 +96,12 @@ impl Channel {
         let threads = threads.thread_name(|n| format!("paint-{n}")).build();
         let threads = Arc::new(threads.context("cannot start threads to draw on")?);
         let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
+        let chart = picture.test_pattern.then(|| Chart::new(picture.size));
+        let chart = chart.transpose()?;
+        let artist = |painter| Artist::new(painter, chart);
         Ok(Self {
             substituted,
+            size: picture.size,
             rate: picture.rate,
             overflow: picture.overflow,
             started: now(),
@@ -105,11 +111,9 @@ impl Channel {
                 drawn_until: None,
                 next: None,
             }),
-            still: Mutex::new(painter.clone()),
-            spare_artist: Arc::new(Artist::new(painter.clone())),
-            loop_artist: Mutex::new(Some(Artist::new(
-                painter.with_threads(Arc::clone(&threads)),
-            ))),
+            still: Mutex::new(artist(painter.clone())),
+            spare_artist: Arc::new(artist(painter.clone())),
+            loop_artist: Mutex::new(Some(artist(painter.with_threads(Arc::clone(&threads))))),
             threads,
             control: Mutex::default(),
             changed: Condvar::new(),
@@ -151,10 +155,19 @@ impl Channel {
             .rate
             .first_at_or_after(self.started.elapsed() + Duration::from_nanos(1));
         let pts = self.rate.pts(due.saturating_sub(1));
-        let mut placements = Vec::new();
-        self.place(pts, None, &mut placements);
-        let mut painter = lock(&self.still);
-        png(&mut painter.paint(placements))
+        let mut moment = Moment {
+            index: due.saturating_sub(1),
+            ..Moment::default()
+        };
+        self.place(pts, None, &mut moment.placements);
+        let kind = Kind {
+            size: self.size,
+            alpha: Alpha::Straight,
+            format: PixelFormat::Rgba,
+        };
+        let mut frame = [Arc::new(kind.frame())];
+        lock(&self.still).draw(&moment, &mut frame);
+        png(&frame[0])
     }
 
     /// Adds an output, from the frame on that is next.

@@ -23,6 +23,7 @@ use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
 use crate::motion::Range;
+use crate::output::Pace;
 use crate::pixel::SimdLevel;
 use crate::reaction::Palette;
 use crate::stage::Overflow;
@@ -153,6 +154,8 @@ pub struct Picture {
     pub sprites_max: usize,
     /// What happens to one more.
     pub overflow: Overflow,
+    /// Whether a test chart is drawn in place of sprites.
+    pub test_pattern: bool,
     /// The reactions that are allowed.
     pub palette: Arc<Palette>,
 }
@@ -168,6 +171,8 @@ pub struct Pipe {
     pub token: Option<Secret>,
     /// The order of a pixel's bytes.
     pub format: PixelFormat,
+    /// Whether frames follow the clock or their reader.
+    pub pace: Pace,
     /// How many frames to write, 1 or more; `None` for no end.
     pub frames: Option<u64>,
 }

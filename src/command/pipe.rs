@@ -9,7 +9,7 @@ use crate::channel::{Channel, Run};
 use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::{Pace, Plan, Policy, Spec, Target};
+use crate::output::{Plan, Policy, Spec, Target};
 use crate::source::Source;
 use crate::source::momento::Momento;
 use crate::topic::TopicName;
@@ -43,7 +43,7 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     });
     let run = Run {
         frames: job.frames,
-        pace: Pace::Clock,
+        pace: job.pace,
         lasting: false,
     };
     let mut frames = FrameLoop::start(channel, run)?;

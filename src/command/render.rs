@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::chart::Chart;
 use crate::config::RenderJob;
 use crate::log::{Entry, entries};
 use crate::look::Look;
@@ -45,8 +46,10 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         overflow: picture.overflow,
     });
     let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
-    let spare = Arc::new(Artist::new(painter.clone()));
-    let artist = Artist::new(painter.with_threads(Arc::clone(threads)));
+    let chart = picture.test_pattern.then(|| Chart::new(picture.size));
+    let chart = chart.transpose()?;
+    let spare = Arc::new(Artist::new(painter.clone(), chart));
+    let artist = Artist::new(painter.with_threads(Arc::clone(threads)), chart);
     let mut fanout = Fanout::new(artist, Pace::Readers);
     let plan = Plan::new(target, spec)?;
     fanout.add(Sink::start(

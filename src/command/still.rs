@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{FrameJob, LookSettings};
+use crate::frame::{Alpha, PixelFormat};
 use crate::look::Look;
 use crate::output::still::png;
 use crate::paint::Painter;
@@ -30,7 +31,10 @@ pub(super) fn run(job: &FrameJob) -> Result<()> {
         .with_context(|| job.scene.display().to_string())?;
     let mut painter = Painter::new(Arc::clone(cast.sheet()), scene.size).with_level(job.simd);
     let placements = scene.placements(&cast);
-    let still = png(&mut painter.paint(placements))?;
+    let frame = painter
+        .paint(placements)
+        .frame(Alpha::Straight, PixelFormat::Rgba);
+    let still = png(&frame)?;
     fs::write(&job.out, still).with_context(|| format!("cannot write {}", job.out.display()))
 }
 

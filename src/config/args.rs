@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
 use crate::config::value::{BaseUrl, Colour, FontSize, Name, Text, Vary, Whole};
 use crate::frame::PixelFormat;
+use crate::output::Pace;
 
 /// What every environment variable's name begins with.
 pub(super) const ENV_PREFIX: &str = "FLOATUP_";
@@ -103,6 +104,11 @@ pub(super) struct PipeArgs {
     /// Order of a pixel's four bytes: rgba, bgra, argb or abgr
     #[arg(long, value_name = "ORDER", default_value = "rgba")]
     pub format: Text<PixelFormat>,
+
+    /// What decides when a frame is drawn: wall, the clock, or output, the reader, who gets each
+    /// frame as soon as there is room for it
+    #[arg(long, value_name = "CLOCK", default_value = "wall")]
+    pub clock: Text<Pace>,
 
     /// Frames to write before it ends, 1 or more [default: no end]
     #[arg(long, value_name = "COUNT")]

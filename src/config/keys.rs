@@ -166,6 +166,11 @@ pub(super) struct PictureKeys {
     /// What happens beyond that: retire-oldest or drop-newest [default: retire-oldest]
     #[arg(long, value_name = "POLICY")]
     pub overflow: Option<Text<Overflow>>,
+
+    /// Draw a test chart of known colours and alpha in place of reactions [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub test_pattern: Option<bool>,
 }
 
 impl PictureKeys {
@@ -179,6 +184,7 @@ impl PictureKeys {
             alpha: self.alpha.or(under.alpha),
             sprites_max: self.sprites_max.or(under.sprites_max),
             overflow: self.overflow.or(under.overflow),
+            test_pattern: self.test_pattern.or(under.test_pattern),
         }
     }
 }

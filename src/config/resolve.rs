@@ -102,6 +102,7 @@ pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
         channel: layers.channel(table),
         token,
         format: args.format.0,
+        pace: args.clock.0,
         frames: args.frames.map(|n| n.0.0),
     })
 }
@@ -266,6 +267,7 @@ impl Layers {
             alpha: keys.alpha.unwrap_or_default().0,
             sprites_max: keys.sprites_max.map_or(1_000, |n| n.0.count()),
             overflow: keys.overflow.unwrap_or_default().0,
+            test_pattern: keys.test_pattern.unwrap_or(false),
             look: self.look_settings(look, keys.font_size_px.map(|px| px.0.0)),
             palette: Arc::clone(&self.palette),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cast::Placement;
+use crate::chart::Chart;
 use crate::frame::Frame;
 use crate::paint::Painter;
 
@@ -15,25 +16,29 @@ pub struct Moment {
     pub placements: Vec<Placement>,
 }
 
-/// Draws moments.
+/// Draws moments, or a test chart in their place.
 #[derive(Clone, Debug)]
 pub struct Artist {
     painter: Painter,
+    chart: Option<Chart>,
 }
 
 impl Artist {
-    /// One that draws with this painter.
+    /// One that draws what is on stage with this painter; or the chart, if there is one.
     #[must_use]
-    pub fn new(painter: Painter) -> Self {
-        Self { painter }
+    pub fn new(painter: Painter, chart: Option<Chart>) -> Self {
+        Self { painter, chart }
     }
 
     /// Draws one moment on each of these frames, in place of what is on them. One that somebody
     /// else holds stays as it is.
     pub fn draw(&mut self, moment: &Moment, frames: &mut [Arc<Frame>]) {
-        let mut painting = self.painter.paint(moment.placements.iter().copied());
-        for frame in frames.iter_mut().filter_map(Arc::get_mut) {
-            painting.draw(frame);
+        let frames = frames.iter_mut().filter_map(Arc::get_mut);
+        if let Some(chart) = &self.chart {
+            frames.for_each(|frame| chart.draw(moment.index, frame));
+            return;
         }
+        let mut painting = self.painter.paint(moment.placements.iter().copied());
+        frames.for_each(|frame| painting.draw(frame));
     }
 }

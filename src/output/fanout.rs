@@ -1,6 +1,8 @@
 //! From the frame loop to every sink: each frame drawn once for each kind that is wanted, and
 //! shared.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -13,11 +15,32 @@ use crate::frame::Frame;
 /// How frames and clock go together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pace {
-    /// No sink is waited for.
+    /// `wall`: no sink is waited for.
     #[default]
     Clock,
-    /// Each frame waits until every sink that must have it can take it.
+    /// `output`: each frame waits until every sink that must have it can take it.
     Readers,
+}
+
+impl FromStr for Pace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "wall" => Ok(Self::Clock),
+            "output" => Ok(Self::Readers),
+            _ => Err(format!("clock {text:?}: expected wall or output")),
+        }
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clock => "wall",
+            Self::Readers => "output",
+        })
+    }
 }
 
 /// All sinks of a channel, and what draws for them.

@@ -30,7 +30,7 @@ impl Newest {
         {
             return Ok(png.clone());
         }
-        let png = Bytes::from(still::encode(frame)?);
+        let png = Bytes::from(still::png(frame)?);
         // One that is behind keeps nobody else from sharing.
         if newest.as_ref().is_none_or(|(made, _)| *made < index) {
             *newest = Some((index, png.clone()));

@@ -158,6 +158,7 @@ fn every_key_is_taken_from_every_layer() {
         ("alpha", "alpha", "premultiplied", "'premultiplied'"),
         ("sprites_max", "sprites-max", "7", "7"),
         ("overflow", "overflow", "drop-newest", "'drop-newest'"),
+        ("test_pattern", "test-pattern", "true", "true"),
     ];
     for key in config::key_names() {
         // Keys with tests of their own.
