@@ -1,9 +1,8 @@
 //! `floatup verify-alpha` on captures of the test chart that the real ffmpeg made.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::Output;
 
 use floatup::chart::Chart;
 use floatup::frame::{Alpha, Frame, PixelFormat, Size};
@@ -199,8 +198,10 @@ fn what_is_no_capture_is_refused_with_the_reason() {
 
 #[cfg(feature = "ffmpeg")]
 mod videos {
-    use std::io::{BufRead as _, BufReader};
+    use std::io::{BufRead as _, BufReader, Write as _};
     use std::net::TcpListener;
+    use std::path::PathBuf;
+    use std::process::Stdio;
 
     use super::*;
     use crate::media::tool;
