@@ -27,6 +27,7 @@ mod presets;
 mod protocol;
 mod settings;
 mod setup;
+mod sinks;
 mod source;
 mod tokens;
 mod tutorial;

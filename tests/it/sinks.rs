@@ -1,0 +1,184 @@
+//! Outputs that stall, fail, go away and come back, beside one that must not notice.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use floatup::chart::{Picture, number};
+use floatup::frame::Size;
+
+use crate::floatup::{Running, Service, floatup, http, send_signal, until, wait};
+use crate::media::tool;
+
+const FRAME_BYTES: usize = 320 * 180 * 4;
+
+/// The numbers that the test chart's frames show.
+fn numbers(frames: &[u8]) -> Vec<u32> {
+    let size = Size::new(320, 180).unwrap();
+    let read = |frame: &[u8]| {
+        let (pixels, _) = frame.as_chunks();
+        let has_alpha = true;
+        number(&Picture {
+            pixels,
+            size,
+            has_alpha,
+        })
+        .expect("a chart")
+    };
+    frames.chunks_exact(FRAME_BYTES).map(read).collect()
+}
+
+/// Frame follows frame: none is missing, and none comes twice.
+fn assert_no_gap(what: &str, frames: &[u8]) {
+    let numbers = numbers(frames);
+    let gap = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1);
+    assert_eq!(gap, None, "{what}, of {} frames", numbers.len());
+}
+
+/// A service that records a test chart to `all.rgba`, beside other outputs.
+fn service(folder: &Path, outputs: &[&str]) -> Service {
+    let mut args = vec!["--test-pattern", "--size", "320x180", "--fps", "30"];
+    for output in ["all.rgba"].iter().chain(outputs) {
+        args.extend(["--output", output]);
+    }
+    Service::start(folder, &args)
+}
+
+fn frames(folder: &Path) -> u64 {
+    let file = fs::metadata(folder.join("all.rgba")).unwrap();
+    file.len() / FRAME_BYTES as u64
+}
+
+/// Waits until so many more frames are recorded.
+fn record(folder: &Path, more: u64) {
+    let wanted = frames(folder) + more;
+    until("more frames are recorded", || frames(folder) >= wanted);
+}
+
+/// Ends the service and checks its recording. `code` is how it ends.
+fn all_is_there(service: Service, folder: &Path, code: i32) {
+    let (status, log) = service.stop();
+    assert_eq!(status.code(), Some(code), "{log}");
+    let all = fs::read(folder.join("all.rgba")).unwrap();
+    assert_eq!(all.len() % FRAME_BYTES, 0, "the last frame is whole");
+    assert_no_gap("the recording", &all);
+}
+
+fn fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo runs").success());
+}
+
+fn figure(service: &Service, name: &str, output: &str) -> u64 {
+    let (_, text) = http(&service.address, "GET", "/metrics", b"");
+    let text = String::from_utf8(text).unwrap();
+    let series = format!("floatup_output_{name}{{channel=\"demo\",output=\"{output}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&series));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
+#[test]
+fn a_full_disk_ends_one_recording_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    symlink("/dev/full", folder.path().join("full.rgba")).unwrap();
+    let service = service(folder.path(), &["full.rgba"]);
+    record(folder.path(), 30);
+    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    all_is_there(service, folder.path(), 1);
+}
+
+#[test]
+fn a_fifo_may_have_no_reader_then_one_that_is_killed_then_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    fifo(&path);
+    let service = service(folder.path(), &["fifo"]);
+    record(folder.path(), 15);
+    assert_eq!(figure(&service, "open", "fifo"), 0);
+
+    let read = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", "320x180", "-i"];
+    let mut killed = tool("ffmpeg");
+    killed.args(read).arg(&path).args(["-f", "null", "-"]);
+    let mut killed = Running(killed.spawn().unwrap());
+    until("it is read", || {
+        figure(&service, "frames_total", "fifo") > 10
+    });
+    send_signal(&killed, "KILL");
+    drop(wait(&mut killed));
+    until("that is noticed", || {
+        figure(&service, "reopened_total", "fifo") == 1
+    });
+    record(folder.path(), 5);
+
+    let mut bytes = vec![0; 20 * FRAME_BYTES];
+    File::open(&path).unwrap().read_exact(&mut bytes).unwrap();
+    assert_no_gap("the second reader", &bytes);
+    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    all_is_there(service, folder.path(), 0);
+}
+
+#[test]
+fn sockets_that_are_refused_reset_and_stuck_are_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = format!("tcp://{}", listener.local_addr().unwrap());
+    let unix = format!("unix:{}", folder.path().join("socket").display());
+    let service = service(folder.path(), &[&tcp, &unix]);
+
+    // Nobody listens at the Unix socket yet, and the one who does at the other takes nothing.
+    let (stuck, _) = listener.accept().unwrap();
+    record(folder.path(), 30);
+    // Then he is gone, with bytes that he has not read, which resets the connection.
+    drop(stuck);
+    let (mut reader, _) = listener.accept().unwrap();
+    let mut bytes = vec![0; 10 * FRAME_BYTES];
+    reader.read_exact(&mut bytes).unwrap();
+    assert_no_gap("after a reset", &bytes);
+
+    let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+    let (mut other, _) = listener.accept().unwrap();
+    other.read_exact(&mut bytes).unwrap();
+    assert_no_gap("a Unix socket", &bytes);
+    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    drop((reader, other));
+    all_is_there(service, folder.path(), 0);
+}
+
+/// The stuck one is owed what it has not taken, and gets it.
+#[test]
+fn a_reader_that_stalls_for_seconds_gets_every_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = format!("tcp://{}", listener.local_addr().unwrap());
+    let service = service(folder.path(), &[&tcp]);
+    let (mut stalled, _) = listener.accept().unwrap();
+    // More than sockets and queue hold.
+    record(folder.path(), 90);
+    let mut bytes = vec![0; 90 * FRAME_BYTES];
+    stalled.read_exact(&mut bytes).unwrap();
+    assert_no_gap("what was owed", &bytes);
+    assert_eq!(figure(&service, "frames_dropped_total", &tcp), 0);
+    drop(stalled);
+    all_is_there(service, folder.path(), 0);
+}
+
+/// By the clock a slow reader is behind; by its own pace it is not, however slow it is.
+#[test]
+fn a_pipe_may_follow_its_reader() {
+    let mut pipe = floatup();
+    pipe.args(["pipe", "--url", "http://127.0.0.1:9", "--test-pattern"]);
+    pipe.args(["--size", "320x180", "--fps", "1000", "--clock", "output"]);
+    pipe.args(["--frames", "400"]);
+    let pipe = pipe.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut pipe = Running(pipe.spawn().unwrap());
+    let mut bytes = Vec::new();
+    let mut stdout = pipe.stdout.take().unwrap();
+    stdout.read_to_end(&mut bytes).unwrap();
+    assert_eq!(wait(&mut pipe).code(), Some(0));
+    assert_eq!(bytes.len(), 400 * FRAME_BYTES);
+    assert_no_gap("a pipe", &bytes);
+}
