@@ -1,5 +1,6 @@
 //! The picture: its size, its rate, and the contract on its pixels.
 
+mod field;
 mod ink;
 mod memory;
 
@@ -9,8 +10,10 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub(crate) use self::ink::{BLOCK, Ink, blocks, mark};
+pub use self::field::{FieldOrder, Scan, weave};
+pub(crate) use self::ink::{BLOCK, Ink, blocks, columns, mark, touched};
 pub(crate) use self::memory::Pixels;
+
 /// A frame's size in pixels, each side in `1..=16384`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -238,6 +241,9 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
+    /// Every order.
+    pub const ALL: [Self; 4] = [Self::Rgba, Self::Bgra, Self::Argb, Self::Abgr];
+
     /// Which byte of a pixel each of R, G, B and A is, from 0.
     #[must_use]
     pub fn places(self) -> [u8; 4] {
@@ -247,6 +253,22 @@ impl PixelFormat {
             Self::Argb => [1, 2, 3, 0],
             Self::Abgr => [3, 2, 1, 0],
         }
+    }
+
+    /// R, G, B, A of a pixel in this order.
+    #[inline(always)]
+    pub(crate) fn rgba(self, pixel: [u8; 4]) -> [u8; 4] {
+        self.places().map(|place| pixel[usize::from(place & 3)])
+    }
+
+    /// A pixel in this order, of R, G, B, A.
+    #[inline(always)]
+    pub(crate) fn pixel(self, rgba: [u8; 4]) -> [u8; 4] {
+        let mut pixel = [0; 4];
+        for (level, place) in rgba.into_iter().zip(self.places()) {
+            pixel[usize::from(place & 3)] = level;
+        }
+        pixel
     }
 }
 
@@ -265,7 +287,7 @@ impl FromStr for PixelFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Rgba, Self::Bgra, Self::Argb, Self::Abgr]
+        Self::ALL
             .into_iter()
             .find(|format| format.to_string() == text)
             .ok_or_else(|| format!("pixel format {text:?}: expected rgba, bgra, argb or abgr"))
@@ -334,11 +356,13 @@ impl Frame {
     /// # Panics
     /// The frame has no such row.
     pub fn inked(&self, row: usize) -> impl Iterator<Item = Range<usize>> {
-        let words = self.ink.row_words();
-        let row = &self.ink.words()[row * words..][..words];
         let width = self.size.width as usize;
-        blocks(row.iter().copied())
-            .map(move |block| block * BLOCK..((block + 1) * BLOCK).min(width))
+        blocks(self.ink.row(row).iter().copied()).map(move |block| columns(block, width))
+    }
+
+    /// Where pixels may not be clear.
+    pub(crate) fn ink(&self) -> &Ink {
+        &self.ink
     }
 
     /// Whether nothing can show: every pixel is clear.

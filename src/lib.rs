@@ -119,6 +119,7 @@
 //! | painting | a frame that is laid out, and can be drawn |
 //! | band | rows of a frame that one thread draws |
 //! | frame | one picture, in the order of channels and the alpha that an output wants |
+//! | field, scan | every other row of a frame, and whether fields are of one time |
 //! | output | where frames go |
 //! | chart | the test picture of known colours and alpha |
 //! | capture | what others have made of frames, read back |

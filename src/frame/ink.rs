@@ -31,6 +31,16 @@ impl Ink {
         self.row_words
     }
 
+    /// The words of one row.
+    pub(crate) fn row(&self, row: usize) -> &[u64] {
+        &self.words[row * self.row_words..][..self.row_words]
+    }
+
+    /// The words of one row, to be changed.
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [u64] {
+        &mut self.words[row * self.row_words..][..self.row_words]
+    }
+
     /// The words, row after row.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words
@@ -71,6 +81,19 @@ pub(crate) fn blocks(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u
             Some(number * BLOCKS + block)
         })
     })
+}
+
+/// The words of a row's blocks that had ink or have it now; those before become those of now.
+#[inline(always)]
+pub(crate) fn touched<'a>(before: &'a mut [u64], now: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
+    let words = before.iter_mut().zip(now);
+    words.map(|(before, now)| std::mem::replace(before, *now) | now)
+}
+
+/// The columns of a block in rows of `width` pixels.
+#[inline(always)]
+pub(crate) fn columns(block: usize, width: usize) -> Range<usize> {
+    block * BLOCK..((block + 1) * BLOCK).min(width)
 }
 
 #[cfg(test)]
