@@ -120,6 +120,9 @@
 //! | band | rows of a frame that one thread draws |
 //! | frame | one picture, in the order of channels and the alpha that an output wants |
 //! | field, scan | every other row of a frame, and whether fields are of one time |
+//! | video frame, plane | a picture in a video format, and one of its arrays of samples |
+//! | range | the levels that luma and chroma have, limited or full |
+//! | bleed | colour for clear pixels near others, for lossy codecs |
 //! | output | where frames go |
 //! | chart | the test picture of known colours and alpha |
 //! | capture | what others have made of frames, read back |
@@ -139,13 +142,14 @@
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | OpenMetrics text | [`metrics`] |
-//! | ITU-R BT.709-6 | [`output`], [`chart`], [`capture`] |
+//! | ITU-R BT.709-6 | [`planes`], [`output`], [`chart`], [`capture`] |
 //! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |
 #![forbid(unsafe_code)]
 
 // Core.
 pub mod pixel;
 pub mod frame;
+pub mod planes;
 pub mod motion;
 pub mod reaction;
 pub mod scatter;

@@ -92,6 +92,16 @@ impl SimdLevel {
             Instructions::Vector(level) => dispatch!(level, simd => work.run(Vector(simd))),
         }
     }
+
+    /// Does work that is written in vectors with this level's instructions; with the least that
+    /// every processor of this kind has, if it is the scalar one.
+    pub(crate) fn run_vectors<W: VectorWork>(self, work: W) -> W::Output {
+        let level = match self.0 {
+            Instructions::Scalar => Level::baseline(),
+            Instructions::Vector(level) => level,
+        };
+        dispatch!(level, simd => work.run(simd))
+    }
 }
 
 impl FromStr for SimdLevel {
@@ -131,6 +141,12 @@ impl fmt::Display for SimdLevel {
 pub(crate) trait Work {
     type Output;
     fn run<R: Rows>(self, rows: R) -> Self::Output;
+}
+
+/// As [`Work`], but written in vectors that are as wide at every level.
+pub(crate) trait VectorWork {
+    type Output;
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
 /// What one level does to rows of pixels.

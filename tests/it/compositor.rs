@@ -35,7 +35,7 @@ fn threads(count: usize) -> Arc<ThreadPool> {
 }
 
 /// The tutorial's motion with `count` sprites, half of them two at a time, over its whole life.
-fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSheet>) {
+pub(crate) fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSheet>) {
     let cast = cast(size, font_size_px);
     let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {

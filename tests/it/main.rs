@@ -17,6 +17,7 @@ mod end_to_end;
 mod events;
 mod feed;
 mod fidelity;
+mod formats;
 mod fuzz_corpus;
 mod images;
 mod layers;
