@@ -122,6 +122,8 @@
 //! | field, scan | every other row of a frame, and whether fields are of one time |
 //! | video frame, plane | a picture in a video format, and one of its arrays of samples |
 //! | range | the levels that luma and chroma have, limited or full |
+//! | matte, plate | how a frame with alpha becomes an opaque picture, and that picture |
+//! | key, fill | a frame's alpha as a grey, and its colours |
 //! | bleed | colour for clear pixels near others, for lossy codecs |
 //! | output | where frames go |
 //! | chart | the test picture of known colours and alpha |
@@ -136,6 +138,7 @@
 //! | --- | --- |
 //! | CSS Animations 1, CSS Easing 2, CSS Transforms 1, CSS Syntax 3, CSS Values 4, CSS Custom Properties 1, CSS Cascade 4 | [`motion`] |
 //! | OpenType `CBDT`, `sbix`, `GSUB` | [`emoji`] |
+//! | CSS Color 4, named and hexadecimal colours | [`matte`] |
 //! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
@@ -150,6 +153,7 @@
 pub mod pixel;
 pub mod frame;
 pub mod planes;
+pub mod matte;
 pub mod motion;
 pub mod reaction;
 pub mod scatter;
