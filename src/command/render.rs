@@ -14,7 +14,7 @@ use crate::config::RenderJob;
 use crate::log::{Entry, entries};
 use crate::look::Look;
 use crate::metrics;
-use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink, Spec, Target};
+use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::stage::{Stage, StageSettings};
 
@@ -27,18 +27,11 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
 
 /// The whole work, on one of the threads.
 fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
-    let target = Target::new(job.out.as_os_str())?;
     let log = read(job)?;
     let picture = &job.picture;
     let look = Look::load(&picture.look)?;
     let emoji = log.iter().map(|entry| &entry.reaction.emoji);
     let cast = look.cast(&picture.palette, emoji, picture.size)?;
-    let spec = Spec {
-        size: picture.size,
-        rate: picture.rate,
-        alpha: picture.alpha,
-        format: job.format.unwrap_or_default(),
-    };
     let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {
         cast,
@@ -51,7 +44,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let spare = Arc::new(Artist::new(painter.clone(), chart));
     let artist = Artist::new(painter.with_threads(Arc::clone(threads)), chart);
     let mut fanout = Fanout::new(artist, Pace::Readers);
-    let plan = Plan::new(target, spec)?;
+    let plan = Plan::new(job.output.target.clone(), job.output.spec(picture))?;
     fanout.add(Sink::start(
         plan,
         Policy::Block,

@@ -6,9 +6,11 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::motion::{FONT_SIZE_PX, Range};
+use crate::output::Target;
 use crate::scene::SCALE_FACTOR;
 use crate::topic::{NAME_BYTES_MAX, is_name};
 
@@ -96,26 +98,6 @@ impl FromStr for FontSize {
             .filter(|px| FONT_SIZE_PX.contains(px))
             .map(Self)
             .ok_or_else(|| format!("{text:?}: expected a font size from 1 to 1000 px, such as 30"))
-    }
-}
-
-/// An opaque colour: `#rrggbb`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Colour(pub [u8; 3]);
-
-impl FromStr for Colour {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.strip_prefix('#').unwrap_or(text);
-        let number = u32::from_str_radix(digits, 16).ok();
-        number
-            .filter(|_| digits.len() == 6 && digits.bytes().all(|c| c.is_ascii_hexdigit()))
-            .map(|number| {
-                let [_, r, g, b] = number.to_be_bytes();
-                Self([r, g, b])
-            })
-            .ok_or_else(|| format!("{text:?}: expected a colour as #rrggbb, such as #ff00ff"))
     }
 }
 
@@ -257,6 +239,11 @@ impl FromStr for BaseUrl {
                 )
             })
     }
+}
+
+/// Reads where frames go; a path need not be text.
+pub(super) fn target() -> impl TypedValueParser<Value = Target> {
+    OsStringValueParser::new().try_map(|name| Target::new(&name))
 }
 
 /// The value of a switch.

@@ -202,3 +202,12 @@ impl Write for Stream {
         }
     }
 }
+
+/// Whether a write failed because the reader is gone.
+pub(super) fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionReset | ConnectionAborted
+    )
+}
