@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::cast::Placement;
 use crate::chart::Chart;
 use crate::config::ChannelConfig;
-use crate::frame::{Alpha, FrameRate, PixelFormat, Size};
+use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
 use crate::look::Look;
 use crate::metrics::{self, Channel as ChannelMetrics};
 use crate::output::still::png;
@@ -26,6 +25,7 @@ use crate::stage::{Overflow, Stage, StageSettings};
 #[derive(Debug)]
 pub struct Channel {
     size: Size,
+    scan: Scan,
     rate: FrameRate,
     overflow: Overflow,
     started: Instant,
@@ -98,10 +98,11 @@ impl Channel {
         let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
         let chart = picture.test_pattern.then(|| Chart::new(picture.size));
         let chart = chart.transpose()?;
-        let artist = |painter| Artist::new(painter, chart);
+        let artist = |painter| Artist::new(painter, picture.scan, chart);
         Ok(Self {
             substituted,
             size: picture.size,
+            scan: picture.scan,
             rate: picture.rate,
             overflow: picture.overflow,
             started: now(),
@@ -159,7 +160,7 @@ impl Channel {
             index: due.saturating_sub(1),
             ..Moment::default()
         };
-        self.place(pts, None, &mut moment.placements);
+        self.place(pts, None, &mut moment);
         let kind = Kind {
             size: self.size,
             alpha: Alpha::Straight,
@@ -248,7 +249,7 @@ impl Channel {
             }
             let begun = now();
             let late = run.pace == Pace::Clock && begun > self.started + next;
-            self.place(pts, Some(pts), &mut moment.placements);
+            self.place(pts, Some(pts), &mut moment);
             if run.pace == Pace::Readers {
                 lock(&self.stage).next = Some(next);
             }
@@ -298,7 +299,7 @@ impl Channel {
     }
 
     /// Copied out, so that the stage is free while pixels are drawn.
-    fn place(&self, pts: Duration, drawn_until: Option<Duration>, out: &mut Vec<Placement>) {
+    fn place(&self, pts: Duration, drawn_until: Option<Duration>, moment: &mut Moment) {
         let mut on_stage = lock(&self.stage);
         if let Some(until) = drawn_until {
             on_stage.drawn_until = Some(until);
@@ -308,8 +309,14 @@ impl Channel {
             on_stage.stage.retire(pts);
             self.show_live(&on_stage.stage);
         }
-        out.clear();
-        out.extend(on_stage.stage.placements(pts));
+        let stage = &on_stage.stage;
+        moment.placements.clear();
+        moment.placements.extend(stage.placements(pts));
+        if self.scan != Scan::Progressive {
+            let pts = self.rate.second_field_pts(moment.index);
+            moment.second_field.clear();
+            moment.second_field.extend(stage.placements(pts));
+        }
     }
 
     fn show_live(&self, stage: &Stage) {

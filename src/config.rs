@@ -21,7 +21,7 @@ use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
-use crate::frame::{Alpha, FrameRate, Size};
+use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::motion::Range;
 use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
@@ -170,6 +170,8 @@ pub struct Picture {
     pub size: Size,
     /// The frames' rate.
     pub rate: FrameRate,
+    /// Whether frames are interlaced.
+    pub scan: Scan,
     /// The page number of a reaction log's sprites.
     pub seed: u64,
     /// Threads that draw its frames, 1 to 64.
@@ -378,12 +380,16 @@ pub fn check_file(path: &Path) -> Result<(), ConfigError> {
 /// The command line's help texts: the program's, then each command's.
 #[must_use]
 pub fn help_texts() -> Vec<String> {
+    fn add(command: &mut clap::Command, texts: &mut Vec<String>) {
+        texts.push(command.render_long_help().to_string());
+        let others = command.get_subcommands_mut();
+        let others = others.filter(|command| command.get_name() != "help");
+        others.for_each(|command| add(command, texts));
+    }
     let mut command = args::command_line();
     command.build();
-    let mut texts = vec![command.render_long_help().to_string()];
-    for sub in command.get_subcommands_mut() {
-        texts.push(sub.render_long_help().to_string());
-    }
+    let mut texts = Vec::new();
+    add(&mut command, &mut texts);
     texts
 }
 

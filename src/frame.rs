@@ -142,8 +142,19 @@ impl FrameRate {
     /// nanosecond. Made from the index, never summed, so it does not drift.
     #[must_use]
     pub fn pts(self, index: u64) -> Duration {
-        let units = u128::from(index) * u128::from(self.den.get());
-        let num = u128::from(self.num.get());
+        self.after_half_frames(2 * u128::from(index))
+    }
+
+    /// The media time of the second field of interlaced frame `index`: half a frame after its
+    /// first, rounded down to a nanosecond.
+    #[must_use]
+    pub fn second_field_pts(self, index: u64) -> Duration {
+        self.after_half_frames(2 * u128::from(index) + 1)
+    }
+
+    fn after_half_frames(self, count: u128) -> Duration {
+        let units = count * u128::from(self.den.get());
+        let num = 2 * u128::from(self.num.get());
         let nanos = (units % num) * 1_000_000_000 / num;
         let seconds = u64::try_from(units / num).unwrap_or(u64::MAX);
         Duration::new(seconds, u32::try_from(nanos).unwrap_or(0))
@@ -395,6 +406,8 @@ mod tests {
             assert_eq!(rate.pts(30_000 * k), Duration::from_secs(1_001 * k));
         }
         assert_eq!(rate.pts(1), Duration::from_nanos(33_366_666));
+        assert_eq!(rate.second_field_pts(0), Duration::from_nanos(16_683_333));
+        assert_eq!(rate.second_field_pts(1), Duration::from_nanos(50_050_000));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::chart::Chart;
 use crate::config::RenderJob;
+use crate::frame::Scan;
 use crate::log::{Entry, entries};
 use crate::look::Look;
 use crate::metrics;
@@ -41,8 +42,12 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
     let chart = picture.test_pattern.then(|| Chart::new(picture.size));
     let chart = chart.transpose()?;
-    let spare = Arc::new(Artist::new(painter.clone(), chart));
-    let artist = Artist::new(painter.with_threads(Arc::clone(threads)), chart);
+    let spare = Arc::new(Artist::new(painter.clone(), picture.scan, chart));
+    let artist = Artist::new(
+        painter.with_threads(Arc::clone(threads)),
+        picture.scan,
+        chart,
+    );
     let mut fanout = Fanout::new(artist, Pace::Readers);
     let plan = Plan::new(job.output.target.clone(), job.output.spec(picture))?;
     fanout.add(Sink::start(
@@ -69,6 +74,11 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         stage.retire(pts);
         moment.placements.clear();
         moment.placements.extend(stage.placements(pts));
+        if picture.scan != Scan::Progressive {
+            let pts = picture.rate.second_field_pts(moment.index);
+            moment.second_field.clear();
+            moment.second_field.extend(stage.placements(pts));
+        }
         fanout.give(&moment, false, || false);
         if fanout.is_empty() {
             break;

@@ -7,9 +7,9 @@
 use std::path::PathBuf;
 
 use crate::config::value::{
-    FontSize, Listen, Name, ScaleFactor, Text, Vary, Whole, switch, target,
+    FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Whole, switch, target,
 };
-use crate::frame::{Alpha, FrameRate, Size};
+use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::matte::Colour;
 use crate::output::{Codec, Container, Policy, Quality, Speed, Target};
 use crate::pixel::SimdLevel;
@@ -153,6 +153,16 @@ pub(super) struct PictureKeys {
     #[arg(long, value_name = "RATE")]
     pub fps: Option<Text<FrameRate>>,
 
+    /// How a frame is scanned: progressive, or interlaced, tff (top field first) or bff, each field
+    /// at its own time [default: progressive]
+    #[arg(long, value_name = "SCAN")]
+    pub scan: Option<Text<Scan>>,
+
+    /// Size, rate and scan in one, as a switcher names them: 720p50, 1080i50, 1080i5994, 2160p60;
+    /// the three keys above are over it [default: none]
+    #[arg(long, value_name = "MODE")]
+    pub video_mode: Option<Text<VideoMode>>,
+
     /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
     #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]
     pub font_size_px: Option<Text<FontSize>>,
@@ -181,11 +191,26 @@ pub(super) struct PictureKeys {
 }
 
 impl PictureKeys {
+    /// These keys with the video mode's size, rate and scan, where they are not given.
+    pub(super) fn with_mode(self) -> Self {
+        let Some(Text(mode)) = self.video_mode else {
+            return self;
+        };
+        Self {
+            size: self.size.or(Some(Text(mode.size))),
+            fps: self.fps.or(Some(Text(mode.rate))),
+            scan: self.scan.or(Some(Text(mode.scan))),
+            ..self
+        }
+    }
+
     /// These keys, and where one is not given, `under`'s.
     pub(super) fn over(self, under: Self) -> Self {
         Self {
             size: self.size.or(under.size),
             fps: self.fps.or(under.fps),
+            scan: self.scan.or(under.scan),
+            video_mode: self.video_mode.or(under.video_mode),
             font_size_px: self.font_size_px.or(under.font_size_px),
             seed: self.seed.or(under.seed),
             alpha: self.alpha.or(under.alpha),

@@ -302,11 +302,14 @@ impl Layers {
 
     fn picture(&self, look: LookKeys, picture: PictureKeys) -> Picture {
         let look = self.look(look);
-        let keys = self.picture.clone().over(self.env.picture.clone());
-        let keys = keys.over(picture).over(self.file.picture.clone());
+        let keys = self.picture.clone().with_mode();
+        let keys = keys.over(self.env.picture.clone().with_mode());
+        let keys = keys.over(picture.with_mode());
+        let keys = keys.over(self.file.picture.clone().with_mode());
         Picture {
             size: keys.size.map_or_else(default_size, |size| size.0),
             rate: keys.fps.map_or_else(default_rate, |rate| rate.0),
+            scan: keys.scan.unwrap_or_default().0,
             threads: look.threads.map_or_else(default_threads, |n| n.0.count()),
             simd: look.simd.unwrap_or_default().0,
             seed: keys.seed.map_or(0, |seed| seed.0.0),

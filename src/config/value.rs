@@ -9,6 +9,7 @@ use std::str::FromStr;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use crate::frame::{FieldOrder, FrameRate, Scan, Size};
 use crate::motion::{FONT_SIZE_PX, Range};
 use crate::output::Target;
 use crate::scene::SCALE_FACTOR;
@@ -82,6 +83,58 @@ impl<const MIN: u64, const MAX: u64> FromStr for Whole<MIN, MAX> {
             .filter(|number| (MIN..=MAX).contains(number))
             .map(Self)
             .ok_or_else(|| format!("{text:?}: expected a whole number from {MIN} to {MAX}"))
+    }
+}
+
+/// Size, rate and scan by one name, as SMPTE ST 274 and ST 296 and switchers have them: the
+/// height, `p` or `i`, and frames a second, or fields of an interlaced picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VideoMode {
+    pub size: Size,
+    pub rate: FrameRate,
+    /// Interlaced pictures of these heights have their top field first.
+    pub scan: Scan,
+}
+
+impl FromStr for VideoMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || {
+            format!(
+                "{text:?}: expected a video mode such as 720p50, 1080i50, 1080i5994, 1080p2997 or \
+                 2160p60"
+            )
+        };
+        let sizes = [
+            ("720", 1280, 720),
+            ("1080", 1920, 1080),
+            ("2160", 3840, 2160),
+        ];
+        let mut sizes = sizes.into_iter();
+        let size = |(name, width, height)| Some((text.strip_prefix(name)?, width, height));
+        let (rest, width, height) = sizes.find_map(size).ok_or_else(error)?;
+        let (num, den) = match rest.get(1..) {
+            Some("2398") => (24_000, 1_001),
+            Some("24") => (24, 1),
+            Some("25") => (25, 1),
+            Some("2997") => (30_000, 1_001),
+            Some("30") => (30, 1),
+            Some("50") => (50, 1),
+            Some("5994") => (60_000, 1_001),
+            Some("60") => (60, 1),
+            _ => return Err(error()),
+        };
+        let (scan, den) = match (&rest[..1], height, num >= 50 * den) {
+            ("p", ..) => (Scan::Progressive, den),
+            ("i", 1080, true) => (Scan::Interlaced(FieldOrder::TopFirst), 2 * den),
+            _ => return Err(error()),
+        };
+        Ok(Self {
+            size: Size::new(width, height).map_err(|_| error())?,
+            rate: FrameRate::new(num, den).map_err(|_| error())?,
+            scan,
+        })
     }
 }
 

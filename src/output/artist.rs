@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cast::Placement;
 use crate::chart::Chart;
-use crate::frame::Frame;
+use crate::frame::{Frame, Scan, weave};
 use crate::paint::Painter;
 
 /// What is on stage at one frame's time.
@@ -14,31 +14,72 @@ pub struct Moment {
     pub index: u64,
     /// In order of drawing.
     pub placements: Vec<Placement>,
+    /// Half a frame later, for the second field of an interlaced frame.
+    pub second_field: Vec<Placement>,
+}
+
+impl Moment {
+    /// How many placements there are.
+    pub(super) fn sprites(&self) -> usize {
+        self.placements.len() + self.second_field.len()
+    }
 }
 
 /// Draws moments, or a test chart in their place.
 #[derive(Clone, Debug)]
 pub struct Artist {
     painter: Painter,
+    scan: Scan,
     chart: Option<Chart>,
+    /// Of interlaced frames of each kind, both fields.
+    fields: Vec<[Frame; 2]>,
 }
 
 impl Artist {
-    /// One that draws what is on stage with this painter; or the chart, if there is one.
+    /// One that draws what is on stage with this painter; or the chart, if there is one, in which
+    /// both fields are of one time.
     #[must_use]
-    pub fn new(painter: Painter, chart: Option<Chart>) -> Self {
-        Self { painter, chart }
+    pub fn new(painter: Painter, scan: Scan, chart: Option<Chart>) -> Self {
+        Self {
+            painter,
+            scan,
+            chart,
+            fields: Vec::new(),
+        }
     }
 
     /// Draws one moment on each of these frames, in place of what is on them. One that somebody
     /// else holds stays as it is.
     pub fn draw(&mut self, moment: &Moment, frames: &mut [Arc<Frame>]) {
-        let frames = frames.iter_mut().filter_map(Arc::get_mut);
-        if let Some(chart) = &self.chart {
-            frames.for_each(|frame| chart.draw(moment.index, frame));
-            return;
+        let mut frames = frames.iter_mut().filter_map(Arc::get_mut);
+        match (&self.chart, self.scan) {
+            (Some(chart), _) => frames.for_each(|frame| chart.draw(moment.index, frame)),
+            (None, Scan::Progressive) => {
+                let mut painting = self.painter.paint(moment.placements.iter().copied());
+                frames.for_each(|frame| painting.draw(frame));
+            }
+            (None, Scan::Interlaced(order)) => {
+                for frame in &mut frames {
+                    let fields = fields_of(&mut self.fields, frame);
+                    let placements = [&moment.placements, &moment.second_field];
+                    for (field, placements) in fields.iter_mut().zip(placements) {
+                        self.painter.paint(placements.iter().copied()).draw(field);
+                    }
+                    weave(&fields[0], &fields[1], order, frame);
+                }
+            }
         }
-        let mut painting = self.painter.paint(moment.placements.iter().copied());
-        frames.for_each(|frame| painting.draw(frame));
     }
+}
+
+/// The fields of a frame's kind.
+fn fields_of<'f>(all: &'f mut Vec<[Frame; 2]>, frame: &Frame) -> &'f mut [Frame; 2] {
+    let kind = |frame: &Frame| (frame.size(), frame.alpha(), frame.format());
+    let found = all.iter().position(|[first, _]| kind(first) == kind(frame));
+    let at = found.unwrap_or_else(|| {
+        let clear = Frame::new(frame.size(), frame.alpha(), frame.format());
+        all.push([clear.clone(), clear]);
+        all.len() - 1
+    });
+    &mut all[at]
 }

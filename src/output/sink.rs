@@ -359,7 +359,7 @@ impl Item {
     fn sprites(&self) -> usize {
         match self {
             Self::Drawn(..) | Self::Again => 0,
-            Self::Owed(moment) => moment.placements.len(),
+            Self::Owed(moment) => moment.sprites(),
         }
     }
 }

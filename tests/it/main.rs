@@ -16,6 +16,7 @@ mod compositor;
 mod end_to_end;
 mod events;
 mod feed;
+mod fields;
 mod fidelity;
 mod formats;
 mod fuzz_corpus;

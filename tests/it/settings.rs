@@ -126,6 +126,40 @@ fn flags_beat_environment_beats_file() {
 }
 
 #[test]
+fn a_video_mode_stands_for_size_rate_and_scan() {
+    let told = |args: &[&str], file: &str| {
+        let picture = serve(args, &[], file).channels[0].picture.clone();
+        format!("{} {} {}", picture.size, picture.rate, picture.scan)
+    };
+    for (mode, expected) in [
+        ("720p50", "1280x720 50 progressive"),
+        ("1080i50", "1920x1080 25 tff"),
+        ("1080i5994", "1920x1080 30000/1001 tff"),
+        ("1080p2398", "1920x1080 24000/1001 progressive"),
+        ("2160p60", "3840x2160 60 progressive"),
+    ] {
+        assert_eq!(told(&["--video-mode", mode], ""), expected, "{mode}");
+    }
+    let file = "size = '64x36'\nvideo_mode = '720p25'";
+    assert_eq!(told(&[], file), "64x36 25 progressive");
+    let all = told(&["--video-mode=1080i60", "--scan=bff"], file);
+    assert_eq!(all, "1920x1080 30 bff");
+    for bad in [
+        "",
+        "720",
+        "720i50",
+        "1080i25",
+        "1080x50",
+        "480p30",
+        "1080p29.97",
+        "10é0p50",
+    ] {
+        let error = command(&["serve", &format!("--video-mode={bad}")], &[], None).unwrap_err();
+        assert!(error.to_string().contains("1080i5994"), "{bad:?}: {error}");
+    }
+}
+
+#[test]
 fn every_key_is_taken_from_every_layer() {
     let cases = [
         ("listen", "listen", "127.0.0.1:1", "'127.0.0.1:1'"),
@@ -158,6 +192,8 @@ fn every_key_is_taken_from_every_layer() {
         ("simd", "simd", "scalar", "'scalar'"),
         ("size", "size", "16x9", "'16x9'"),
         ("fps", "fps", "30000/1001", "'30000/1001'"),
+        ("scan", "scan", "tff", "'tff'"),
+        ("video_mode", "video-mode", "1080i50", "'1080i50'"),
         ("font_size_px", "font-size", "30.5", "30.5"),
         (
             "seed",
