@@ -259,7 +259,7 @@ pub(super) struct OutputKeys {
     pub background: Option<Text<Colour>>,
 
     /// What happens to frames that an output is too slow for: block (it gets them later) or drop
-    /// (it gets the newest) [default: block for files and pipes, drop for sockets and addresses]
+    /// (it gets the newest) [default: drop for addresses such as srt://HOST:PORT, otherwise block]
     #[arg(long, value_name = "POLICY")]
     pub policy: Option<Text<Policy>>,
 }

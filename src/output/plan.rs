@@ -120,14 +120,14 @@ impl Plan {
         }
     }
 
-    /// What happens to frames that it is too slow for, if nothing else is asked for: files and
-    /// pipes get every frame, sockets and addresses the newest.
+    /// What happens to frames that it is too slow for, if nothing else is asked for: an address far
+    /// away gets the newest, all else every frame.
     #[must_use]
     pub fn policy(&self) -> Policy {
         match &self.target {
-            Target::Stdout | Target::File(_) => Policy::Block,
-            Target::Tcp { .. } | Target::Unix { .. } | Target::Url(_) | Target::Feed => {
-                Policy::Drop
+            Target::Url(_) | Target::Feed => Policy::Drop,
+            Target::Stdout | Target::File(_) | Target::Tcp { .. } | Target::Unix { .. } => {
+                Policy::Block
             }
         }
     }

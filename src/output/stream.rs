@@ -61,6 +61,11 @@ impl Door {
         match &self.target {
             Target::Tcp { address, .. } => {
                 let stream = TcpStream::connect(address)?;
+                // A port of the range that connections are made from connects to itself now and
+                // then when nobody listens at it.
+                if stream.local_addr()? == stream.peer_addr()? {
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }

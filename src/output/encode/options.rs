@@ -215,9 +215,13 @@ fn vpx(options: &mut Options, recipe: &Recipe) {
     set("threads", "auto".into());
     // Alternate reference frames and alpha exclude each other in libvpx's wrapper.
     set("auto-alt-ref", "0".into());
-    if !recipe.to_file {
-        set("lag-in-frames", "0".into());
-    }
+    // Pictures that wait for later ones are lost when the file is cut off.
+    let lag = if deadline == "good" && recipe.to_file {
+        (recipe.rate.num() / recipe.rate.den() / 4).min(25)
+    } else {
+        0
+    };
+    set("lag-in-frames", lag.to_string());
 }
 
 /// x264 and x265, without pictures that wait for later ones.

@@ -1,7 +1,7 @@
 //! Encoded files: what is in them, when, and in what colours.
 
 use super::{FRAME_BYTES, RATES, SIZE, folder, fs, raw, render, run, same_frames, stderr};
-use crate::media::{decode_rgba, decode_vp9, duration_us, frame_count, packets, stream};
+use crate::media::{decode_rgba, decode_yuva, duration_us, frame_count, packets, stream};
 
 /// Ending, codec and pixel format.
 const LOSSLESS: &[(&str, &str, &str)] = &[
@@ -90,7 +90,12 @@ fn every_frame_has_its_time_and_the_last_its_length() {
                     assert!(off == 0 || !whole, "{what}: frame {n} at {pts} of {base}");
                 }
             }
+            assert!(told.last().unwrap().1.is_some(), "{what}");
             for (n, &(_, length)) in told.iter().enumerate() {
+                let Some(length) = length else {
+                    assert_eq!(ending, "mov", "{what}: frame {n}");
+                    continue;
+                };
                 let off = (length * num - den * ticks).abs();
                 assert!(off < num, "{what}: frame {n} lasts {length} of {base}");
             }
@@ -172,7 +177,10 @@ fn webm_keeps_alpha_and_colour() {
                        color_primaries:stream_tags=alpha_mode";
         let told = stream(&file, entries);
         assert_eq!(told, "vp9,161,91,tv,bt709,bt709,bt709,1", "{rate}");
-        let told = Difference::of(&raw(folder.path(), rate, &[]), &decode_vp9(&file));
+        let told = Difference::of(
+            &raw(folder.path(), rate, &[]),
+            &decode_yuva(&file, Some("libvpx-vp9")),
+        );
         let figures = format!("{rate}: {told:?}");
         assert!(told.inked > 10_000.0 && told.edges > 2_000.0, "{figures}");
         assert!(told.alpha_db > 36.0 && told.colour_db > 31.0, "{figures}");
@@ -186,6 +194,157 @@ fn webm_keeps_alpha_and_colour() {
     }
 }
 
+/// The ones beside VP9, at their defaults.
+#[test]
+fn lossy_codecs_stay_near() {
+    let folder = folder();
+    let raw = raw(folder.path(), "25", &[]);
+    for (ending, codec, decoder, alpha_db, colour_db) in [
+        ("webm", "vp8", Some("libvpx"), 33.0, 31.0),
+        ("mov", "prores", None, 50.0, 38.0),
+        ("mkv", "prores", None, 50.0, 38.0),
+    ] {
+        let form = ["--codec", codec];
+        let file = render(folder.path(), "25", &format!("out.{ending}"), &form);
+        let told = stream(
+            &file,
+            "color_range,color_space,color_transfer,color_primaries",
+        );
+        assert_eq!(told, "tv,bt709,bt709,bt709", "{codec} in {ending}");
+        let told = Difference::of(&raw, &decode_yuva(&file, decoder));
+        let figures = format!("{codec} in {ending}: {told:?}");
+        assert!(told.inked > 10_000.0 && told.edges > 2_000.0, "{figures}");
+        assert!(
+            told.alpha_db > alpha_db && told.colour_db > colour_db,
+            "{figures}"
+        );
+        assert!(told.strays * 10_000 < told.all, "{figures}");
+    }
+}
+
+#[test]
+fn quality_and_speed_change_a_files_size_the_right_way() {
+    let folder = folder();
+    let bytes = |ending: &str, more: &[&str]| {
+        let file = render(folder.path(), "25", &format!("out.{ending}"), more);
+        fs::metadata(file).unwrap().len()
+    };
+    for (ending, codec) in [
+        ("webm", "vp9"),
+        ("webm", "vp8"),
+        ("mov", "prores"),
+        ("webp", "webp"),
+    ] {
+        let [small, large] =
+            ["10", "90"].map(|quality| bytes(ending, &["--codec", codec, "--quality", quality]));
+        assert!(
+            2 * small < 3 * large && small < large,
+            "{codec}: {small}, {large}"
+        );
+    }
+    for (ending, codec) in [("mov", "png"), ("apng", "apng"), ("mkv", "utvideo")] {
+        let [small, large] =
+            ["best", "fastest"].map(|speed| bytes(ending, &["--codec", codec, "--speed", speed]));
+        assert!(small < large, "{codec}: {small}, {large}");
+    }
+}
+
+#[test]
+fn hap_has_alpha_and_its_sides_are_multiples_of_4() {
+    let folder = folder();
+    let args = [
+        "render",
+        "--size",
+        "160x92",
+        "--codec",
+        "hap",
+        "log.ndjson",
+        "out.mov",
+    ];
+    let output = run(folder.path(), &args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = folder.path().join("out.mov");
+    assert_eq!(stream(&file, "codec_name,pix_fmt"), "hap,rgba");
+    let alphas: Vec<u8> = decode_rgba(&file, &[])
+        .chunks(4)
+        .map(|pixel| pixel[3])
+        .collect();
+    assert!(alphas.contains(&0) && alphas.contains(&255));
+}
+
+#[test]
+fn an_animated_webp_has_every_frame_at_its_millisecond() {
+    let folder = folder();
+    for &(rate, num, den, frames) in RATES {
+        let file = fs::read(render(folder.path(), rate, "out.webp", &[])).unwrap();
+        // RIFF: a header, then chunks of even length; ANMF has its length in ms after 12 bytes.
+        let (mut rest, mut at, mut shown) = (&file[12..], 0_i64, 0_i64);
+        while let Some((head, after)) = rest.split_first_chunk::<8>() {
+            let length = u32::from_le_bytes(head[4..].try_into().unwrap()) as usize;
+            if &head[..4] == b"ANMF" {
+                // libwebp's wrapper cuts off what is less than a millisecond.
+                assert_eq!(at, 1_000 * den * shown / num, "{rate}: frame {shown}");
+                at += i64::from(after[12]) | i64::from(after[13]) << 8;
+                shown += 1;
+            }
+            rest = &after[length.next_multiple_of(2)..];
+        }
+        assert_eq!(shown, i64::try_from(frames).unwrap(), "{rate}");
+    }
+}
+
+#[test]
+fn opaque_codecs_show_frames_over_the_background() {
+    let folder = folder();
+    for (ending, codec, name) in [
+        ("mp4", "h264", "h264"),
+        ("mp4", "hevc", "hevc"),
+        ("mp4", "vp9", "vp9"),
+        ("ts", "mpeg2", "mpeg2video"),
+        ("mov", "dnxhr", "dnxhd"),
+        ("mov", "prores", "prores"),
+        ("mov", "qtrle", "qtrle"),
+        ("flv", "h264", "h264"),
+        ("nut", "rawvideo", "rawvideo"),
+    ] {
+        let out = format!("out.{ending}");
+        let args = [
+            "render",
+            "--size",
+            "320x180",
+            "--fps",
+            "25",
+            "--frames",
+            "5",
+            "--codec",
+            codec,
+            "--background",
+            "#00b140",
+            "log.ndjson",
+            &out,
+        ];
+        let output = run(folder.path(), &args);
+        let what = format!("{codec} in {ending}");
+        assert!(output.status.success(), "{what}: {}", stderr(&output));
+        let file = folder.path().join(&out);
+        // A transport stream is listed under its programme too.
+        assert_eq!(
+            stream(&file, "codec_name").split([',', '\n']).next(),
+            Some(name),
+            "{what}"
+        );
+        assert_eq!(packets(&file).len(), 5, "{what}");
+        let frames = decode_yuva(&file, None);
+        assert_eq!(frames.len(), 5 * 320 * 180 * 4, "{what}");
+        // The log's first heart is small, at the bottom.
+        for pixel in frames[..320 * 90 * 4].chunks(4) {
+            for (level, wanted) in pixel.iter().zip([0x00_u8, 0xb1, 0x40, 0xff]) {
+                assert!(level.abs_diff(wanted) < 5, "{what}: {pixel:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn webm_holds_premultiplied_frames_if_asked_for() {
     let folder = folder();
@@ -194,7 +353,10 @@ fn webm_holds_premultiplied_frames_if_asked_for() {
     let [asked_for, straight] = [&premultiplied[..], &[]].map(|alpha| {
         let file = render(folder.path(), "25", "out.webm", alpha);
         let (mut squares, mut samples) = (0.0, 0.0);
-        for (our, their) in raw.chunks(4).zip(decode_vp9(&file).chunks(4)) {
+        for (our, their) in raw
+            .chunks(4)
+            .zip(decode_yuva(&file, Some("libvpx-vp9")).chunks(4))
+        {
             let inked = our[3] > 0;
             for (our, their) in our[..3].iter().zip(their).filter(|_| inked) {
                 squares += (f64::from(*our) - f64::from(*their)).powi(2);

@@ -71,6 +71,12 @@ fn a_closed_pipe_ends_a_container_without_a_failure() {
     }
 }
 
+/// A port below those that connections are made from, which nobody has.
+fn free(can_bind: impl Fn(u16) -> bool) -> u16 {
+    let first = u16::try_from(std::process::id() % 10_000).unwrap() + 20_000;
+    (first..32_000).find(|port| can_bind(*port)).unwrap()
+}
+
 /// A receiver that ends after ten frames.
 fn receiver(folder: &Path, input: &[&str], file: &str) -> Running {
     let mut ffmpeg: Command = tool("ffmpeg");
@@ -92,8 +98,7 @@ fn received(folder: &Path, more: &[&str], target: &str, input: &[&str], file: &s
 #[test]
 fn sockets_and_fifos_carry_containers() {
     let folder = folder();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
+    let port = free(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
     let tcp = format!("tcp://127.0.0.1:{port}");
     let listens = format!("{tcp}?listen");
     let nut = ["--container", "nut", "--codec", "png"];
@@ -121,14 +126,22 @@ fn sockets_and_fifos_carry_containers() {
 #[test]
 fn addresses_carry_opaque_video() {
     let folder = folder();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
+    let port = free(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok());
     let over = ["--background", "#00b140"];
     let udp = format!("udp://127.0.0.1:{port}");
     received(folder.path(), &over, &udp, &["-i", &udp], "a.mkv");
     let srt = format!("srt://127.0.0.1:{port}");
     let listens = format!("{srt}?mode=listener");
-    received(folder.path(), &over, &srt, &["-i", &listens], "b.mkv");
+    // Who sends by SRT must find somebody.
+    let mut ffmpeg = receiver(folder.path(), &["-i", &listens], "b.mkv");
+    until("the receiver listens", || {
+        UdpSocket::bind(("127.0.0.1", port)).is_err()
+    });
+    let fixed = ["--size", "160x90", "--fps", "25", "--output", &srt];
+    let service = Service::start(folder.path(), &[&fixed[..], &over].concat());
+    assert!(wait(&mut ffmpeg).success(), "{srt}");
+    service.stop();
+    assert_eq!(frame_count(&folder.path().join("b.mkv")), 10, "{srt}");
     for file in ["a.mkv", "b.mkv"] {
         let path = folder.path().join(file);
         let told = stream(
