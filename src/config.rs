@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
-use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys};
+use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
-use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
+use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::motion::Range;
-use crate::output::Pace;
+use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
 use crate::reaction::Palette;
 use crate::stage::Overflow;
@@ -42,7 +42,7 @@ pub const DEFAULT_CHANNEL: &str = "demo";
 pub enum Command {
     /// Run the service.
     Serve(Serve),
-    /// Write a channel's live raw frames to stdout.
+    /// Write a channel's live frames to one output.
     Pipe(Pipe),
     /// Draw one still.
     Frame(FrameJob),
@@ -86,8 +86,36 @@ pub struct Serve {
     pub topic_idle: Duration,
     /// 1 to [`CHANNELS_MAX`] channels, each with a name of its own.
     pub channels: Vec<ChannelConfig>,
-    /// Live recordings of the first channel, each to a path of its own; `-` is stdout.
-    pub outputs: Vec<PathBuf>,
+    /// The channels' outputs, each to a target of its own.
+    pub outputs: Vec<OutputConfig>,
+}
+
+/// Where a channel's frames go, and as what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputConfig {
+    /// The file, pipe, socket or address.
+    pub target: Target,
+    /// Which of the channels, from 0.
+    pub channel: usize,
+    /// How colour and alpha are related.
+    pub alpha: Alpha,
+    /// What frames are written as.
+    pub form: Form,
+    /// What happens to frames that it is too slow for; `None` for what suits the target.
+    pub policy: Option<Policy>,
+}
+
+impl OutputConfig {
+    /// The spec for a channel's frames.
+    #[must_use]
+    pub fn spec(&self, picture: &Picture) -> Spec {
+        Spec {
+            size: picture.size,
+            rate: picture.rate,
+            alpha: self.alpha,
+            form: self.form,
+        }
+    }
 }
 
 /// One stream's sources and picture.
@@ -171,8 +199,8 @@ pub struct Pipe {
     pub channel: ChannelConfig,
     /// The token to follow it with; `None` to ask the endpoint for one.
     pub token: Option<Secret>,
-    /// The order of a pixel's bytes.
-    pub format: PixelFormat,
+    /// Where its frames go.
+    pub output: OutputConfig,
     /// Whether frames follow the clock or their reader.
     pub pace: Pace,
     /// How many frames to write, 1 or more; `None` for no end.
@@ -202,16 +230,14 @@ pub struct FrameJob {
 pub struct RenderJob {
     /// The reaction log to read.
     pub log: PathBuf,
-    /// Where frames go: a file whose ending picks the format, or `-` for raw ones on stdout.
-    pub out: PathBuf,
+    /// Where frames go; never with a policy of its own.
+    pub output: OutputConfig,
     /// What the frames look like.
     pub picture: Picture,
     /// How many frames to draw, 1 or more; `None` for all until the last sprite is gone.
     pub frames: Option<u64>,
     /// Whether a bad line is skipped with a warning; otherwise it ends the work.
     pub skip_bad_lines: bool,
-    /// The order of a raw pixel's bytes, if it was asked for: it fits raw frames alone.
-    pub format: Option<PixelFormat>,
 }
 
 /// Settings of `floatup overlay-page`.
@@ -337,7 +363,7 @@ pub fn command(
         Sub::Presets => Command::Presets,
         Sub::VerifyAlpha(args) => Command::VerifyAlpha(VerifyJob {
             capture: args.capture,
-            background: args.background.map(|colour| colour.0),
+            background: args.over.map(|colour| colour.0),
         }),
         Sub::OverlayPage(args) => Command::OverlayPage(resolve::overlay_page(args, &env)?),
     })
@@ -375,6 +401,7 @@ pub fn key_names() -> Vec<String> {
         keys::names::<ServiceKeys>(),
         keys::names::<LookKeys>(),
         keys::names::<PictureKeys>(),
+        keys::names::<OutputKeys>(),
         tables.to_vec(),
     ]
     .concat()

@@ -1,4 +1,4 @@
-//! `floatup pipe`: a channel's live frames, raw, on stdout.
+//! `floatup pipe`: a channel's live frames, on stdout or wherever else.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::channel::{Channel, Run};
 use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::{Plan, Policy, Spec, Target};
+use crate::output::Plan;
 use crate::source::Source;
 use crate::source::momento::Momento;
 use crate::topic::TopicName;
@@ -20,19 +20,14 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
     let token = job.token.as_ref().map(|token| token.expose().to_owned());
     let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
-    let spec = Spec {
-        size: picture.size,
-        rate: picture.rate,
-        alpha: picture.alpha,
-        format: job.format,
-    };
-    let plan = Plan::new(Target::Stdout, spec)?;
+    let plan = Plan::new(job.output.target.clone(), job.output.spec(picture))?;
+    let policy = job.output.policy.unwrap_or_else(|| plan.policy());
 
     let all = Metrics::new();
     let metrics = all.channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics.clone())?);
     let output = all.output(&job.channel.name, &plan.to_string());
-    channel.attach(plan, Policy::Block, output)?;
+    channel.attach(plan, policy, output)?;
     let runtime = runtime()?;
     let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
     runtime.spawn(async move {

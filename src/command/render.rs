@@ -15,7 +15,7 @@ use crate::frame::Scan;
 use crate::log::{Entry, entries};
 use crate::look::Look;
 use crate::metrics;
-use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink, Spec, Target};
+use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::stage::{Stage, StageSettings};
 
@@ -28,18 +28,11 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
 
 /// The whole work, on one of the threads.
 fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
-    let target = Target::new(job.out.as_os_str())?;
     let log = read(job)?;
     let picture = &job.picture;
     let look = Look::load(&picture.look)?;
     let emoji = log.iter().map(|entry| &entry.reaction.emoji);
     let cast = look.cast(&picture.palette, emoji, picture.size)?;
-    let spec = Spec {
-        size: picture.size,
-        rate: picture.rate,
-        alpha: picture.alpha,
-        format: job.format.unwrap_or_default(),
-    };
     let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(StageSettings {
         cast,
@@ -56,7 +49,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         chart,
     );
     let mut fanout = Fanout::new(artist, Pace::Readers);
-    let plan = Plan::new(target, spec)?;
+    let plan = Plan::new(job.output.target.clone(), job.output.spec(picture))?;
     fanout.add(Sink::start(
         plan,
         Policy::Block,

@@ -10,10 +10,9 @@ use tokio::net::TcpListener;
 use super::{FrameLoop, asked_to_end, runtime};
 use crate::channel::{Channel, Run};
 use crate::config::{ChannelConfig, Picture, Serve};
-use crate::frame::PixelFormat;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::{Body, FeedForm, Newest, Pace, Plan, Policy, Spec, Target};
+use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
 use crate::source::Source;
 use crate::token::Key;
@@ -45,7 +44,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
             )
         })?;
     let address = listener.local_addr().context("cannot listen")?;
-    record(&job, &channels[0], &metrics)?;
+    record(&job, &channels, &metrics)?;
     let run = Run {
         frames: None,
         pace: Pace::Clock,
@@ -119,24 +118,25 @@ fn key(job: &Serve) -> Result<Key> {
     })
 }
 
-/// Starts the first channel's recordings.
-fn record(job: &Serve, channel: &Channel, metrics: &Metrics) -> Result<()> {
-    let config = &job.channels[0];
-    let spec = spec(&config.picture);
-    for path in &job.outputs {
-        let plan = Plan::new(Target::new(path.as_os_str())?, spec)?;
-        let output = metrics.output(&config.name, &plan.to_string());
-        channel.attach(plan, Policy::Block, output)?;
+/// Starts the channels' outputs.
+fn record(job: &Serve, channels: &[Arc<Channel>], metrics: &Metrics) -> Result<()> {
+    for output in &job.outputs {
+        let config = &job.channels[output.channel];
+        let plan = Plan::new(output.target.clone(), output.spec(&config.picture))?;
+        let policy = output.policy.unwrap_or_else(|| plan.policy());
+        let output_metrics = metrics.output(&config.name, &plan.to_string());
+        channels[output.channel].attach(plan, policy, output_metrics)?;
     }
     Ok(())
 }
 
+/// What a channel's feed has in common.
 fn spec(picture: &Picture) -> Spec {
     Spec {
         size: picture.size,
         rate: picture.rate,
         alpha: picture.alpha,
-        format: PixelFormat::default(),
+        form: Form::default(),
     }
 }
 

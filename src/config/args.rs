@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::config::ConfigError;
-use crate::config::keys::{LookKeys, PictureKeys, ServiceKeys, names};
-use crate::config::value::{BaseUrl, Colour, FontSize, Name, Text, Vary, Whole};
-use crate::frame::PixelFormat;
-use crate::output::Pace;
+use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys, names};
+use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole, target};
+use crate::matte::Colour;
+use crate::output::{Pace, Target};
 
 /// What every environment variable's name begins with.
 pub(super) const ENV_PREFIX: &str = "FLOATUP_";
@@ -33,7 +33,7 @@ floatup.example.toml lists every key.";
 pub(super) enum Sub {
     /// Runs the topic server, the pages and the live channels (the default command)
     Serve(ServeArgs),
-    /// Writes live raw frames to stdout
+    /// Writes live frames to stdout, or to wherever else
     Pipe(PipeArgs),
     /// Draws one still: a scene to a PNG with alpha
     Frame(FrameArgs),
@@ -76,6 +76,8 @@ pub(super) struct ServeArgs {
     pub look: LookKeys,
     #[command(flatten)]
     pub picture: PictureKeys,
+    #[command(flatten)]
+    pub output: OutputKeys,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,9 +103,10 @@ pub(super) struct PipeArgs {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// Order of a pixel's four bytes: rgba, bgra, argb or abgr
-    #[arg(long, value_name = "ORDER", default_value = "rgba")]
-    pub format: Text<PixelFormat>,
+    /// Where frames go: - for stdout, a file, a FIFO, tcp://HOST:PORT, unix:PATH (both with ?listen
+    /// to wait for readers), or an address such as srt://HOST:PORT
+    #[arg(long = "output", value_name = "TARGET", default_value = "-", value_parser = target())]
+    pub to: Target,
 
     /// What decides when a frame is drawn: wall, the clock, or output, the reader, who gets each
     /// frame as soon as there is room for it
@@ -118,6 +121,8 @@ pub(super) struct PipeArgs {
     pub look: LookKeys,
     #[command(flatten)]
     pub picture: PictureKeys,
+    #[command(flatten)]
+    pub output: OutputKeys,
 }
 
 #[derive(Debug, clap::Args)]
@@ -136,8 +141,10 @@ pub(super) struct FrameArgs {
 pub(super) struct RenderArgs {
     /// Reaction log: one JSON object a line
     pub log: PathBuf,
-    /// File to write, whose ending picks the format; or - for raw frames on stdout
-    pub out: PathBuf,
+    /// File to write, whose ending picks the format; - for raw frames on stdout; or another target
+    /// as of serve's --output
+    #[arg(value_parser = target())]
+    pub out: Target,
     #[command(flatten)]
     pub config: ConfigArgs,
 
@@ -149,15 +156,12 @@ pub(super) struct RenderArgs {
     #[arg(long)]
     pub skip_bad_lines: bool,
 
-    /// Order of a raw pixel's four bytes: rgba, bgra, argb or abgr; only for raw frames
-    /// [default: rgba]
-    #[arg(long, value_name = "ORDER")]
-    pub format: Option<Text<PixelFormat>>,
-
     #[command(flatten)]
     pub look: LookKeys,
     #[command(flatten)]
     pub picture: PictureKeys,
+    #[command(flatten)]
+    pub output: OutputKeys,
 }
 
 #[derive(Debug, clap::Args)]
@@ -174,8 +178,8 @@ pub(super) struct VerifyArgs {
 
     /// Colour that the chart was put over, in a capture that is to be opaque, such as a screenshot
     /// of OBS [default: the capture is to have alpha]
-    #[arg(long, value_name = "#RRGGBB")]
-    pub background: Option<Colour>,
+    #[arg(long = "background", value_name = "#RRGGBB")]
+    pub over: Option<Colour>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -236,6 +240,7 @@ pub(super) struct EnvKeys {
     pub service: ServiceKeys,
     pub look: LookKeys,
     pub picture: PictureKeys,
+    pub output: OutputKeys,
 }
 
 /// Parses a command line, the program's name first.
@@ -258,6 +263,7 @@ pub(super) fn command_line() -> clap::Command {
     let mut keys = names::<ServiceKeys>();
     keys.extend(names::<LookKeys>());
     keys.extend(names::<PictureKeys>());
+    keys.extend(names::<OutputKeys>());
     keys.push("config".into());
     Cli::command().mut_subcommands(move |command| {
         let keys = keys.clone();
@@ -284,6 +290,7 @@ pub(super) fn env_keys(env: &dyn Fn(&str) -> Option<OsString>) -> Result<EnvKeys
         service: env_group(env)?,
         look: env_group(env)?,
         picture: env_group(env)?,
+        output: env_group(env)?,
     })
 }
 

@@ -13,8 +13,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::distance::distance;
-use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys, names};
-use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, cache_exists, key_names};
+use crate::config::keys::{
+    ChannelKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, TargetKeys, names,
+};
+use crate::config::value::Text;
+use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, DEFAULT_CHANNEL, cache_exists, key_names};
+use crate::output::Target;
 use crate::reaction::{Emoji, Palette, PaletteError};
 
 /// A text with more lines than this that are no TOML is no settings file; reading stops there.
@@ -50,6 +54,9 @@ pub(super) struct FileKeys {
     pub service: ServiceKeys,
     pub look: LookKeys,
     pub picture: PictureKeys,
+    pub output: OutputKeys,
+    /// Each with a target.
+    pub outputs: Vec<OutputTable>,
     pub palette: Option<Palette>,
     /// Image files by the names of their reactions.
     pub images: Vec<(String, PathBuf)>,
@@ -62,6 +69,26 @@ pub(super) struct ChannelTable {
     pub keys: ChannelKeys,
     pub look: LookKeys,
     pub picture: PictureKeys,
+}
+
+/// One `[[output]]` table, or one text of the array `output`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OutputTable {
+    pub keys: TargetKeys,
+    pub output: OutputKeys,
+}
+
+impl OutputTable {
+    /// A table with nothing but a target.
+    pub(super) fn to(target: Target) -> Self {
+        Self {
+            keys: TargetKeys {
+                to: Some(Text(target)),
+                ..TargetKeys::default()
+            },
+            ..Self::default()
+        }
+    }
 }
 
 /// Reads a settings file's text.
@@ -113,8 +140,10 @@ impl Reader<'_> {
         let service = names::<ServiceKeys>();
         let look = names::<LookKeys>();
         let picture = names::<PictureKeys>();
+        let output = names::<OutputKeys>();
         let known = key_names();
         let mut channel_lines = Vec::new();
+        let mut output_lines = Vec::new();
         for (key, value) in table {
             let name = key.get_ref().to_string();
             match name.as_str() {
@@ -122,6 +151,7 @@ impl Reader<'_> {
                     (file.palette, file.images) = self.palette(&key.span(), value);
                 }
                 "channel" => (file.channels, channel_lines) = self.channels(&key.span(), value),
+                "output" => (file.outputs, output_lines) = self.outputs(&key.span(), value),
                 k if service.iter().any(|n| n == k) => {
                     let one: ServiceKeys = self.entry("", (key, value));
                     file.service = file.service.over(one);
@@ -132,9 +162,13 @@ impl Reader<'_> {
                 k if picture.iter().any(|n| n == k) => {
                     file.picture = file.picture.over(self.entry("", (key, value)));
                 }
+                k if output.iter().any(|n| n == k) => {
+                    file.output = file.output.over(self.entry("", (key, value)));
+                }
                 _ => self.unknown("", &name, &key.span(), &known),
             }
         }
+        self.channels_exist(&file, &output_lines);
         if let Some(caches) = &file.service.caches {
             for (channel, line) in file.channels.iter().zip(channel_lines) {
                 let cache = channel.keys.cache.as_ref();
@@ -204,6 +238,91 @@ impl Reader<'_> {
             lines.push(line);
         }
         (channels, lines)
+    }
+
+    /// The outputs, each with its target, and the line on which each begins.
+    fn outputs(
+        &mut self,
+        span: &Range<usize>,
+        value: Spanned<DeValue<'_>>,
+    ) -> (Vec<OutputTable>, Vec<usize>) {
+        let expected = "expected targets in quotes, such as [\"a.mov\"], or one [[output]] table \
+                        for each output";
+        let line = self.line(span.start);
+        let DeValue::Array(values) = value.into_inner() else {
+            self.add(line, Some("output".into()), expected.into());
+            return Default::default();
+        };
+        let mut outputs = Vec::new();
+        let mut lines = Vec::new();
+        for value in values {
+            let line = self.line(value.span().start);
+            match value.into_inner() {
+                DeValue::String(text) => match text.parse() {
+                    Ok(target) => {
+                        outputs.push(OutputTable::to(target));
+                        lines.push(line);
+                    }
+                    Err(error) => self.add(line, Some("output".into()), format!("{error}")),
+                },
+                DeValue::Table(table) => {
+                    let named = table.keys().any(|key| key.get_ref() == "to");
+                    let output = self.output(table);
+                    if output.keys.to.is_some() {
+                        outputs.push(output);
+                        lines.push(line);
+                    } else if !named {
+                        let message = "is missing: expected a target, such as to = \"a.mov\"";
+                        self.add(line, Some("output.to".into()), message.into());
+                    }
+                }
+                _ => self.add(line, Some("output".into()), expected.into()),
+            }
+        }
+        (outputs, lines)
+    }
+
+    fn output(&mut self, table: DeTable<'_>) -> OutputTable {
+        let mut read = OutputTable::default();
+        let output = names::<OutputKeys>();
+        let mut known = TargetKeys::NAMES.map(String::from).to_vec();
+        known.extend_from_slice(&output);
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            if TargetKeys::NAMES.contains(&name.as_str()) {
+                read.keys = read.keys.over(self.entry("output.", (key, value)));
+            } else if output.contains(&name) {
+                read.output = read.output.over(self.entry("output.", (key, value)));
+            } else {
+                self.unknown("output.", &name, &key.span(), &known);
+            }
+        }
+        read
+    }
+
+    /// Looks for outputs of channels that don't exist.
+    fn channels_exist(&mut self, file: &FileKeys, output_lines: &[usize]) {
+        let names = file
+            .channels
+            .iter()
+            .filter_map(|table| table.keys.name.as_ref());
+        let mut names: Vec<&str> = names.map(|name| name.0.0.as_str()).collect();
+        if names.is_empty() {
+            names.push(DEFAULT_CHANNEL);
+        }
+        for (output, line) in file.outputs.iter().zip(output_lines) {
+            let Some(channel) = &output.keys.channel else {
+                continue;
+            };
+            if !names.contains(&channel.0.0.as_str()) {
+                let message = format!(
+                    "{:?} is no channel: expected one of {}",
+                    channel.0.0,
+                    names.join(", ")
+                );
+                self.add(*line, Some("output.channel".into()), message);
+            }
+        }
     }
 
     fn channel(&mut self, table: DeTable<'_>) -> ChannelTable {

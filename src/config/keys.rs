@@ -7,10 +7,13 @@
 use std::path::PathBuf;
 
 use crate::config::value::{
-    FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Whole, switch,
+    FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Whole, switch, target,
 };
 use crate::frame::{Alpha, FrameRate, Scan, Size};
+use crate::matte::Colour;
+use crate::output::{Codec, Container, Policy, Quality, Speed, Target};
 use crate::pixel::SimdLevel;
+use crate::planes::VideoFormat;
 use crate::stage::Overflow;
 
 /// The service: what it listens on, whom it lets in, what its topics hold.
@@ -63,10 +66,12 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "SECONDS")]
     pub topic_idle_seconds: Option<Text<Whole<1, 604_800>>>,
 
-    /// Record the first channel: a file whose ending picks the format, or - for raw frames on
-    /// stdout; may be given several times [default: none]
-    #[arg(long, value_name = "PATH")]
-    pub output: Option<Vec<PathBuf>>,
+    /// Write the first channel's frames to a file, a FIFO, - for stdout, tcp://HOST:PORT,
+    /// unix:PATH (both with ?listen to wait for readers), or an address such as srt://HOST:PORT;
+    /// may be given several times [default: none]
+    #[arg(long, value_name = "TARGET", value_parser = target())]
+    #[serde(skip)]
+    pub output: Option<Vec<Target>>,
 }
 
 impl ServiceKeys {
@@ -212,6 +217,90 @@ impl PictureKeys {
             sprites_max: self.sprites_max.or(under.sprites_max),
             overflow: self.overflow.or(under.overflow),
             test_pattern: self.test_pattern.or(under.test_pattern),
+        }
+    }
+}
+
+/// What frames are written as. Of several outputs in a file's `[[output]]` tables each may have its
+/// own.
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Output")]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct OutputKeys {
+    /// What the bytes are: raw, png, mov, mkv, webm, nut, avi, apng, webp, gif, mp4, ts or flv
+    /// [default: the target's ending; raw for stdout, FIFOs and sockets]
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<Text<Container>>,
+
+    /// What pictures are coded with: rawvideo, qtrle, prores, png, ffv1, utvideo, hap, vp9, vp8,
+    /// apng, webp, gif, or without alpha h264, hevc, mpeg2 or dnxhr [default: the
+    /// container's]
+    #[arg(long, value_name = "NAME")]
+    pub codec: Option<Text<Codec>>,
+
+    /// How good what a codec loses something of should be, 0 (smallest) to 100 (best)
+    /// [default: the codec's]
+    #[arg(long, value_name = "NUMBER")]
+    pub quality: Option<Text<Quality>>,
+
+    /// How fast a codec should be, 0 (smallest) to 10 (fastest), or best, slow, medium, fast or
+    /// fastest [default: the codec's]
+    #[arg(long, value_name = "NUMBER")]
+    pub speed: Option<Text<Speed>>,
+
+    /// Pixel format, by ffmpeg's name, such as rgba, bgra, rgba64le or yuva444p10le [default: rgba
+    /// for raw frames, otherwise the codec's]
+    #[arg(long, value_name = "NAME")]
+    pub format: Option<Text<VideoFormat>>,
+
+    /// Opaque colour to show frames over, such as #00b140 or black, for what carries no alpha
+    /// [default: none, and alpha stays]
+    #[arg(long, value_name = "COLOUR")]
+    pub background: Option<Text<Colour>>,
+
+    /// What happens to frames that an output is too slow for: block (it gets them later) or drop
+    /// (it gets the newest) [default: drop for addresses such as srt://HOST:PORT, otherwise block]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<Text<Policy>>,
+}
+
+impl OutputKeys {
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            container: self.container.or(under.container),
+            codec: self.codec.or(under.codec),
+            quality: self.quality.or(under.quality),
+            speed: self.speed.or(under.speed),
+            format: self.format.or(under.format),
+            background: self.background.or(under.background),
+            policy: self.policy.or(under.policy),
+        }
+    }
+}
+
+/// What an `[[output]]` table has beside [`OutputKeys`].
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TargetKeys {
+    /// Where frames go; must be given.
+    pub to: Option<Text<Target>>,
+    /// The channel whose frames they are; the first when not given.
+    pub channel: Option<Text<Name>>,
+    /// How colour and alpha are related in them; the channel's when not given.
+    pub alpha: Option<Text<Alpha>>,
+}
+
+impl TargetKeys {
+    /// The names of the fields.
+    pub(super) const NAMES: [&str; 3] = ["to", "channel", "alpha"];
+
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            to: self.to.or(under.to),
+            channel: self.channel.or(under.channel),
+            alpha: self.alpha.or(under.alpha),
         }
     }
 }

@@ -12,14 +12,16 @@ use crate::config::args::{
     ConfigArgs, EnvKeys, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, env_keys,
     env_name,
 };
-use crate::config::file::{self, ChannelTable, FileKeys};
-use crate::config::keys::{ChannelKeys, LookKeys, PictureKeys, ServiceKeys};
+use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
+use crate::config::keys::{ChannelKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
     ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, LookSettings, ObsForm,
-    ObsJob, PageJob, Picture, Pipe, RenderJob, Serve, cache_exists,
+    ObsJob, OutputConfig, PageJob, Picture, Pipe, RenderJob, Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
+use crate::matte::Matte;
+use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
 use crate::token::KEY_BYTES_MIN;
 
@@ -32,7 +34,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
 pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError> {
-    let layers = Layers::read(&args.config, args.look, args.picture, env)?;
+    let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
     let keys = args.service.clone();
     let keys = keys.over(layers.env.service.clone());
     let keys = keys.over(layers.file.service.clone());
@@ -53,21 +55,13 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
              or a listen address such as {DEFAULT_LISTEN}"
         )));
     }
-    let outputs = keys.output.unwrap_or_default();
-    for (n, path) in outputs.iter().enumerate() {
-        if outputs[..n].contains(path) {
-            return Err(ConfigError::Refused(format!(
-                "output: {} is given twice: expected each path once",
-                path.display()
-            )));
-        }
-    }
     let caches = keys.caches.filter(|caches| !caches.is_empty());
     let channels = layers.channels();
     for channel in &channels {
         cache_exists(&channel.cache, caches.as_deref().unwrap_or_default())
             .map_err(|e| ConfigError::Refused(format!("channel {:?}: cache {e}", channel.name)))?;
     }
+    let outputs = outputs(keys.output, &layers, &channels)?;
     let seconds = |given: Option<u64>, default| Duration::from_secs(given.unwrap_or(default));
     Ok(Serve {
         listen,
@@ -86,7 +80,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
 }
 
 pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
-    let layers = Layers::read(&args.config, args.look, args.picture, env)?;
+    let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
     let mut table = layers.table(args.channel);
     table.keys.cache = args.cache.or(table.keys.cache);
     let url = match args.url {
@@ -97,18 +91,20 @@ pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
         Some(path) => Some(read_secret(&path, "--token-file")?),
         None => env_secret("token", env)?,
     };
+    let channel = layers.channel(table);
     Ok(Pipe {
         url,
-        channel: layers.channel(table),
+        output: layers.only_output(args.to, &channel.picture),
+        channel,
         token,
-        format: args.format.0,
         pace: args.clock.0,
         frames: args.frames.map(|n| n.0.0),
     })
 }
 
 pub(super) fn frame(args: FrameArgs, env: Env<'_>) -> Result<FrameJob, ConfigError> {
-    let layers = Layers::read(&args.config, args.look, PictureKeys::default(), env)?;
+    let (picture, output) = (PictureKeys::default(), OutputKeys::default());
+    let layers = Layers::read(&args.config, args.look, picture, output, env)?;
     let keys = layers.look(LookKeys::default());
     Ok(FrameJob {
         scene: args.scene,
@@ -121,14 +117,23 @@ pub(super) fn frame(args: FrameArgs, env: Env<'_>) -> Result<FrameJob, ConfigErr
 }
 
 pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, ConfigError> {
-    let layers = Layers::read(&args.config, args.look, args.picture, env)?;
+    if args
+        .output
+        .policy
+        .is_some_and(|policy| policy.0 == Policy::Drop)
+    {
+        return Err(ConfigError::Refused(
+            "--policy drop: render writes every frame: expected block".into(),
+        ));
+    }
+    let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
+    let picture = layers.picture(LookKeys::default(), PictureKeys::default());
     Ok(RenderJob {
         log: args.log,
-        out: args.out,
-        picture: layers.picture(LookKeys::default(), PictureKeys::default()),
+        output: layers.only_output(args.out, &picture),
+        picture,
         frames: args.frames.map(|n| n.0.0),
         skip_bad_lines: args.skip_bad_lines,
-        format: args.format.map(|format| format.0),
     })
 }
 
@@ -142,7 +147,7 @@ pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, Conf
         font_size_px: args.font_size_px,
         ..PictureKeys::default()
     };
-    let layers = Layers::read(&args.config, look, picture, env)?;
+    let layers = Layers::read(&args.config, look, picture, OutputKeys::default(), env)?;
     let url = match args.url {
         Some(url) => url.0.0,
         None => url_of(&layers)?,
@@ -156,7 +161,7 @@ pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, Conf
 
 pub(super) fn obs_source(args: ObsArgs, env: Env<'_>) -> Result<ObsJob, ConfigError> {
     let keys = (LookKeys::default(), PictureKeys::default());
-    let layers = Layers::read(&args.config, keys.0, keys.1, env)?;
+    let layers = Layers::read(&args.config, keys.0, keys.1, OutputKeys::default(), env)?;
     let url = match args.url {
         Some(url) => url.0.0,
         None => url_of(&layers)?,
@@ -183,6 +188,7 @@ pub(super) fn read_file(path: &Path) -> Result<FileKeys, ConfigError> {
 struct Layers {
     look: LookKeys,
     picture: PictureKeys,
+    output: OutputKeys,
     env: EnvKeys,
     file: FileKeys,
     palette: Arc<Palette>,
@@ -193,6 +199,7 @@ impl Layers {
         config: &ConfigArgs,
         look: LookKeys,
         picture: PictureKeys,
+        output: OutputKeys,
         env: Env<'_>,
     ) -> Result<Self, ConfigError> {
         let from_env = || env(&env_name("config")).map(PathBuf::from);
@@ -204,6 +211,7 @@ impl Layers {
         Ok(Self {
             look,
             picture,
+            output,
             env: env_keys(env)?,
             file,
             palette,
@@ -249,6 +257,44 @@ impl Layers {
         }
     }
 
+    /// The only output of a command.
+    fn only_output(&self, target: Target, picture: &Picture) -> OutputConfig {
+        let table = OutputTable::default();
+        self.output(target, 0, table, picture)
+    }
+
+    /// An output of a channel, by its number.
+    fn output(
+        &self,
+        target: Target,
+        channel: usize,
+        table: OutputTable,
+        picture: &Picture,
+    ) -> OutputConfig {
+        let keys = self.output.clone().over(self.env.output.clone());
+        let keys = keys.over(table.output).over(self.file.output.clone());
+        // A channel's own kind of alpha gives way to the output's, and that to flag and variable.
+        let alpha = self
+            .picture
+            .alpha
+            .or(self.env.picture.alpha)
+            .or(table.keys.alpha);
+        OutputConfig {
+            target,
+            channel,
+            alpha: alpha.map_or(picture.alpha, |alpha| alpha.0),
+            form: Form {
+                container: keys.container.map(|container| container.0),
+                codec: keys.codec.map(|codec| codec.0),
+                format: keys.format.map(|format| format.0),
+                quality: keys.quality.map(|quality| quality.0),
+                speed: keys.speed.map(|speed| speed.0),
+                matte: keys.background.map(|colour| Matte::Over(colour.0)),
+            },
+            policy: keys.policy.map(|policy| policy.0),
+        }
+    }
+
     fn look(&self, channel: LookKeys) -> LookKeys {
         let keys = self.look.clone().over(self.env.look.clone());
         keys.over(channel).over(self.file.look.clone())
@@ -286,6 +332,38 @@ impl Layers {
             images: self.file.images.clone(),
         }
     }
+}
+
+/// The outputs of the service: those of flags or of the environment, or else those of the file.
+fn outputs(
+    given: Option<Vec<Target>>,
+    layers: &Layers,
+    channels: &[ChannelConfig],
+) -> Result<Vec<OutputConfig>, ConfigError> {
+    let tables = match given {
+        Some(targets) => targets.into_iter().map(OutputTable::to).collect(),
+        None => layers.file.outputs.clone(),
+    };
+    let mut outputs: Vec<OutputConfig> = Vec::with_capacity(tables.len());
+    for mut table in tables {
+        let Some(target) = table.keys.to.take() else {
+            continue;
+        };
+        let target = target.0;
+        if outputs.iter().any(|output| output.target == target) {
+            return Err(ConfigError::Refused(format!(
+                "output: {target} is given twice: expected each target once"
+            )));
+        }
+        // That there is such a channel was seen in the file.
+        let named = |channel: &ChannelConfig| {
+            let name = table.keys.channel.as_ref();
+            name.is_none_or(|name| name.0.0 == channel.name)
+        };
+        let channel = channels.iter().position(named).unwrap_or_default();
+        outputs.push(layers.output(target, channel, table, &channels[channel].picture));
+    }
+    Ok(outputs)
 }
 
 fn default_size() -> Size {

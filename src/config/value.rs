@@ -6,10 +6,12 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::frame::{FieldOrder, FrameRate, Scan, Size};
 use crate::motion::{FONT_SIZE_PX, Range};
+use crate::output::Target;
 use crate::scene::SCALE_FACTOR;
 use crate::topic::{NAME_BYTES_MAX, is_name};
 
@@ -152,26 +154,6 @@ impl FromStr for FontSize {
     }
 }
 
-/// An opaque colour: `#rrggbb`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Colour(pub [u8; 3]);
-
-impl FromStr for Colour {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.strip_prefix('#').unwrap_or(text);
-        let number = u32::from_str_radix(digits, 16).ok();
-        number
-            .filter(|_| digits.len() == 6 && digits.bytes().all(|c| c.is_ascii_hexdigit()))
-            .map(|number| {
-                let [_, r, g, b] = number.to_be_bytes();
-                Self([r, g, b])
-            })
-            .ok_or_else(|| format!("{text:?}: expected a colour as #rrggbb, such as #ff00ff"))
-    }
-}
-
 /// Device pixels to a CSS px.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ScaleFactor(pub f64);
@@ -310,6 +292,11 @@ impl FromStr for BaseUrl {
                 )
             })
     }
+}
+
+/// Reads where frames go; a path need not be text.
+pub(super) fn target() -> impl TypedValueParser<Value = Target> {
+    OsStringValueParser::new().try_map(|name| Target::new(&name))
 }
 
 /// The value of a switch.

@@ -1,269 +1,297 @@
-//! Video files with alpha, through the system's `FFmpeg` libraries.
+//! Encoded video, through the system's `FFmpeg` libraries: from frames to a container's bytes.
+//!
+//! A file that is cut off plays up to its last second: MOV and MP4 are of fragments, Matroska is of
+//! clusters of half a second, and each packet is handed on at once.
 
-use std::path::Path;
+mod options;
+
+use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::error::{EAGAIN, ECONNABORTED, ECONNRESET, EPIPE};
+use ffmpeg_next::format::context::StreamIo;
 use ffmpeg_next::{
     self as ffmpeg, Dictionary, Error, Packet, codec, color, encoder, format, frame,
 };
 
+use super::convert::{Converter, Picture, Samples};
+use super::form::{Codec, Container, Form, list};
+use super::stream::Stream;
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Frame, FrameRate, PixelFormat, Size};
+use crate::planes::{Range, VideoFormat};
 
-/// How one kind of file is made.
+/// Bytes that libavformat gathers before it writes them.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// How one video is made; that the encoder is there has been seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recipe {
-    ending: &'static str,
-    /// libavformat's name of the container.
-    container: &'static str,
-    /// libavcodec's name of the encoder.
-    encoder: &'static str,
-    layout: Layout,
-    options: &'static [(&'static str, &'static str)],
+    container: Container,
+    codec: Codec,
+    samples: Samples,
+    form: Form,
+    /// Of pictures.
+    size: Size,
+    rate: FrameRate,
+    /// Whether its bytes can be gone back to; else somebody may be watching.
+    to_file: bool,
 }
-
-/// The encoder's own pixels.
-#[derive(Clone, Copy, Debug)]
-enum Layout {
-    Packed(PixelFormat),
-    /// 8-bit 4:2:0 with a full plane of alpha, BT.709, limited range.
-    Yuva420,
-}
-
-/// The lossless ones are what OBS Studio and `FFmpeg` read back exactly.
-const RECIPES: &[Recipe] = &[
-    Recipe {
-        ending: "mov",
-        container: "mov",
-        encoder: "qtrle",
-        layout: Layout::Packed(PixelFormat::Argb),
-        options: &[],
-    },
-    Recipe {
-        ending: "mkv",
-        container: "matroska",
-        encoder: "ffv1",
-        layout: Layout::Packed(PixelFormat::Bgra),
-        options: &[
-            ("level", "3"),
-            ("slices", "16"),
-            ("slicecrc", "1"),
-            ("threads", "auto"),
-        ],
-    },
-    Recipe {
-        ending: "webm",
-        container: "webm",
-        encoder: "libvpx-vp9",
-        layout: Layout::Yuva420,
-        options: &[
-            ("crf", "24"),
-            ("b", "0"),
-            ("deadline", "realtime"),
-            ("cpu-used", "6"),
-            ("row-mt", "1"),
-            ("threads", "auto"),
-            // Alternate reference frames and alpha exclude each other in libvpx's wrapper.
-            ("auto-alt-ref", "0"),
-        ],
-    },
-    Recipe {
-        ending: "nut",
-        container: "nut",
-        encoder: "rawvideo",
-        layout: Layout::Packed(PixelFormat::Rgba),
-        options: &[],
-    },
-    Recipe {
-        ending: "apng",
-        container: "apng",
-        encoder: "apng",
-        layout: Layout::Packed(PixelFormat::Rgba),
-        options: &[],
-    },
-];
 
 impl Recipe {
-    pub(super) fn for_ending(ending: &str) -> Option<Self> {
-        RECIPES
-            .iter()
-            .find(|recipe| recipe.ending == ending)
-            .copied()
-    }
-
-    /// The order of the channels of the frames that it takes.
-    pub(super) fn source(self) -> PixelFormat {
-        self.layout.source()
-    }
-
-    pub(super) fn endings() -> impl Iterator<Item = &'static str> {
-        RECIPES.iter().map(|recipe| recipe.ending)
+    /// A recipe for pictures of this size.
+    ///
+    /// # Errors
+    /// There is no such encoder.
+    pub(super) fn new(
+        container: Container,
+        codec: Codec,
+        samples: Samples,
+        spec: Spec,
+        size: Size,
+        to_file: bool,
+    ) -> Result<Self> {
+        ffmpeg::init().context("FFmpeg's libraries don't start")?;
+        ffmpeg::log::set_level(ffmpeg::log::Level::Error);
+        if encoder::find_by_name(options::encoder(codec)).is_none() {
+            let alpha = samples.matte.is_none();
+            let there = container.codecs().iter().copied().filter(|codec| {
+                let name = options::encoder(*codec);
+                (!alpha || container.keeps_alpha(*codec)) && encoder::find_by_name(name).is_some()
+            });
+            let there: Vec<Codec> = there.collect();
+            let instead = match list(&there).as_str() {
+                "" => "and no other for this container".into(),
+                there => format!("expected another --codec: {there}"),
+            };
+            bail!(
+                "this system's FFmpeg has no encoder {} ({codec}); {instead}",
+                options::encoder(codec)
+            );
+        }
+        Ok(Self {
+            container,
+            codec,
+            samples,
+            form: spec.form,
+            size,
+            rate: spec.rate,
+            to_file,
+        })
     }
 }
 
-/// A picture with a shorter side is cut into as few slices as FFV1 takes by itself: it has no room
-/// for many.
-const SLICED_SIDE_MIN: u32 = 64;
-
-/// A video file that is being written.
+/// A video that is being written.
 pub struct Video {
     name: String,
-    layout: Layout,
+    converter: Converter,
+    pixel: format::Pixel,
+    size: Size,
     encoder: encoder::Video,
     container: format::context::Output,
     /// The index of the first frame, which is at time 0.
     first: Option<u64>,
-    time_base: ffmpeg::Rational,
+    /// The encoder's, of one frame, and the container's.
+    time_bases: [ffmpeg::Rational; 2],
 }
 
-impl std::fmt::Debug for Video {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Video {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Video({})", self.name)
     }
 }
 
 impl Video {
-    pub(super) fn create(path: &Path, recipe: Recipe, spec: Spec) -> Result<Self> {
-        ffmpeg::init().context("FFmpeg's libraries don't start")?;
-        ffmpeg::log::set_level(ffmpeg::log::Level::Error);
-        let Some(name) = path.to_str() else {
-            bail!("the path is not UTF-8")
+    /// Writes to a stream that is open.
+    pub(super) fn to_stream(
+        name: String,
+        stream: Stream,
+        recipe: Recipe,
+        converter: Converter,
+    ) -> Result<Self> {
+        let open = || {
+            let io = match stream {
+                Stream::File(file) if recipe.to_file => {
+                    StreamIo::from_write_seek_with_capacity(file, BUFFER_BYTES)?
+                }
+                stream => StreamIo::from_write_with_capacity(stream, BUFFER_BYTES)?,
+            };
+            format::output_to_stream(io, None, Some(options::muxer(recipe.container)))
         };
-        let Some(codec) = encoder::find_by_name(recipe.encoder) else {
-            bail!("this system's FFmpeg has no encoder {}", recipe.encoder);
-        };
-        // `file:`, so that no name is taken for another protocol's address.
-        let mut container = format::output_as(&format!("file:{name}"), recipe.container)?;
-        let global_header = container
-            .format()
-            .flags()
-            .contains(format::Flags::GLOBAL_HEADER);
-        let time_base = ratio(spec.rate.den(), spec.rate.num())?;
+        let container = open().with_context(|| cannot_write(&name))?;
+        Self::begin(name, container, recipe, converter)
+    }
 
-        let mut video = codec::context::Context::new_with_codec(codec)
-            .encoder()
-            .video()?;
-        video.set_width(spec.size.width());
-        video.set_height(spec.size.height());
-        video.set_format(recipe.layout.pixel());
-        video.set_time_base(time_base);
-        video.set_frame_rate(Some(ratio(spec.rate.num(), spec.rate.den())?));
-        if matches!(recipe.layout, Layout::Yuva420) {
-            video.set_colorspace(color::Space::BT709);
-            video.set_color_primaries(color::Primaries::BT709);
-            video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-            video.set_color_range(color::Range::MPEG);
-        }
-        if global_header {
-            video.set_flags(codec::Flags::GLOBAL_HEADER);
-        }
-        let sliced = spec.size.width().min(spec.size.height()) >= SLICED_SIDE_MIN;
-        let options: Dictionary<'_> = recipe
-            .options
-            .iter()
-            .copied()
-            .filter(|(name, _)| sliced || *name != "slices")
-            .collect();
-        let encoder = video
-            .open_with(options)
-            .with_context(|| format!("encoder {}", recipe.encoder))?;
-        let mut stream = container.add_stream(codec)?;
-        stream.set_parameters(&encoder);
-        stream.set_time_base(time_base);
-        stream.set_avg_frame_rate(ratio(spec.rate.num(), spec.rate.den())?);
-        container.write_header()?;
+    /// Writes to an address, by a protocol of libavformat.
+    pub(super) fn to_url(
+        name: String,
+        url: &str,
+        recipe: Recipe,
+        converter: Converter,
+    ) -> Result<Self> {
+        let container = format::output_as(url, options::muxer(recipe.container));
+        let container = container.with_context(|| cannot_write(&name))?;
+        Self::begin(name, container, recipe, converter)
+    }
+
+    fn begin(
+        name: String,
+        container: format::context::Output,
+        recipe: Recipe,
+        converter: Converter,
+    ) -> Result<Self> {
+        let begun = begin(container, &recipe).with_context(|| cannot_write(&name));
+        let (container, encoder, time_bases) = begun?;
         Ok(Self {
-            name: name.into(),
-            layout: recipe.layout,
+            name,
+            converter,
+            pixel: pixel(recipe.samples.format),
+            size: recipe.size,
             encoder,
             container,
             first: None,
-            time_base,
+            time_bases,
         })
     }
 
     pub(super) fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
-        let size = frame.size();
-        let (width, height) = (size.width() as usize, size.height() as usize);
+        let (width, height) = (self.size.width(), self.size.height());
         // A new one each time: the encoder may still hold the one before.
-        let mut video = frame::Video::new(self.layout.pixel(), size.width(), size.height());
-        match self.layout {
-            Layout::Packed(_) => {
-                let stride = video.stride(0);
-                for (row, line) in video
-                    .data_mut(0)
-                    .chunks_mut(stride)
-                    .zip(frame.as_bytes().chunks(width * 4))
-                {
-                    row[..width * 4].copy_from_slice(line);
+        let mut video = frame::Video::new(self.pixel, width, height);
+        match self.converter.convert(frame) {
+            Picture::Packed(bytes) => lay(&mut video, 0, bytes, self.size.row_bytes()),
+            Picture::Planes(planes) => {
+                for n in 0..planes.format().planes(self.size).len() {
+                    let (bytes, stride) = planes.plane(n);
+                    lay(&mut video, n, bytes, stride);
                 }
             }
-            Layout::Yuva420 => {
-                yuva420(&mut video, frame.pixels(), (width, height));
-            }
         }
+        // Some encoders take them from here.
+        video.set_color_space(self.encoder.colorspace());
+        video.set_color_primaries(self.encoder.color_primaries());
+        video.set_color_transfer_characteristic(self.encoder.color_transfer_characteristic());
+        video.set_color_range(self.encoder.color_range());
         let first = *self.first.get_or_insert(index);
         video.set_pts(i64::try_from(index - first).ok());
         self.encoder
             .send_frame(&video)
-            .with_context(|| self.trouble())?;
-        self.drain()?;
-        Ok(Flow::Open)
+            .with_context(|| cannot_write(&self.name))?;
+        self.drain()
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
-        self.encoder.send_eof().with_context(|| self.trouble())?;
-        self.drain()?;
-        self.container
-            .write_trailer()
-            .with_context(|| self.trouble())
+        self.encoder
+            .send_eof()
+            .with_context(|| cannot_write(&self.name))?;
+        if self.drain()? == Flow::Closed {
+            return Ok(());
+        }
+        let ended = self.container.write_trailer();
+        self.flow(ended).map(|_| ())
     }
 
-    fn drain(&mut self) -> Result<()> {
+    /// Hands on what the encoder has ready.
+    fn drain(&mut self) -> Result<Flow> {
         let mut packet = Packet::empty();
         loop {
             match self.encoder.receive_packet(&mut packet) {
                 Ok(()) => {}
                 // It wants another frame, or has had the last.
-                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return Ok(()),
-                Err(error) => return Err(error).with_context(|| self.trouble()),
+                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return Ok(Flow::Open),
+                Err(error) => return Err(error).with_context(|| cannot_write(&self.name)),
             }
             packet.set_stream(0);
             packet.set_duration(1);
-            let stream_base = self
-                .container
-                .stream(0)
-                .map_or(self.time_base, |s| s.time_base());
-            packet.rescale_ts(self.time_base, stream_base);
-            packet
-                .write_interleaved(&mut self.container)
-                .with_context(|| self.trouble())?;
+            // Each time stamp is rounded by itself, so nothing drifts.
+            packet.rescale_ts(self.time_bases[0], self.time_bases[1]);
+            let written = packet.write_interleaved(&mut self.container);
+            if self.flow(written)? == Flow::Closed {
+                return Ok(Flow::Closed);
+            }
         }
     }
 
-    fn trouble(&self) -> String {
-        cannot_write(&self.name)
+    /// A reader that is gone is no error.
+    fn flow(&self, written: Result<(), Error>) -> Result<Flow> {
+        match written {
+            Ok(()) => Ok(Flow::Open),
+            Err(Error::Other {
+                errno: EPIPE | ECONNRESET | ECONNABORTED,
+            }) => Ok(Flow::Closed),
+            Err(error) => Err(error).with_context(|| cannot_write(&self.name)),
+        }
     }
 }
 
-impl Layout {
-    fn pixel(self) -> format::Pixel {
-        match self {
-            Self::Packed(PixelFormat::Rgba) => format::Pixel::RGBA,
-            Self::Packed(PixelFormat::Bgra) => format::Pixel::BGRA,
-            Self::Packed(PixelFormat::Argb) => format::Pixel::ARGB,
-            Self::Packed(PixelFormat::Abgr) => format::Pixel::ABGR,
-            Self::Yuva420 => format::Pixel::YUVA420P,
-        }
-    }
+/// An opened container with its header written, its encoder, and their time bases.
+type Begun = (
+    format::context::Output,
+    encoder::Video,
+    [ffmpeg::Rational; 2],
+);
 
-    /// What frames are turned into on the way.
-    fn source(self) -> PixelFormat {
-        match self {
-            Self::Packed(format) => format,
-            Self::Yuva420 => PixelFormat::Rgba,
-        }
+fn begin(mut container: format::context::Output, recipe: &Recipe) -> Result<Begun> {
+    let name = options::encoder(recipe.codec);
+    let Some(codec) = encoder::find_by_name(name) else {
+        bail!("this system's FFmpeg has no encoder {name}");
+    };
+    let (num, den) = (recipe.rate.num(), recipe.rate.den());
+    let time_base = ratio(den, num)?;
+    let mut video = codec::context::Context::new_with_codec(codec)
+        .encoder()
+        .video()?;
+    video.set_width(recipe.size.width());
+    video.set_height(recipe.size.height());
+    video.set_format(pixel(recipe.samples.format));
+    video.set_time_base(time_base);
+    video.set_frame_rate(Some(ratio(num, den)?));
+    video.set_aspect_ratio(ratio(1, 1)?);
+    if recipe.samples.format.is_yuv() {
+        video.set_colorspace(color::Space::BT709);
+        video.set_color_primaries(color::Primaries::BT709);
+        video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
+        video.set_color_range(match recipe.samples.range {
+            Range::Limited => color::Range::MPEG,
+            Range::Full => color::Range::JPEG,
+        });
+    }
+    let flags = container.format().flags();
+    if flags.contains(format::Flags::GLOBAL_HEADER) {
+        video.set_flags(codec::Flags::GLOBAL_HEADER);
+    }
+    let encoder = video
+        .open_with(dictionary(&options::of_encoder(recipe)))
+        .with_context(|| format!("encoder {name}"))?;
+    let mut stream = container.add_stream(codec)?;
+    stream.set_parameters(&encoder);
+    stream.set_time_base(time_base);
+    stream.set_avg_frame_rate(ratio(num, den)?);
+    let left = container.write_header_with(dictionary(&options::of_muxer(recipe)))?;
+    if let Some((name, _)) = left.iter().next() {
+        let name = name.to_owned();
+        bail!(
+            "this system's FFmpeg has no option {name} of {}",
+            recipe.container
+        );
+    }
+    drop(left);
+    // The muxer's own, which may be another than was asked for.
+    let stream_base = container.stream(0).map_or(time_base, |s| s.time_base());
+    Ok((container, encoder, [time_base, stream_base]))
+}
+
+fn dictionary(options: &[(&str, String)]) -> Dictionary<'static> {
+    let pairs = options.iter();
+    pairs.map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// Copies rows of so many bytes to a plane.
+fn lay(video: &mut frame::Video, plane: usize, bytes: &[u8], row_bytes: usize) {
+    let stride = video.stride(plane);
+    let rows = video.data_mut(plane).chunks_mut(stride);
+    for (row, line) in rows.zip(bytes.chunks(row_bytes)) {
+        row[..row_bytes].copy_from_slice(line);
     }
 }
 
@@ -274,39 +302,33 @@ fn ratio(num: u32, den: u32) -> Result<ffmpeg::Rational> {
     ))
 }
 
-/// R′G′B′ to `Y′CbCr` of ITU-R BT.709-6, 8-bit limited range (luma 16 to 235, chroma 16 to 240), in
-/// 16.16 fixed point. A chroma sample is the mean of its 2x2 pixels weighted by alpha, so that the
-/// colour of what is clear does not bleed into what is not.
-fn yuva420(video: &mut frame::Video, pixels: &[[u8; 4]], (width, height): (usize, usize)) {
-    let (luma, alpha) = (video.stride(0), video.stride(3));
-    for (y, line) in pixels.chunks(width).enumerate() {
-        for (out, [r, g, b, _]) in video.data_mut(0)[y * luma..].iter_mut().zip(line) {
-            *out = fixed(16, [11_966, 40_254, 4_064], [*r, *g, *b].map(i64::from), 1);
-        }
-        for (out, pixel) in video.data_mut(3)[y * alpha..].iter_mut().zip(line) {
-            *out = pixel[3];
-        }
+/// libavutil's name of a codec's samples.
+fn pixel(format: VideoFormat) -> format::Pixel {
+    use format::Pixel;
+    match format {
+        VideoFormat::Packed(PixelFormat::Rgba) => Pixel::RGBA,
+        VideoFormat::Packed(PixelFormat::Bgra) => Pixel::BGRA,
+        VideoFormat::Packed(PixelFormat::Argb) => Pixel::ARGB,
+        VideoFormat::Packed(PixelFormat::Abgr) => Pixel::ABGR,
+        VideoFormat::Rgba64le => Pixel::RGBA64LE,
+        VideoFormat::Gbrap => Pixel::GBRAP,
+        VideoFormat::Yuva420p => Pixel::YUVA420P,
+        VideoFormat::Yuva422p => Pixel::YUVA422P,
+        VideoFormat::Yuva444p => Pixel::YUVA444P,
+        VideoFormat::Yuva420p10le => Pixel::YUVA420P10LE,
+        VideoFormat::Yuva422p10le => Pixel::YUVA422P10LE,
+        VideoFormat::Yuva444p10le => Pixel::YUVA444P10LE,
+        VideoFormat::Rgb24 => Pixel::RGB24,
+        VideoFormat::Bgr24 => Pixel::BGR24,
+        VideoFormat::Gray => Pixel::GRAY8,
+        VideoFormat::Gray10le => Pixel::GRAY10LE,
+        VideoFormat::Yuv420p => Pixel::YUV420P,
+        VideoFormat::Yuv422p => Pixel::YUV422P,
+        VideoFormat::Yuv444p => Pixel::YUV444P,
+        VideoFormat::Yuv420p10le => Pixel::YUV420P10LE,
+        VideoFormat::Yuv422p10le => Pixel::YUV422P10LE,
+        VideoFormat::Yuv444p10le => Pixel::YUV444P10LE,
+        VideoFormat::Nv12 => Pixel::NV12,
+        VideoFormat::Uyvy422 => Pixel::UYVY422,
     }
-    let (cb, cr) = (video.stride(1), video.stride(2));
-    for y in 0..height.div_ceil(2) {
-        for x in 0..width.div_ceil(2) {
-            let (mut sum, mut weight) = ([0; 3], 0);
-            for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let (y, x) = ((2 * y + dy).min(height - 1), (2 * x + dx).min(width - 1));
-                let [r, g, b, a] = pixels[y * width + x].map(i64::from);
-                sum = [sum[0] + r * a, sum[1] + g * a, sum[2] + b * a];
-                weight += a;
-            }
-            let weight = weight.max(1);
-            video.data_mut(1)[y * cb + x] = fixed(128, [-6_596, -22_189, 28_784], sum, weight);
-            video.data_mut(2)[y * cr + x] = fixed(128, [28_784, -26_145, -2_639], sum, weight);
-        }
-    }
-}
-
-/// `offset + (coefficients . rgb) / weight / 2^16`, to the nearest level.
-fn fixed(offset: i64, coefficients: [i64; 3], rgb: [i64; 3], weight: i64) -> u8 {
-    let dot: i64 = coefficients.iter().zip(rgb).map(|(c, v)| c * v).sum();
-    let level = offset + (dot + (weight << 15)).div_euclid(weight << 16);
-    u8::try_from(level.clamp(0, 255)).unwrap_or(u8::MAX)
 }

@@ -1,11 +1,12 @@
 //! Raw frames, one after another: no header, no padding, nothing between them.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anyhow::{Context, Result};
 
 use super::Flow;
-use super::stream::Stream;
+use super::convert::Converter;
+use super::stream::{Stream, is_end};
 use crate::frame::Frame;
 
 /// An open file, pipe or socket.
@@ -13,17 +14,29 @@ use crate::frame::Frame;
 pub struct Raw {
     name: String,
     stream: Stream,
+    converter: Converter,
 }
 
 impl Raw {
-    pub(super) fn new(name: String, stream: Stream, frame_bytes: usize) -> Self {
+    /// A writer of pictures of so many bytes each.
+    pub(super) fn new(
+        name: String,
+        stream: Stream,
+        converter: Converter,
+        frame_bytes: usize,
+    ) -> Self {
         #[cfg(target_os = "linux")]
         stream.widen(frame_bytes);
-        Self { name, stream }
+        Self {
+            name,
+            stream,
+            converter,
+        }
     }
 
     pub(super) fn write(&mut self, frame: &Frame) -> Result<Flow> {
-        match self.stream.write_all(frame.as_bytes()) {
+        let picture = self.converter.convert(frame);
+        match self.stream.write_all(picture.as_bytes()) {
             Ok(()) => Ok(Flow::Open),
             Err(error) if is_end(&error) => Ok(Flow::Closed),
             Err(error) => Err(error).with_context(|| format!("cannot write to {}", self.name)),
@@ -38,13 +51,4 @@ impl Raw {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether the reader is gone.
-fn is_end(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-    matches!(
-        error.kind(),
-        BrokenPipe | ConnectionReset | ConnectionAborted
-    )
 }

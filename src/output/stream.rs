@@ -61,6 +61,11 @@ impl Door {
         match &self.target {
             Target::Tcp { address, .. } => {
                 let stream = TcpStream::connect(address)?;
+                // A port of the range that connections are made from connects to itself now and
+                // then when nobody listens at it.
+                if stream.local_addr()? == stream.peer_addr()? {
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
@@ -201,4 +206,13 @@ impl Write for Stream {
             Self::Unix(socket) => socket.flush(),
         }
     }
+}
+
+/// Whether a write failed because the reader is gone.
+pub(super) fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionReset | ConnectionAborted
+    )
 }

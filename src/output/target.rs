@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Protocols of libavformat that carry a stream to somewhere else.
 const URL_SCHEMES: &[&str] = &[
@@ -128,6 +129,14 @@ impl Target {
             Self::File(path) => is_fifo(path),
             Self::Tcp { .. } | Self::Unix { .. } | Self::Url(_) => true,
         }
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        Self::new(OsStr::new(text))
     }
 }
 

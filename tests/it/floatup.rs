@@ -95,6 +95,12 @@ impl Service {
         send_signal(&self.child, signal);
     }
 
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it is ours");
+        wait(&mut self.child);
+    }
+
     /// Ends it as Ctrl-C does, and gives how it ended and what it said.
     pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         self.signal("INT");

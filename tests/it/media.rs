@@ -54,11 +54,13 @@ pub(crate) fn stream(path: &Path, entries: &str) -> String {
     text.trim().trim_end_matches(',').to_owned()
 }
 
-/// Time stamp and length of each packet of the first video stream, in its time base.
-pub(crate) fn packets(path: &Path) -> Vec<(i64, i64)> {
+/// Time stamp and length of each packet of the first video stream, in its time base. Of the first
+/// packets of a fragmented MOV ffprobe knows no length.
+pub(crate) fn packets(path: &Path) -> Vec<(i64, Option<i64>)> {
     let one = |line: &str| {
-        let mut numbers = line.split(',').map(|number| number.parse().unwrap());
-        (numbers.next().unwrap(), numbers.next().unwrap())
+        let (pts, length) = line.split_once(',').unwrap();
+        let length = (length != "N/A").then(|| length.parse().unwrap());
+        (pts.parse().unwrap(), length)
     };
     let text = show(path, "packet=pts,duration");
     let lines = text.lines().map(|line| line.trim_end_matches(','));
@@ -94,10 +96,13 @@ pub(crate) fn decode_rgba(path: &Path, arguments: &[&str]) -> Vec<u8> {
     ]))
 }
 
-/// VP9 with alpha, which ffmpeg's own decoder doesn't read, decoded to straight RGBA.
-pub(crate) fn decode_vp9(path: &Path) -> Vec<u8> {
+/// YUV with alpha, decoded to straight RGBA. That of VP9 and VP8 is read by libvpx alone.
+pub(crate) fn decode_yuva(path: &Path, decoder: Option<&str>) -> Vec<u8> {
     let mut command = tool("ffmpeg");
-    command.args(["-c:v", "libvpx-vp9", "-i"]).arg(path);
+    if let Some(decoder) = decoder {
+        command.args(["-c:v", decoder]);
+    }
+    command.arg("-i").arg(path);
     // Chroma is interpolated, and nothing is left to the conversion's fast path.
     let convert = "scale=flags=bilinear+accurate_rnd+full_chroma_int:in_color_matrix=bt709";
     command.args(["-fps_mode", "passthrough", "-vf", convert]);

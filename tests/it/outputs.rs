@@ -141,258 +141,45 @@ fn a_pipe_is_made_to_hold_a_frame_but_not_many() {
     assert_eq!(bytes("1920x1080"), 1 << 20, "as much as any user may have");
 }
 
-#[cfg(feature = "ffmpeg")]
-mod encoded {
-    use super::{FRAME_BYTES, RATES, SIZE, folder, fs, raw, render, run, same_frames, stderr};
-    use crate::media::{decode_rgba, decode_vp9, duration_us, frame_count, packets, stream};
-
-    /// Ending, codec and pixel format.
-    const LOSSLESS: &[(&str, &str, &str)] = &[
-        ("mov", "qtrle", "argb"),
-        ("mkv", "ffv1", "bgra"),
-        ("nut", "rawvideo", "rgba"),
-        ("apng", "apng", "rgba"),
-    ];
-
-    #[test]
-    fn lossless_files_decode_to_the_raw_frames() {
-        let folder = folder();
-        for &(rate, _, _, frames) in RATES {
-            let raw = raw(folder.path(), rate, &[]);
-            for (ending, codec, pixels) in LOSSLESS {
-                let file = render(folder.path(), rate, &format!("out.{ending}"), &[]);
-                let what = format!("{ending} at {rate}");
-                let told = stream(&file, "codec_name,width,height,pix_fmt");
-                assert_eq!(told, format!("{codec},161,91,{pixels}"), "{what}");
-                assert_eq!(frame_count(&file), frames as u64, "{what}");
-                same_frames(&what, &raw, &decode_rgba(&file, &[]));
+#[test]
+fn a_gif_has_every_time_to_the_nearest_hundredth_and_its_alpha_by_the_threshold() {
+    let folder = folder();
+    for &(rate, num, den, frames) in RATES {
+        let raw = raw(folder.path(), rate, &[]);
+        let file = fs::read(render(folder.path(), rate, "out.gif", &[])).unwrap();
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut decoder = options.read_info(&file[..]).unwrap();
+        // What is nearer than two hundredths to the one before is left out.
+        let ticks = |n: i64| (200 * n * den + num) / (2 * num);
+        let mut shown = vec![0];
+        for n in 1..i64::try_from(frames).unwrap() {
+            if ticks(n) - ticks(*shown.last().unwrap()) >= 2 {
+                shown.push(n);
             }
         }
-    }
-
-    #[test]
-    fn lossless_files_hold_premultiplied_frames_if_asked_for() {
-        let folder = folder();
-        let premultiplied = &["--alpha", "premultiplied"];
-        let raw = [&[][..], premultiplied].map(|alpha| raw(folder.path(), "25", alpha));
-        assert_ne!(raw[0], raw[1]);
-        for (ending, ..) in LOSSLESS {
-            let file = render(folder.path(), "25", &format!("out.{ending}"), premultiplied);
-            same_frames(ending, &raw[1], &decode_rgba(&file, &[]));
-        }
-    }
-
-    #[test]
-    fn every_frame_has_its_time_and_the_last_its_length() {
-        let folder = folder();
-        for &(rate, num, den, frames) in RATES {
-            for ending in ["mov", "mkv", "webm", "nut", "apng"] {
-                let file = render(folder.path(), rate, &format!("out.{ending}"), &[]);
-                let what = format!("{ending} at {rate}");
-                let base = stream(&file, "time_base");
-                let (one, ticks) = base.split_once('/').unwrap();
-                assert_eq!(one, "1", "{what}");
-                let ticks: i64 = ticks.parse().unwrap();
-                // ffmpeg's APNG demuxer rounds each frame's length to ten microseconds and adds
-                // them up; what is in the file is read below.
-                let told = packets(&file);
-                assert_eq!(told.len(), frames, "{what}");
-                if ending != "apng" {
-                    let whole = ticks % num == 0;
-                    assert!(whole || ticks == 1_000, "{what}: {base}");
-                    for (n, &(pts, _)) in (0..).zip(&told) {
-                        // The nearest tick.
-                        let exact = n * den * ticks;
-                        let off = (pts * num - exact).abs();
-                        assert!(2 * off <= num, "{what}: frame {n} at {pts} of {base}");
-                        assert!(off == 0 || !whole, "{what}: frame {n} at {pts} of {base}");
-                    }
-                }
-                for (n, &(_, length)) in told.iter().enumerate() {
-                    let off = (length * num - den * ticks).abs();
-                    assert!(off < num, "{what}: frame {n} lasts {length} of {base}");
-                }
-                let average = stream(&file, "avg_frame_rate");
-                let (over, under) = average.split_once('/').unwrap();
-                let [over, under]: [i64; 2] = [over, under].map(|n| n.parse().unwrap());
-                // Matroska stores whole nanoseconds.
-                let off = (over * den - num * under).abs();
-                assert!(off * 100_000 < num * under, "{what}: {average}");
+        let mut at = 0;
+        for &n in &shown {
+            assert_eq!(at, ticks(n), "{rate}: frame {n}");
+            let frame = decoder.read_next_frame().unwrap().unwrap();
+            at += i64::from(frame.delay);
+            let whole = &raw[usize::try_from(n).unwrap() * FRAME_BYTES..][..FRAME_BYTES];
+            let (left, top) = (usize::from(frame.left), usize::from(frame.top));
+            let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+            for (at, pixel) in whole.chunks(4).enumerate() {
+                let (x, y) = (at % SIZE.0, at / SIZE.0);
+                let inside = (left..left + width).contains(&x) && (top..top + height).contains(&y);
+                let opaque =
+                    inside && frame.buffer[((y - top) * width + x - left) * 4 + 3] == u8::MAX;
+                assert_eq!(opaque, pixel[3] >= 128, "{rate}: frame {n}, {x},{y}");
             }
         }
-    }
-
-    #[test]
-    fn files_last_until_their_last_frame_ends() {
-        let folder = folder();
-        for &(rate, num, den, frames) in RATES {
-            let exact_us = i64::try_from(frames).unwrap() * den * 1_000_000 / num;
-            for ending in ["mov", "mkv", "webm"] {
-                let file = render(folder.path(), rate, &format!("out.{ending}"), &[]);
-                let told = duration_us(&file);
-                // Told in milliseconds.
-                let off = (told - exact_us).abs();
-                assert!(
-                    off <= 1_000,
-                    "{ending} at {rate}: {told} us, not {exact_us}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn an_apng_says_the_exact_length_of_each_frame() {
-        let folder = folder();
-        for &(rate, num, den, frames) in RATES {
-            let file = fs::read(render(folder.path(), rate, "out.apng", &[])).unwrap();
-            let mut controls = 0;
-            let mut rest = &file[8..];
-            while let Some((head, after)) = rest.split_first_chunk::<8>() {
-                let length = u32::from_be_bytes(head[..4].try_into().unwrap()) as usize;
-                if &head[4..] == b"fcTL" {
-                    let term = |at: usize| i64::from(after[at]) << 8 | i64::from(after[at + 1]);
-                    assert_eq!(term(20) * num, term(22) * den, "{rate}: frame {controls}");
-                    controls += 1;
-                }
-                rest = &after[length + 4..];
-            }
-            assert_eq!(controls, frames, "{rate}");
-        }
-    }
-
-    #[test]
-    fn the_smallest_picture_has_a_file_of_every_kind() {
-        let folder = folder();
-        for ending in ["mov", "mkv", "webm", "nut", "apng"] {
-            let out = format!("out.{ending}");
-            let args = [
-                "render",
-                "--size",
-                "1x1",
-                "--frames",
-                "3",
-                "log.ndjson",
-                &out,
-            ];
-            let output = run(folder.path(), &args);
-            assert!(output.status.success(), "{ending}: {}", stderr(&output));
-            assert_eq!(frame_count(&folder.path().join(&out)), 3, "{ending}");
-        }
-    }
-
-    #[test]
-    fn webm_keeps_alpha_and_colour() {
-        let folder = folder();
-        for &(rate, ..) in RATES {
-            let file = render(folder.path(), rate, "out.webm", &[]);
-            let entries = "codec_name,width,height,color_range,color_space,color_transfer,\
-                           color_primaries:stream_tags=alpha_mode";
-            let told = stream(&file, entries);
-            assert_eq!(told, "vp9,161,91,tv,bt709,bt709,bt709,1", "{rate}");
-            let told = Difference::of(&raw(folder.path(), rate, &[]), &decode_vp9(&file));
-            let figures = format!("{rate}: {told:?}");
-            assert!(told.inked > 10_000.0 && told.edges > 2_000.0, "{figures}");
-            assert!(told.alpha_db > 36.0 && told.colour_db > 31.0, "{figures}");
-            // A fringe would be dark over white, or bright over black.
-            assert!(told.edge_db > 34.0, "{figures}");
-            assert!(
-                told.over_white.abs() < 1.0 && told.over_black.abs() < 1.0,
-                "{figures}"
-            );
-            assert!(told.strays * 10_000 < told.all, "{figures}");
-        }
-    }
-
-    #[test]
-    fn webm_holds_premultiplied_frames_if_asked_for() {
-        let folder = folder();
-        let premultiplied = &["--alpha", "premultiplied"];
-        let raw = raw(folder.path(), "25", premultiplied);
-        let [asked_for, straight] = [&premultiplied[..], &[]].map(|alpha| {
-            let file = render(folder.path(), "25", "out.webm", alpha);
-            let (mut squares, mut samples) = (0.0, 0.0);
-            for (our, their) in raw.chunks(4).zip(decode_vp9(&file).chunks(4)) {
-                let inked = our[3] > 0;
-                for (our, their) in our[..3].iter().zip(their).filter(|_| inked) {
-                    squares += (f64::from(*our) - f64::from(*their)).powi(2);
-                    samples += 1.0;
-                }
-            }
-            psnr(squares / samples)
-        });
-        let figures = format!("{asked_for:.1} dB, straight {straight:.1} dB");
-        assert!(asked_for > 25.0 && straight < asked_for - 6.0, "{figures}");
-    }
-
-    /// What a lossy file makes of straight frames, over what shows something.
-    #[derive(Debug, Default)]
-    struct Difference {
-        /// Pixels that are not clear, and those of them that touch one that is.
-        inked: f64,
-        edges: f64,
-        /// Peak signal to noise, in dB, of alpha and of premultiplied colour; of the latter at
-        /// the edges alone.
-        alpha_db: f64,
-        colour_db: f64,
-        edge_db: f64,
-        /// How much brighter edges are over white and over black, on average, in levels.
-        over_white: f64,
-        over_black: f64,
-        /// Clear pixels that aren't any more, by more than a trace, and all pixels.
-        strays: usize,
-        all: usize,
-    }
-
-    impl Difference {
-        fn of(ours: &[u8], theirs: &[u8]) -> Self {
-            assert_eq!(ours.len(), theirs.len(), "as many frames");
-            let mut told = Self::default();
-            // Sums of squares until the end.
-            for (ours, theirs) in ours.chunks(FRAME_BYTES).zip(theirs.chunks(FRAME_BYTES)) {
-                for (n, (our, their)) in ours.chunks(4).zip(theirs.chunks(4)).enumerate() {
-                    told.all += 1;
-                    if our[3] == 0 {
-                        told.strays += usize::from(their[3] > 16);
-                        continue;
-                    }
-                    let ((our, our_alpha), (their, their_alpha)) =
-                        (premultiplied(our), premultiplied(their));
-                    let colour: f64 = (0..3).map(|c| (our[c] - their[c]).powi(2)).sum();
-                    told.inked += 1.0;
-                    told.alpha_db += (our_alpha - their_alpha).powi(2);
-                    told.colour_db += colour / 3.0;
-                    if is_edge(ours, n) {
-                        let brighter = (their.iter().sum::<f64>() - our.iter().sum::<f64>()) / 3.0;
-                        told.edges += 1.0;
-                        told.edge_db += colour / 3.0;
-                        told.over_black += brighter;
-                        told.over_white += brighter + our_alpha - their_alpha;
-                    }
-                }
-            }
-            told.alpha_db = psnr(told.alpha_db / told.inked);
-            told.colour_db = psnr(told.colour_db / told.inked);
-            told.edge_db = psnr(told.edge_db / told.edges);
-            told.over_white /= told.edges;
-            told.over_black /= told.edges;
-            told
-        }
-    }
-
-    fn premultiplied(pixel: &[u8]) -> ([f64; 3], f64) {
-        let alpha = f64::from(pixel[3]);
-        let colour = [pixel[0], pixel[1], pixel[2]];
-        (colour.map(|c| f64::from(c) * alpha / 255.0), alpha)
-    }
-
-    /// Whether a clear pixel is among the eight around.
-    fn is_edge(frame: &[u8], n: usize) -> bool {
-        let near = |at: usize, end: usize| at.saturating_sub(1)..=(at + 1).min(end - 1);
-        let (x, y) = (n % SIZE.0, n / SIZE.0);
-        near(y, SIZE.1).any(|y| near(x, SIZE.0).any(|x| frame[(y * SIZE.0 + x) * 4 + 3] == 0))
-    }
-
-    fn psnr(mean_square: f64) -> f64 {
-        10.0 * (255.0_f64.powi(2) / mean_square).log10()
+        assert!(decoder.read_next_frame().unwrap().is_none(), "{rate}");
     }
 }
+
+#[cfg(feature = "ffmpeg")]
+mod encoded;
+
+#[cfg(feature = "ffmpeg")]
+mod streamed;

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use floatup::config::file::check;
 use floatup::config::{self, Command, ConfigError, LookSettings, Pipe, Serve};
 use floatup::frame::Alpha;
+use floatup::matte::{Colour, Matte};
+use floatup::output::{Codec, Container, Form, Policy, Target};
 use floatup::pixel::SimdLevel;
+use floatup::planes::VideoFormat;
 use floatup::stage::Overflow;
 
 use crate::floatup::{floatup, stderr};
@@ -84,7 +87,7 @@ fn no_settings_are_the_documented_defaults() {
     assert_eq!((serve.ring_items, serve.topics_max), (1_000, 1_000));
     assert_eq!(serve.ring_age, Duration::from_secs(60));
     assert_eq!(serve.topic_idle, Duration::from_secs(600));
-    assert_eq!(serve.outputs, Vec::<PathBuf>::new());
+    assert_eq!(serve.outputs, []);
     let [channel] = &serve.channels[..] else {
         panic!("{:?}", serve.channels)
     };
@@ -169,6 +172,13 @@ fn every_key_is_taken_from_every_layer() {
         ("topics_max", "topics-max", "7", "7"),
         ("topic_idle_seconds", "topic-idle-seconds", "7", "7"),
         ("output", "output", "a.mov", "['a.mov']"),
+        ("container", "container", "nut", "'nut'"),
+        ("codec", "codec", "prores", "'prores'"),
+        ("quality", "quality", "90", "90"),
+        ("speed", "speed", "best", "'best'"),
+        ("format", "format", "yuva444p10le", "'yuva444p10le'"),
+        ("background", "background", "#00b140", "'#00b140'"),
+        ("policy", "policy", "drop", "'drop'"),
         ("css", "css", "a.css", "'a.css'"),
         (
             "vary",
@@ -202,13 +212,107 @@ fn every_key_is_taken_from_every_layer() {
         assert!(elsewhere || cases.iter().any(|case| case.0 == key), "{key}");
     }
     for (key, flag, value, toml) in cases {
-        let by_flag = serve(&[&format!("--{flag}={value}")], &[], "");
+        // Keys of outputs are seen in an output.
+        let output = match key {
+            "output" => &[][..],
+            _ => &["--output=b"],
+        };
+        let by_flag = serve(&[output, &[&format!("--{flag}={value}")]].concat(), &[], "");
         let env = format!("FLOATUP_{}", key.to_uppercase());
-        let by_env = serve(&[], &[(&env, value)], "");
-        let by_file = serve(&[], &[], &format!("{key} = {toml}"));
-        assert_ne!(by_flag, serve(&[], &[], ""), "{key} changes nothing");
+        let by_env = serve(output, &[(&env, value)], "");
+        let by_file = serve(output, &[], &format!("{key} = {toml}"));
+        assert_ne!(by_flag, serve(output, &[], ""), "{key} changes nothing");
         assert_eq!(by_flag, by_env, "{key}");
         assert_eq!(by_flag, by_file, "{key}");
+    }
+}
+
+#[test]
+fn outputs_have_keys_of_their_own_over_the_common_ones() {
+    let file = "
+        quality = 10
+        codec = 'prores'
+        alpha = 'premultiplied'
+        [[channel]]
+        name = 'a'
+        [[channel]]
+        name = 'b'
+        [[output]]
+        to = 'a.mov'
+        [[output]]
+        to = 'unix:/run/feed?listen'
+        channel = 'b'
+        alpha = 'straight'
+        codec = 'rawvideo'
+        format = 'yuva420p'
+        policy = 'block'
+        background = 'lime'
+        speed = 'fast'
+        container = 'nut'";
+    let got = serve(&["--quality=20"], &[], file);
+    let [a, b] = &got.outputs[..] else {
+        panic!("{:?}", got.outputs)
+    };
+    let quality = "20".parse().ok();
+    assert_eq!((a.target.to_string(), a.channel), ("a.mov".into(), 0));
+    assert_eq!((a.alpha, a.policy), (Alpha::Premultiplied, None));
+    let form = Form {
+        codec: Some(Codec::ProRes),
+        quality,
+        ..Form::default()
+    };
+    assert_eq!(a.form, form);
+    assert_eq!((b.channel, b.alpha), (1, Alpha::Straight));
+    assert_eq!(b.policy, Some(Policy::Block));
+    let form = Form {
+        container: Some(Container::Nut),
+        codec: Some(Codec::RawVideo),
+        format: Some(VideoFormat::Yuva420p),
+        quality,
+        speed: "8".parse().ok(),
+        matte: Some(Matte::Over(Colour([0, 255, 0]))),
+    };
+    assert_eq!(b.form, form);
+    // A flag's outputs are in place of the file's.
+    let got = serve(&["--output=-"], &[], file);
+    assert_eq!(got.outputs.len(), 1);
+    assert_eq!(got.outputs[0].target, Target::Stdout);
+}
+
+#[test]
+fn mistakes_in_outputs_are_told() {
+    for (file, line, key, part) in [
+        ("output = 'a.mov'", 1, "output", "in quotes"),
+        ("output = [1]", 1, "output", "[[output]]"),
+        ("output = ['tcp://a']", 1, "output", "a host and a port"),
+        ("[[output]]\ncodec = 'png'", 1, "output.to", "is missing"),
+        ("[[output]]\nto = ''", 2, "output.to", "expected"),
+        (
+            "[[output]]\nto = 'a'\ncodec = 'x'",
+            3,
+            "output.codec",
+            "qtrle",
+        ),
+        (
+            "[[output]]\nto = 'a'\nqualty = 1",
+            3,
+            "output.qualty",
+            "quality",
+        ),
+        (
+            "[[channel]]\nname = 'x'\n[[output]]\nto = 'a'\nchannel = 'y'",
+            3,
+            "output.channel",
+            "expected one of x",
+        ),
+    ] {
+        let mistakes = check(file);
+        let [mistake] = &mistakes[..] else {
+            panic!("{file}: {mistakes:?}")
+        };
+        let at = (mistake.line, mistake.key.as_deref());
+        assert_eq!(at, (line, Some(key)), "{file}");
+        assert!(mistake.message.contains(part), "{file}: {mistake}");
     }
 }
 
@@ -425,7 +529,7 @@ fn a_bad_value_is_refused_by_name_in_every_layer() {
         &["pipe", "--format=rgb"],
         &[],
         None,
-        &["--format", "rgba, bgra, argb or abgr"],
+        &["--format", "rgba, bgra, argb, abgr"],
     );
     check_refused(&["pipe", "--frames=0"], &[], None, &["--frames", "from 1"]);
     check_refused(
@@ -492,7 +596,7 @@ fn every_mistake_of_a_file_is_reported_with_its_line_and_key() {
             "5: caches: \"a/b\": expected a name",
             "7: seed: invalid type: sequence, expected a string or a number",
             "8: css: invalid type: integer `3`, expected path string",
-            "9: nonsense_here: is no key: expected one of alpha, caches, channel, css,",
+            "9: nonsense_here: is no key: expected one of alpha, background, caches, channel, codec,",
             "12: palette.x: palette entry \"x\": \"ab\" is not one emoji; expected one emoji",
             "13: palette.Heart: palette name \"Heart\" is given twice",
             "14: palette.y: expected one emoji in quotes",
@@ -651,6 +755,13 @@ fn the_example_shows_the_defaults() {
         "vary",
         "threads",
         "simd",
+        "container",
+        "codec",
+        "quality",
+        "speed",
+        "format",
+        "background",
+        "policy",
     ];
     let mut table: toml::Table = uncommented.parse().unwrap();
     for key in none {

@@ -184,14 +184,14 @@ fn what_is_no_capture_is_refused_with_the_reason() {
         let parts = ["some.mov", "without FFmpeg's libraries", "PNG"];
         refused(folder.path(), &["some.mov"], &parts);
     }
-    for bad in ["ff00ff0", "#ff", "green", "#+f00ff", ""] {
+    for bad in ["ff00ff0", "#ff", "greenish", "#+f00ff", ""] {
         let (_, output) = verify(folder.path(), &["clear.png", "--background", bad]);
         assert_eq!(output.status.code(), Some(2), "{bad:?}");
         let error = stderr(&output);
         says(
             &[bad],
             &error,
-            &["--background", "expected a colour as #rrggbb"],
+            &["--background", "expected an opaque one such as #00b140"],
         );
     }
 }

@@ -1,0 +1,103 @@
+//! From a shared frame to the samples that one output writes.
+
+use super::form::Codec;
+use crate::frame::{Frame, PixelFormat, Size};
+use crate::matte::{Matte, MatteError, Plate};
+use crate::planes::{Range, VideoFormat, VideoFrame};
+
+/// The samples of an output's pictures.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Samples {
+    pub(super) format: VideoFormat,
+    /// Of luma and chroma.
+    pub(super) range: Range,
+    /// Whether clear pixels near others have their colour, for codecs that blur.
+    pub(super) bleed: bool,
+    /// What makes pictures opaque; `None` keeps their alpha.
+    pub(super) matte: Option<Matte>,
+}
+
+impl Samples {
+    /// A codec's in this format.
+    pub(super) fn new(codec: Codec, format: VideoFormat, matte: Option<Matte>) -> Self {
+        // ffmpeg reads grey alone as of full range.
+        let grey = matches!(format, VideoFormat::Gray | VideoFormat::Gray10le);
+        let range = if grey { Range::Full } else { Range::Limited };
+        Self {
+            format,
+            range,
+            bleed: codec.blurs(),
+            matte,
+        }
+    }
+
+    /// The order of the channels of the frames that cost the least to convert.
+    pub(super) fn source(self) -> PixelFormat {
+        match self.format {
+            VideoFormat::Packed(format) => format,
+            _ => PixelFormat::Rgba,
+        }
+    }
+}
+
+/// Makes an output's pictures, one at a time.
+#[derive(Debug)]
+pub(super) struct Converter {
+    plate: Option<Plate>,
+    video: Option<VideoFrame>,
+}
+
+/// One picture of a [`Converter`].
+pub(super) enum Picture<'a> {
+    /// Packed pixels.
+    Packed(&'a [u8]),
+    /// Anything else.
+    Planes(&'a VideoFrame),
+}
+
+impl Converter {
+    /// For frames of this size, in the order of [`Samples::source`].
+    ///
+    /// # Errors
+    /// The matte's picture is too large.
+    pub(super) fn new(size: Size, samples: Samples) -> Result<Self, MatteError> {
+        let plate = samples
+            .matte
+            .map(|matte| Plate::new(size, matte, samples.source()));
+        let plate = plate.transpose()?;
+        let size = plate.as_ref().map_or(size, Plate::size);
+        let video = match samples.format {
+            VideoFormat::Packed(_) => None,
+            format => Some(VideoFrame::new(size, format, samples.range).with_bleed(samples.bleed)),
+        };
+        Ok(Self { plate, video })
+    }
+
+    /// The picture of a frame; of one that is right already, its own bytes.
+    pub(super) fn convert<'a>(&'a mut self, frame: &'a Frame) -> Picture<'a> {
+        if let Some(plate) = &mut self.plate {
+            plate.draw(frame);
+        }
+        match (&mut self.video, &self.plate) {
+            (None, None) => Picture::Packed(frame.as_bytes()),
+            (None, Some(plate)) => Picture::Packed(plate.as_bytes()),
+            (Some(video), plate) => {
+                match plate {
+                    Some(plate) => video.convert(plate),
+                    None => video.convert(frame),
+                }
+                Picture::Planes(video)
+            }
+        }
+    }
+}
+
+impl<'a> Picture<'a> {
+    /// All samples, plane after plane.
+    pub(super) fn as_bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Packed(bytes) => bytes,
+            Self::Planes(video) => video.as_bytes(),
+        }
+    }
+}
