@@ -16,8 +16,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::channel::{Channel, Run};
-use crate::config::Command;
+use crate::config::{ChannelConfig, Command, OutputConfig};
 use crate::look::preset::{PRESETS, Preset};
+use crate::metrics::Metrics;
+use crate::output::Plan;
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
@@ -89,6 +91,32 @@ impl FrameLoop {
                 "an output took nothing for {} s, so its last frame may be cut off",
                 FINISH_GRACE.as_secs()
             ),
+        }
+    }
+}
+
+/// Adds an output to a channel; fill and key are two that have the same frames.
+fn attach(
+    channel: &Channel,
+    config: &ChannelConfig,
+    output: &OutputConfig,
+    metrics: &Metrics,
+) -> Result<()> {
+    let plans = output.parts(&config.picture).into_iter();
+    let plans = plans.map(|(target, spec)| {
+        let plan = Plan::new(target, spec)?;
+        let counted = metrics.output(&config.name, &plan.to_string());
+        Ok((plan, counted))
+    });
+    let mut plans = plans.collect::<Result<Vec<_>>>()?;
+    match (plans.pop(), plans.is_empty()) {
+        (Some((plan, counted)), true) => {
+            let policy = output.policy.unwrap_or_else(|| plan.policy());
+            channel.attach(plan, policy, counted)
+        }
+        (last, _) => {
+            plans.extend(last);
+            channel.attach_locked(plans)
         }
     }
 }

@@ -22,9 +22,11 @@ use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::frame::{Alpha, FrameRate, Scan, Size};
-use crate::motion::Range;
+use crate::matte::Matte;
+use crate::motion;
 use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
+use crate::planes::Range;
 use crate::reaction::Palette;
 use crate::stage::Overflow;
 
@@ -103,17 +105,30 @@ pub struct OutputConfig {
     pub form: Form,
     /// What happens to frames that it is too slow for; `None` for what suits the target.
     pub policy: Option<Policy>,
+    /// Where the key goes, frame to frame with the fill that the target gets.
+    pub key: Option<Target>,
 }
 
 impl OutputConfig {
-    /// The spec for a channel's frames.
+    /// What is to be written of a channel's frames: where to, and as what; fill and key are two.
     #[must_use]
-    pub fn spec(&self, picture: &Picture) -> Spec {
-        Spec {
-            size: picture.size,
-            rate: picture.rate,
-            alpha: self.alpha,
-            form: self.form,
+    pub fn parts(&self, picture: &Picture) -> Vec<(Target, Spec)> {
+        let part = |target: &Target, matte| {
+            let form = Form { matte, ..self.form };
+            let spec = Spec {
+                size: picture.size,
+                rate: picture.rate,
+                alpha: self.alpha,
+                form,
+            };
+            (target.clone(), spec)
+        };
+        match &self.key {
+            None => vec![part(&self.target, self.form.matte)],
+            Some(key) => vec![
+                part(&self.target, Some(Matte::Fill)),
+                part(key, Some(Matte::Key(Range::Full))),
+            ],
         }
     }
 }
@@ -137,7 +152,7 @@ pub struct LookSettings {
     /// The stylesheet's file, or the name of a preset; `None` for the one built in.
     pub css: Option<PathBuf>,
     /// Ranges of the stylesheet's custom properties, in place of its own.
-    pub vary: Vec<(String, Range)>,
+    pub vary: Vec<(String, motion::Range)>,
     /// An emoji's font size in px, 1 to 1000; `None` for the stylesheet's.
     pub font_size_px: Option<f64>,
     /// Device px per CSS px, in [`SCALE_FACTOR`](crate::scene::SCALE_FACTOR).

@@ -60,6 +60,23 @@ pub enum Matte {
     Stacked,
 }
 
+impl FromStr for Matte {
+    type Err = String;
+
+    /// Those without a value; a key's levels are full.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fill" => Ok(Self::Fill),
+            "key" => Ok(Self::Key(Range::Full)),
+            "side-by-side" => Ok(Self::SideBySide),
+            "stacked" => Ok(Self::Stacked),
+            _ => Err(format!(
+                "matte {text:?}: expected fill, key, side-by-side or stacked"
+            )),
+        }
+    }
+}
+
 /// A matte that would be larger than a frame can be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

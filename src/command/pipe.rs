@@ -9,7 +9,6 @@ use crate::channel::{Channel, Run};
 use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::output::Plan;
 use crate::source::Source;
 use crate::source::momento::Momento;
 use crate::topic::TopicName;
@@ -20,14 +19,10 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
     let token = job.token.as_ref().map(|token| token.expose().to_owned());
     let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
-    let plan = Plan::new(job.output.target.clone(), job.output.spec(picture))?;
-    let policy = job.output.policy.unwrap_or_else(|| plan.policy());
-
     let all = Metrics::new();
     let metrics = all.channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics.clone())?);
-    let output = all.output(&job.channel.name, &plan.to_string());
-    channel.attach(plan, policy, output)?;
+    super::attach(&channel, &job.channel, &job.output, &all)?;
     let runtime = runtime()?;
     let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
     runtime.spawn(async move {

@@ -14,8 +14,8 @@ use crate::config::RenderJob;
 use crate::frame::Scan;
 use crate::log::{Entry, entries};
 use crate::look::Look;
-use crate::metrics;
-use crate::output::{Artist, Fanout, Moment, Pace, Plan, Policy, Sink};
+use crate::metrics::Output;
+use crate::output::{Artist, Fanout, Moment, Pace, Plan, Sink};
 use crate::paint::Painter;
 use crate::stage::{Stage, StageSettings};
 
@@ -49,13 +49,12 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         chart,
     );
     let mut fanout = Fanout::new(artist, Pace::Readers);
-    let plan = Plan::new(job.output.target.clone(), job.output.spec(picture))?;
-    fanout.add(Sink::start(
-        plan,
-        Policy::Block,
-        metrics::Output::default(),
-        spare,
-    )?);
+    let plans = job.output.parts(picture).into_iter();
+    let plans = plans.map(|(target, spec)| Ok((Plan::new(target, spec)?, Output::default())));
+    let plans = plans.collect::<Result<Vec<_>>>()?;
+    for sink in Sink::start_all(plans, &spare)? {
+        fanout.add(sink);
+    }
 
     let progress = progress(frames_about(job, &log, &look));
     let (mut coming, mut dropped) = (log.iter().peekable(), 0);

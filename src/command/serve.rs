@@ -121,11 +121,8 @@ fn key(job: &Serve) -> Result<Key> {
 /// Starts the channels' outputs.
 fn record(job: &Serve, channels: &[Arc<Channel>], metrics: &Metrics) -> Result<()> {
     for output in &job.outputs {
-        let config = &job.channels[output.channel];
-        let plan = Plan::new(output.target.clone(), output.spec(&config.picture))?;
-        let policy = output.policy.unwrap_or_else(|| plan.policy());
-        let output_metrics = metrics.output(&config.name, &plan.to_string());
-        channels[output.channel].attach(plan, policy, output_metrics)?;
+        let number = output.channel;
+        super::attach(&channels[number], &job.channels[number], output, metrics)?;
     }
     Ok(())
 }

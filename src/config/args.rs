@@ -58,6 +58,15 @@ pub(super) enum ObsSub {
     Source(ObsArgs),
 }
 
+/// Where the key goes.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct KeyArgs {
+    /// Write alpha as a picture of its own to this target, and the colours over black to the other;
+    /// both get the same frames [default: none]
+    #[arg(long, value_name = "TARGET", value_parser = target(), help_heading = "Output")]
+    pub key: Option<Target>,
+}
+
 /// Where the settings file is.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ConfigArgs {
@@ -118,6 +127,8 @@ pub(super) struct PipeArgs {
     pub frames: Option<Text<Whole<1, { u64::MAX }>>>,
 
     #[command(flatten)]
+    pub key: KeyArgs,
+    #[command(flatten)]
     pub look: LookKeys,
     #[command(flatten)]
     pub picture: PictureKeys,
@@ -156,6 +167,8 @@ pub(super) struct RenderArgs {
     #[arg(long)]
     pub skip_bad_lines: bool,
 
+    #[command(flatten)]
+    pub key: KeyArgs,
     #[command(flatten)]
     pub look: LookKeys,
     #[command(flatten)]

@@ -10,10 +10,10 @@ use crate::config::value::{
     FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Whole, switch, target,
 };
 use crate::frame::{Alpha, FrameRate, Scan, Size};
-use crate::matte::Colour;
+use crate::matte::{Colour, Matte};
 use crate::output::{Codec, Container, Policy, Quality, Speed, Target};
 use crate::pixel::SimdLevel;
-use crate::planes::VideoFormat;
+use crate::planes::{Range, VideoFormat};
 use crate::stage::Overflow;
 
 /// The service: what it listens on, whom it lets in, what its topics hold.
@@ -258,6 +258,15 @@ pub(super) struct OutputKeys {
     #[arg(long, value_name = "COLOUR")]
     pub background: Option<Text<Colour>>,
 
+    /// What is written in place of frames with alpha: fill (colour over black), key (alpha as luma),
+    /// or both in one picture, side-by-side or stacked [default: frames with alpha]
+    #[arg(long, value_name = "MATTE", conflicts_with = "background")]
+    pub matte: Option<Text<Matte>>,
+
+    /// Levels of a key: full or limited [default: limited for luma and chroma, full for RGB]
+    #[arg(long, value_name = "RANGE")]
+    pub key_range: Option<Text<Range>>,
+
     /// What happens to frames that an output is too slow for: block (it gets them later) or drop
     /// (it gets the newest) [default: drop for addresses such as srt://HOST:PORT, otherwise block]
     #[arg(long, value_name = "POLICY")]
@@ -274,6 +283,8 @@ impl OutputKeys {
             speed: self.speed.or(under.speed),
             format: self.format.or(under.format),
             background: self.background.or(under.background),
+            matte: self.matte.or(under.matte),
+            key_range: self.key_range.or(under.key_range),
             policy: self.policy.or(under.policy),
         }
     }
@@ -289,11 +300,13 @@ pub(super) struct TargetKeys {
     pub channel: Option<Text<Name>>,
     /// How colour and alpha are related in them; the channel's when not given.
     pub alpha: Option<Text<Alpha>>,
+    /// Where the key goes; the fill goes to `to`.
+    pub key: Option<Text<Target>>,
 }
 
 impl TargetKeys {
     /// The names of the fields.
-    pub(super) const NAMES: [&str; 3] = ["to", "channel", "alpha"];
+    pub(super) const NAMES: [&str; 4] = ["to", "channel", "alpha", "key"];
 
     /// These keys, and where one is not given, `under`'s.
     pub(super) fn over(self, under: Self) -> Self {
@@ -301,6 +314,7 @@ impl TargetKeys {
             to: self.to.or(under.to),
             channel: self.channel.or(under.channel),
             alpha: self.alpha.or(under.alpha),
+            key: self.key.or(under.key),
         }
     }
 }

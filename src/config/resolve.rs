@@ -94,7 +94,7 @@ pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
     let channel = layers.channel(table);
     Ok(Pipe {
         url,
-        output: layers.only_output(args.to, &channel.picture),
+        output: layers.only_output(args.to, args.key.key, &channel.picture)?,
         channel,
         token,
         pace: args.clock.0,
@@ -130,7 +130,7 @@ pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, Config
     let picture = layers.picture(LookKeys::default(), PictureKeys::default());
     Ok(RenderJob {
         log: args.log,
-        output: layers.only_output(args.out, &picture),
+        output: layers.only_output(args.out, args.key.key, &picture)?,
         picture,
         frames: args.frames.map(|n| n.0.0),
         skip_bad_lines: args.skip_bad_lines,
@@ -258,8 +258,14 @@ impl Layers {
     }
 
     /// The only output of a command.
-    fn only_output(&self, target: Target, picture: &Picture) -> OutputConfig {
-        let table = OutputTable::default();
+    fn only_output(
+        &self,
+        target: Target,
+        key: Option<Target>,
+        picture: &Picture,
+    ) -> Result<OutputConfig, ConfigError> {
+        let mut table = OutputTable::default();
+        table.keys.key = key.map(Text);
         self.output(target, 0, table, picture)
     }
 
@@ -270,7 +276,7 @@ impl Layers {
         channel: usize,
         table: OutputTable,
         picture: &Picture,
-    ) -> OutputConfig {
+    ) -> Result<OutputConfig, ConfigError> {
         let keys = self.output.clone().over(self.env.output.clone());
         let keys = keys.over(table.output).over(self.file.output.clone());
         // A channel's own kind of alpha gives way to the output's, and that to flag and variable.
@@ -279,7 +285,8 @@ impl Layers {
             .alpha
             .or(self.env.picture.alpha)
             .or(table.keys.alpha);
-        OutputConfig {
+        let background = keys.background.map(|colour| Matte::Over(colour.0));
+        let output = OutputConfig {
             target,
             channel,
             alpha: alpha.map_or(picture.alpha, |alpha| alpha.0),
@@ -289,10 +296,29 @@ impl Layers {
                 format: keys.format.map(|format| format.0),
                 quality: keys.quality.map(|quality| quality.0),
                 speed: keys.speed.map(|speed| speed.0),
-                matte: keys.background.map(|colour| Matte::Over(colour.0)),
+                matte: keys.matte.map(|matte| matte.0).or(background),
+                key_range: keys.key_range.map(|range| range.0),
             },
             policy: keys.policy.map(|policy| policy.0),
-        }
+            key: table.keys.key.map(|key| key.0),
+        };
+        let refused = match &output {
+            OutputConfig { key: None, .. } => return Ok(output),
+            OutputConfig { target, .. } if output.key.as_ref() == Some(target) => {
+                "key and fill are one target: expected two"
+            }
+            OutputConfig { form, .. } if form.matte.is_some() => {
+                "a key of its own goes with fill alone: expected neither matte nor background"
+            }
+            OutputConfig { policy, .. } if *policy == Some(Policy::Drop) => {
+                "key and fill have the same frames, all of them: expected the policy block"
+            }
+            _ => return Ok(output),
+        };
+        Err(ConfigError::Refused(format!(
+            "output {}: {refused}",
+            output.target
+        )))
     }
 
     fn look(&self, channel: LookKeys) -> LookKeys {
@@ -361,7 +387,7 @@ fn outputs(
             name.is_none_or(|name| name.0.0 == channel.name)
         };
         let channel = channels.iter().position(named).unwrap_or_default();
-        outputs.push(layers.output(target, channel, table, &channels[channel].picture));
+        outputs.push(layers.output(target, channel, table, &channels[channel].picture)?);
     }
     Ok(outputs)
 }

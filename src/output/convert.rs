@@ -1,6 +1,6 @@
 //! From a shared frame to the samples that one output writes.
 
-use super::form::Codec;
+use super::form::{Codec, Form};
 use crate::frame::{Frame, PixelFormat, Size};
 use crate::matte::{Matte, MatteError, Plate};
 use crate::planes::{Range, VideoFormat, VideoFrame};
@@ -19,10 +19,18 @@ pub(super) struct Samples {
 
 impl Samples {
     /// A codec's in this format.
-    pub(super) fn new(codec: Codec, format: VideoFormat, matte: Option<Matte>) -> Self {
+    pub(super) fn new(codec: Codec, format: VideoFormat, form: Form) -> Self {
         // ffmpeg reads grey alone as of full range.
         let grey = matches!(format, VideoFormat::Gray | VideoFormat::Gray10le);
         let range = if grey { Range::Full } else { Range::Limited };
+        let (matte, range) = match (form.matte, form.key_range) {
+            // Luma has the range, or else the grey that it is made of.
+            (Some(Matte::Key(_)), Some(key)) if format.is_yuv() && !grey => {
+                (Some(Matte::Key(Range::Full)), key)
+            }
+            (Some(Matte::Key(_)), Some(key)) => (Some(Matte::Key(key)), range),
+            (matte, _) => (matte, range),
+        };
         Self {
             format,
             range,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::frame::{PixelFormat, Size};
 use crate::matte::Matte;
-use crate::planes::VideoFormat;
+use crate::planes::{Range, VideoFormat};
 
 /// What is asked of an output; the target's name and the defaults decide the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Form {
     pub speed: Option<Speed>,
     /// What makes frames opaque; `None` keeps their alpha.
     pub matte: Option<Matte>,
+    /// The levels of a key; `None` for those that its samples have.
+    pub key_range: Option<Range>,
 }
 
 /// What an output's bytes are.

@@ -46,6 +46,11 @@ impl Lock {
         state.generation
     }
 
+    /// Whether one of them is.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().open
+    }
+
     /// One of them has lost its reader: all begin again, if they have not meanwhile.
     pub(super) fn lost(&self, generation: u64) {
         let mut state = self.state();

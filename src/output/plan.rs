@@ -55,7 +55,7 @@ impl Plan {
         let (container, named) = container(&target, spec.form)?;
         let codec = codec(&target, container, spec.form)?;
         let format = format(&target, container, codec, named, matte)?;
-        let samples = Samples::new(codec, format, matte);
+        let samples = Samples::new(codec, format, spec.form);
         let size = matte.map_or(Ok(spec.size), |matte| matte.size(spec.size))?;
         if let Some(why) = codec.refuses(format, size) {
             bail!("{target}: {why}");
@@ -100,7 +100,7 @@ impl Plan {
             door: Door::new(Target::Feed),
             target: Target::Feed,
             content: Content::Feed(Some((body, form))),
-            samples: Samples::new(Codec::Png, VideoFormat::Packed(PixelFormat::Rgba), None),
+            samples: Samples::new(Codec::Png, RGBA, Form::default()),
             size: spec.size,
             spec,
         }
@@ -199,6 +199,8 @@ impl fmt::Display for Plan {
         self.target.fmt(f)
     }
 }
+
+const RGBA: VideoFormat = VideoFormat::Packed(PixelFormat::Rgba);
 
 /// What can be done about a target that says no container.
 const CONTAINERS: &str = "--container names one, such as nut, mkv or ts";

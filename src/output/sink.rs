@@ -177,7 +177,13 @@ impl Sink {
         lock: Option<Lock>,
     ) -> Result<Self> {
         let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
-        let output = plan.open()?;
+        let output = match plan.open() {
+            Err(error) if plan.reopens() => {
+                tracing::warn!("{error:#}; it is tried again");
+                None
+            }
+            opened => opened?,
+        };
         let queue = Arc::new(Queue::default());
         {
             let mut state = queue.lock();
@@ -245,12 +251,17 @@ impl Sink {
         }
     }
 
-    /// Waits until a sink that must have every frame has room for a drawn one, or is shut, or
-    /// until `enough` says so.
+    /// Waits until a sink that must have every frame is open and has room for a drawn one, or
+    /// until `enough` says so. Of those that are locked one that is open is enough.
     pub(super) fn wait_for_room(&self, enough: impl Fn() -> bool) {
+        let absent = |shut| match &self.lock {
+            Some(lock) => !lock.is_open(),
+            None => shut,
+        };
         let mut state = self.queue.lock();
         let full = |state: &mut State| {
-            state.items.len() >= FRAMES_HELD && !(state.gone || state.shut || state.ended)
+            let behind = state.items.len() >= FRAMES_HELD && !state.shut;
+            (behind || absent(state.shut)) && !(state.gone || state.ended)
         };
         while self.policy == Policy::Block && full(&mut state) && !enough() {
             let waited = self.queue.taken.wait_timeout_while(state, LOOK, full);
@@ -501,6 +512,7 @@ impl Worker {
                     if let Some(lock) = &self.lock {
                         self.generation = lock.opened();
                     }
+                    self.queue.taken.notify_all();
                     return Ok(Some(output));
                 }
                 Ok(None) => ABSENT,

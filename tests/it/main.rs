@@ -21,6 +21,7 @@ mod fidelity;
 mod formats;
 mod fuzz_corpus;
 mod images;
+mod key_fill;
 mod layers;
 mod limits;
 mod outputs;

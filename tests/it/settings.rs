@@ -178,6 +178,8 @@ fn every_key_is_taken_from_every_layer() {
         ("speed", "speed", "best", "'best'"),
         ("format", "format", "yuva444p10le", "'yuva444p10le'"),
         ("background", "background", "#00b140", "'#00b140'"),
+        ("matte", "matte", "stacked", "'stacked'"),
+        ("key_range", "key-range", "full", "'full'"),
         ("policy", "policy", "drop", "'drop'"),
         ("css", "css", "a.css", "'a.css'"),
         (
@@ -271,6 +273,7 @@ fn outputs_have_keys_of_their_own_over_the_common_ones() {
         quality,
         speed: "8".parse().ok(),
         matte: Some(Matte::Over(Colour([0, 255, 0]))),
+        key_range: None,
     };
     assert_eq!(b.form, form);
     // A flag's outputs are in place of the file's.
@@ -761,6 +764,8 @@ fn the_example_shows_the_defaults() {
         "speed",
         "format",
         "background",
+        "matte",
+        "key_range",
         "policy",
     ];
     let mut table: toml::Table = uncommented.parse().unwrap();
