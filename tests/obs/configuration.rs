@@ -13,7 +13,7 @@ pub(crate) const SIZE: (u32, u32) = (640, 360);
 const FPS: u32 = 30;
 
 /// The name of profile and collection.
-pub(crate) const NAME: &str = "floatup";
+pub(crate) const NAME: &str = "test";
 
 /// The colour behind the media.
 pub(crate) const BACKGROUND: &str = "Background";

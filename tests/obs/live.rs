@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use image::{RgbaImage, load_from_memory};
+use floatup::chart::{Chart, Picture, number};
+use floatup::frame::{Alpha, Frame, PixelFormat, Size};
+use image::{Rgb, RgbaImage, load_from_memory};
 use serde_json::Value as Json;
 
 use crate::blend::Blend;
@@ -111,6 +113,80 @@ fn a_reaction_is_shown_at_once_and_leaves_nothing_behind() {
         }
         took.sort();
         eprintln!("from publish to screenshot: {took:?}, median {:?}", took[5]);
+        let (status, log) = service.stop();
+        assert_eq!(status.code(), Some(0), "{log}");
+    });
+}
+
+/// The chart's frame of the number that a screenshot shows.
+fn chart(shown: &RgbaImage) -> Result<RgbaImage, String> {
+    let (width, height) = shown.dimensions();
+    let size = Size::new(width, height).unwrap();
+    let (pixels, _) = shown.as_chunks();
+    let has_alpha = false;
+    let number = number(&Picture {
+        pixels,
+        size,
+        has_alpha,
+    })
+    .ok_or("no number can be read")?;
+    let mut frame = Frame::new(size, Alpha::Straight, PixelFormat::Rgba);
+    Chart::new(size).unwrap().draw(number.into(), &mut frame);
+    Ok(RgbaImage::from_raw(width, height, frame.as_bytes().to_vec()).unwrap())
+}
+
+/// Every pixel of the moving chart is right, over each background and blended in each way.
+fn shows_the_chart(query: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut obs = Obs::start();
+    let args = ["--test-pattern", "--size", "640x360", "--fps", "30"];
+    let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
+    let mut settings = settings(folder);
+    settings["input"] = format!("http://{LISTEN}/channels/demo/feed.mkv{query}").into();
+    obs.show(&settings);
+    for background in [Rgb([255, 0, 255]), Rgb([32, 96, 160])] {
+        obs.set_background(background);
+        for blend in Blend::ALL {
+            obs.wait_for("the chart", blend, |shown| {
+                let frame = chart(shown)?;
+                Expected::new(&frame, background, blend, LOSSLESS).check(shown)
+            });
+        }
+    }
+    let (status, log) = service.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn every_pixel_of_the_test_chart_is_right() {
+    alone(|| shows_the_chart(""));
+}
+
+#[test]
+fn every_pixel_of_the_uncompressed_chart_is_right() {
+    alone(|| shows_the_chart("?codec=rawvideo"));
+}
+
+#[test]
+fn the_scene_collection_can_be_imported() {
+    alone(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let file = folder.join("floatup.json");
+        let told = run(
+            folder,
+            &["obs", "source", "--scene-collection", "floatup.json"],
+        );
+        assert!(told.status.success(), "{}", stderr(&told));
+        let mut obs = Obs::start_with(Some(&file));
+        let args = ["--test-pattern", "--size", "640x360", "--fps", "30"];
+        let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
+        obs.open_collection("floatup");
+        obs.wait_for_scene("the imported scene", "floatup", |shown| {
+            let frame = chart(shown)?;
+            Expected::new(&frame, Rgb([0; 3]), Blend::SrgbOff, LOSSLESS).check(shown)
+        });
         let (status, log) = service.stop();
         assert_eq!(status.code(), Some(0), "{log}");
     });

@@ -40,12 +40,21 @@ impl Obs {
     /// Starts the `obs` of the `PATH`, as if nobody had ever used it, and waits until it takes
     /// requests. Its obs-websocket listens on every interface: see [`crate::isolation`].
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same, with one more scene collection to choose from.
+    pub(crate) fn start_with(collection: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for OBS");
         let path = |name: &str| folder.path().join(name);
         for name in ["config", "home", "run"] {
             fs::create_dir(path(name)).expect("a new folder");
         }
         configuration::write(&path("config"));
+        if let Some(collection) = collection {
+            let scenes = path("config").join("obs-studio/basic/scenes");
+            fs::copy(collection, scenes.join("imported.json")).expect("a scene collection");
+        }
         let curtain = RgbaImage::from_pixel(SIZE.0, SIZE.1, CURTAIN);
         curtain.save(path("curtain.png")).expect("a picture");
         let screen = Screen::start(&folder.path().join("xvfb.log"));
@@ -137,9 +146,19 @@ impl Obs {
         self.background
     }
 
+    /// Opens another scene collection, by its name.
+    pub(crate) fn open_collection(&mut self, name: &str) {
+        let data = json!({"sceneCollectionName": name});
+        self.request("SetCurrentSceneCollection", data);
+    }
+
     /// The scene as it looks now.
     pub(crate) fn screenshot(&mut self, blend: Blend) -> RgbaImage {
-        let data = json!({"sourceName": blend.scene(), "imageFormat": "png"});
+        self.screenshot_of(blend.scene())
+    }
+
+    fn screenshot_of(&mut self, scene: &str) -> RgbaImage {
+        let data = json!({"sourceName": scene, "imageFormat": "png"});
         let answer = self.request("GetSourceScreenshot", data);
         let url = answer["imageData"].as_str().expect("a data URL");
         let (_, base64) = url.split_once(',').expect("a data URL");
@@ -151,19 +170,29 @@ impl Obs {
 
     /// Takes screenshots until one is right, up to the deadline, and says how long that took, in
     /// steps of a screenshot. A test that fails leaves the last one.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a deadline, and how long it took; screenshots are what paces the wait"
-    )]
     pub(crate) fn wait_for(
         &mut self,
         what: &str,
         blend: Blend,
+        is_right: impl FnMut(&RgbaImage) -> Result<(), String>,
+    ) -> Duration {
+        self.wait_for_scene(what, blend.scene(), is_right)
+    }
+
+    /// The same of a scene by its name.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a deadline, and how long it took; screenshots are what paces the wait"
+    )]
+    pub(crate) fn wait_for_scene(
+        &mut self,
+        what: &str,
+        scene: &str,
         mut is_right: impl FnMut(&RgbaImage) -> Result<(), String>,
     ) -> Duration {
         let begun = Instant::now();
         loop {
-            let picture = self.screenshot(blend);
+            let picture = self.screenshot_of(scene);
             let after = begun.elapsed();
             let Err(wrong) = is_right(&picture) else {
                 return after;
