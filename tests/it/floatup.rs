@@ -96,6 +96,7 @@ impl Service {
     }
 
     /// Kills it, as a crash would.
+    #[cfg(feature = "ffmpeg")]
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");
         wait(&mut self.child);

@@ -86,9 +86,8 @@ pub(super) fn of_encoder(recipe: &Recipe) -> Options {
             set("alpha_bits", alpha_bits.into());
             set("vendor", "apl0".into());
             set("threads", threads(recipe));
-            if let Some(quality) = quality {
-                quantizer(&mut options, quality, 16, 1);
-            }
+            // Its own rate control takes eight times as long.
+            quantizer(&mut options, quality.unwrap_or(Quality::GOOD), 16, 1);
         }
         Codec::Png | Codec::Apng => {
             set("compression_level", level(speed, 9, 1, 1).to_string());
