@@ -1,8 +1,9 @@
 //! Key and fill, put together again by the real ffmpeg.
 #![cfg(feature = "ffmpeg")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -178,18 +179,27 @@ fn first(bytes: &[u8]) -> u32 {
 fn both_begin_again_with_one_frame_when_one_loses_its_reader() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    fifos(folder);
-    let settings = "test_pattern = true\nsize = '320x180'\nfps = 30\n\
-                    [[output]]\nto = 'fill'\nkey = 'key'\nformat = 'rgba'\n";
+    let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [to, key] = listeners
+        .each_ref()
+        .map(|listener| listener.local_addr().unwrap());
+    let settings = format!(
+        "test_pattern = true\nsize = '320x180'\nfps = 30\n\
+         [[output]]\nto = 'tcp://{to}'\nkey = 'tcp://{key}'\nformat = 'rgba'\n"
+    );
     fs::write(folder.join("floatup.toml"), settings).unwrap();
     let service = Service::start(folder, &["--config", "floatup.toml"]);
-    let read = |file: &mut File| {
-        let mut frame = vec![0; FRAME_BYTES];
-        file.read_exact(&mut frame).map(|()| frame)
+    let accept = || {
+        listeners
+            .each_ref()
+            .map(|listener| listener.accept().unwrap().0)
     };
-    let mut fill = File::open(folder.join("fill")).unwrap();
+    let read = |stream: &mut TcpStream| {
+        let mut frame = vec![0; FRAME_BYTES];
+        stream.read_exact(&mut frame).map(|()| frame)
+    };
+    let [mut fill, mut key] = accept();
     let begun = first(&read(&mut fill).unwrap());
-    let mut key = File::open(folder.join("key")).unwrap();
     // The moving marker of frame n is where n says it is, in the key as in the fill.
     let marker = |frame: &[u8]| {
         let row = 156 * SIZE.0 * 4;
@@ -216,8 +226,7 @@ fn both_begin_again_with_one_frame_when_one_loses_its_reader() {
         Err(_) => true,
     });
     drop(fill);
-    let mut key = File::open(folder.join("key")).unwrap();
-    let mut fill = File::open(folder.join("fill")).unwrap();
+    let [mut fill, mut key] = accept();
     let (fill, key) = (read(&mut fill).unwrap(), read(&mut key).unwrap());
     let again = first(&fill);
     assert!(again > last, "{again} after {last}");
