@@ -28,6 +28,7 @@ mod outputs;
 mod pages;
 mod presets;
 mod protocol;
+mod recipes;
 mod settings;
 mod setup;
 mod sinks;

@@ -24,16 +24,16 @@ const LOSSLESS: Within = Within {
     edges: 2,
 };
 
-/// One level of alpha is 22 levels of a dark channel, as OBS blends by default.
+/// Two levels of alpha are 22 levels of a dark channel, as OBS blends by default.
 const VP9_BY_FFMPEG: Within = Within {
     inside: 2,
     edges: 25,
 };
 
-/// OBS interpolates chroma, and where a frame is clear floatup's has no colour.
+/// OBS interpolates chroma, and clear pixels have the mean colour of those near them.
 const VP9_BY_FLOATUP: Within = Within {
     inside: 2,
-    edges: 120,
+    edges: 80,
 };
 
 /// Nothing moves, and sprites have places of their own.
