@@ -187,7 +187,7 @@ impl Channel {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn attach_locked(&self, plans: Vec<(Plan, metrics::Output)>) -> Result<()> {
-        let sinks = Sink::start_all(plans, &self.spare_artist)?;
+        let sinks = Sink::start_all(plans, &self.spare_artist, true)?;
         lock(&self.control).attached.extend(sinks);
         self.changed.notify_all();
         Ok(())

@@ -52,7 +52,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let plans = job.output.parts(picture).into_iter();
     let plans = plans.map(|(target, spec)| Ok((Plan::new(target, spec)?, Output::default())));
     let plans = plans.collect::<Result<Vec<_>>>()?;
-    for sink in Sink::start_all(plans, &spare)? {
+    for sink in Sink::start_all(plans, &spare, false)? {
         fanout.add(sink);
     }
 

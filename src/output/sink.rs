@@ -143,28 +143,32 @@ impl Sink {
     /// there. An output that can be opened again is, when it fails or its reader goes.
     ///
     /// # Errors
-    /// There is no thread.
+    /// It can't be opened, and never will be; there is no thread.
     pub fn start(
         plan: Plan,
         policy: Policy,
         metrics: metrics::Output,
         artist: Arc<Artist>,
     ) -> Result<Self> {
-        Self::start_locked(plan, policy, metrics, artist, None)
+        let lasting = plan.reopens();
+        Self::start_locked(plan, policy, metrics, artist, lasting, None)
     }
 
     /// Starts outputs that get the same frames, from the same one on. Each must have every frame.
+    /// Only those that are `lasting` are opened again when their readers go.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_all(
         plans: Vec<(Plan, metrics::Output)>,
         artist: &Arc<Artist>,
+        lasting: bool,
     ) -> Result<Vec<Self>> {
         let lock = Lock::default();
-        let start = |(plan, metrics)| {
-            let lock = Some(lock.clone());
-            Self::start_locked(plan, Policy::Block, metrics, Arc::clone(artist), lock)
+        let start = |(plan, metrics): (Plan, _)| {
+            let lasting = lasting && plan.reopens();
+            let (lock, artist) = (Some(lock.clone()), Arc::clone(artist));
+            Self::start_locked(plan, Policy::Block, metrics, artist, lasting, lock)
         };
         plans.into_iter().map(start).collect()
     }
@@ -174,6 +178,7 @@ impl Sink {
         policy: Policy,
         metrics: metrics::Output,
         artist: Arc<Artist>,
+        lasting: bool,
         lock: Option<Lock>,
     ) -> Result<Self> {
         let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
@@ -197,6 +202,7 @@ impl Sink {
         let worker = Worker {
             plan,
             output,
+            lasting,
             lock: lock.clone(),
             generation,
             metrics: metrics.clone(),
@@ -355,13 +361,14 @@ impl Queue {
         item
     }
 
-    /// Waits, and says whether the end has come meanwhile.
+    /// Waits, and says whether the end has come meanwhile, with nothing left to be written.
     fn ends_within(&self, time: Duration) -> bool {
+        let over = |state: &State| state.ended && state.items.is_empty();
         let state = self.lock();
         let waited = self
             .given
-            .wait_timeout_while(state, time, |state| !state.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+            .wait_timeout_while(state, time, |state| !over(state));
+        over(&waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 }
 
@@ -398,6 +405,8 @@ impl State {
 struct Worker {
     plan: Plan,
     output: Option<Output>,
+    /// Whether it is opened again when its reader goes.
+    lasting: bool,
     metrics: metrics::Output,
     /// Has drawn nothing yet.
     artist: Arc<Artist>,
@@ -435,13 +444,13 @@ impl Worker {
             let flow = match result {
                 Ok(Some(flow)) => flow,
                 Ok(None) => return Ok(()),
-                Err(error) if self.plan.reopens() => {
+                Err(error) if self.lasting => {
                     tracing::warn!("{error:#}; it is opened again");
                     Flow::Closed
                 }
                 Err(error) => return Err(error),
             };
-            if flow == Flow::Closed && !self.plan.reopens() {
+            if flow == Flow::Closed && !self.lasting {
                 return Ok(());
             }
             self.metrics.reopened.inc();

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -181,4 +181,42 @@ fn a_pipe_may_follow_its_reader() {
     assert_eq!(wait(&mut pipe).code(), Some(0));
     assert_eq!(bytes.len(), 400 * FRAME_BYTES);
     assert_no_gap("a pipe", &bytes);
+}
+
+/// It waits for its first reader, and is over when that has gone.
+#[test]
+fn a_render_to_a_socket_is_one_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("log.ndjson"),
+        "{\"at_ms\":0,\"reaction\":\"heart\"}",
+    )
+    .unwrap();
+    let render = |target: &str| {
+        let mut render = floatup();
+        render
+            .current_dir(folder.path())
+            .args(["render", "log.ndjson", target]);
+        render.args(["--test-pattern", "--size", "320x180", "--frames", "200"]);
+        Running(render.stderr(Stdio::null()).spawn().unwrap())
+    };
+    let socket = folder.path().join("socket");
+    let target = format!("unix:{}?listen", socket.display());
+    let mut whole = render(&target);
+    let mut stream = None;
+    until("it listens", || {
+        stream = UnixStream::connect(&socket).ok();
+        stream.is_some()
+    });
+    let mut bytes = Vec::new();
+    stream.unwrap().read_to_end(&mut bytes).unwrap();
+    assert_eq!(wait(&mut whole).code(), Some(0));
+    assert_eq!(numbers(&bytes), (0..200).collect::<Vec<_>>());
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut cut = render(&format!("tcp://{}", listener.local_addr().unwrap()));
+    let (mut reader, _) = listener.accept().unwrap();
+    reader.read_exact(&mut bytes[..FRAME_BYTES]).unwrap();
+    drop(reader);
+    assert_eq!(wait(&mut cut).code(), Some(0));
 }
