@@ -309,14 +309,7 @@ impl Channel {
             on_stage.stage.retire(pts);
             self.show_live(&on_stage.stage);
         }
-        let stage = &on_stage.stage;
-        moment.placements.clear();
-        moment.placements.extend(stage.placements(pts));
-        if self.scan != Scan::Progressive {
-            let pts = self.rate.second_field_pts(moment.index);
-            moment.second_field.clear();
-            moment.second_field.extend(stage.placements(pts));
-        }
+        moment.see(&on_stage.stage, self.rate, self.scan);
     }
 
     fn show_live(&self, stage: &Stage) {

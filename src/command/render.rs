@@ -11,7 +11,6 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::chart::Chart;
 use crate::config::RenderJob;
-use crate::frame::Scan;
 use crate::log::{Entry, entries};
 use crate::look::Look;
 use crate::metrics::Output;
@@ -71,13 +70,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
             );
         }
         stage.retire(pts);
-        moment.placements.clear();
-        moment.placements.extend(stage.placements(pts));
-        if picture.scan != Scan::Progressive {
-            let pts = picture.rate.second_field_pts(moment.index);
-            moment.second_field.clear();
-            moment.second_field.extend(stage.placements(pts));
-        }
+        moment.see(&stage, picture.rate, picture.scan);
         fanout.give(&moment, false, || false);
         if fanout.is_empty() {
             break;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::cast::Placement;
 use crate::chart::Chart;
-use crate::frame::{Frame, Scan, weave};
+use crate::frame::{Frame, FrameRate, Scan, weave};
 use crate::paint::Painter;
+use crate::stage::Stage;
 
 /// What is on stage at one frame's time.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,18 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// Sees what is on stage at its frame's time.
+    pub fn see(&mut self, stage: &Stage, rate: FrameRate, scan: Scan) {
+        self.placements.clear();
+        self.placements
+            .extend(stage.placements(rate.pts(self.index)));
+        self.second_field.clear();
+        if scan != Scan::Progressive {
+            let pts = rate.second_field_pts(self.index);
+            self.second_field.extend(stage.placements(pts));
+        }
+    }
+
     /// How many placements there are.
     pub(super) fn sprites(&self) -> usize {
         self.placements.len() + self.second_field.len()

@@ -40,15 +40,6 @@ fn socket(service: &Service) -> TcpStream {
     stream
 }
 
-/// A figure of an output.
-fn figure(service: &Service, name: &str, output: &str) -> u64 {
-    let (_, text) = http(&service.address, "GET", "/metrics", b"");
-    let text = String::from_utf8(text).unwrap();
-    let series = format!("floatup_output_{name}{{channel=\"demo\",output=\"{output}\"}} ");
-    let value = text.lines().find_map(|line| line.strip_prefix(&series));
-    value.map_or(0, |value| value.parse().unwrap())
-}
-
 /// Publishes until a child has ended.
 fn publish_until_ended(service: &Service, children: &mut [&mut Child]) {
     until("the readers have their frames", || {
@@ -83,7 +74,7 @@ fn readers_that_join_at_any_time_get_the_frames_that_are_recorded() {
     publish_until_ended(&service, &mut [&mut png, &mut raw]);
     let mut late = reader(&service, "", "10", &out("late.rgba"));
     publish_until_ended(&service, &mut [&mut late]);
-    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    assert_eq!(service.figure("frames_dropped_total", "all.rgba"), 0);
     let (status, log) = service.stop();
     assert_eq!(status.code(), Some(0), "{log}");
     let all = fs::read(out("all.rgba")).unwrap();
@@ -102,14 +93,14 @@ fn a_reader_that_takes_nothing_costs_nobody_a_frame() {
     let stuck = socket(&service);
     until("frames give way", || {
         publish(&service.address, "demo", "heart");
-        figure(&service, "frames_dropped_total", "feed") > 10
+        service.figure("frames_dropped_total", "feed") > 10
     });
     let out = folder.path().join("good.rgba");
     let mut good = reader(&service, "", "60", &out);
     publish_until_ended(&service, &mut [&mut good]);
     assert_eq!(wait(&mut good).code(), Some(0));
-    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
-    assert!(figure(&service, "open", "feed") >= 1);
+    assert_eq!(service.figure("frames_dropped_total", "all.rgba"), 0);
+    assert!(service.figure("open", "feed") >= 1);
     // The service ends although somebody takes nothing.
     let (status, log) = service.stop();
     assert_eq!(status.code(), Some(0), "{log}");
@@ -132,7 +123,7 @@ fn frames_in_which_nothing_shows_are_not_sent_again() {
         }
     });
     let read = || counter.load(std::sync::atomic::Ordering::Relaxed);
-    let frames = || figure(&service, "frames_total", "feed");
+    let frames = || service.figure("frames_total", "feed");
     until("a clear frame", || read() > FRAME_BYTES as u64);
     let before = read();
     let first = frames();
@@ -162,11 +153,11 @@ fn a_wrong_feed_is_refused() {
         assert!(got == status && body.contains(part), "{path}: {got} {body}");
     }
     let readers: Vec<TcpStream> = (0..64).map(|_| socket(&service)).collect();
-    until("all read", || figure(&service, "open", "feed") == 64);
+    until("all read", || service.figure("open", "feed") == 64);
     let (status, _) = http(&service.address, "GET", "/channels/demo/feed.mkv", b"");
     assert_eq!(status, 503);
     drop(readers);
-    until("they are gone", || figure(&service, "open", "feed") == 0);
+    until("they are gone", || service.figure("open", "feed") == 0);
 }
 
 /// What ffprobe says of a feed.

@@ -90,6 +90,15 @@ impl Service {
         format!("http://{}{path}", self.address)
     }
 
+    /// A figure of an output of the channel `demo`, such as `frames_total`.
+    pub(crate) fn figure(&self, name: &str, output: &str) -> u64 {
+        let (_, text) = http(&self.address, "GET", "/metrics", b"");
+        let text = String::from_utf8_lossy(&text);
+        let series = format!("floatup_output_{name}{{channel=\"demo\",output=\"{output}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&series));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
     /// Sends a signal, by its number.
     pub(crate) fn signal(&self, signal: &str) {
         send_signal(&self.child, signal);

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use floatup::chart::{Picture, number};
 use floatup::frame::Size;
 
-use crate::floatup::{Running, Service, floatup, http, send_signal, until, wait};
+use crate::floatup::{Running, Service, floatup, send_signal, until, wait};
 use crate::media::tool;
 
 const FRAME_BYTES: usize = 320 * 180 * 4;
@@ -73,21 +73,13 @@ fn fifo(path: &Path) {
     assert!(made.expect("mkfifo runs").success());
 }
 
-fn figure(service: &Service, name: &str, output: &str) -> u64 {
-    let (_, text) = http(&service.address, "GET", "/metrics", b"");
-    let text = String::from_utf8(text).unwrap();
-    let series = format!("floatup_output_{name}{{channel=\"demo\",output=\"{output}\"}} ");
-    let value = text.lines().find_map(|line| line.strip_prefix(&series));
-    value.map_or(0, |value| value.parse().unwrap())
-}
-
 #[test]
 fn a_full_disk_ends_one_recording_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     symlink("/dev/full", folder.path().join("full.rgba")).unwrap();
     let service = service(folder.path(), &["full.rgba"]);
     record(folder.path(), 30);
-    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    assert_eq!(service.figure("frames_dropped_total", "all.rgba"), 0);
     all_is_there(service, folder.path(), 1);
 }
 
@@ -98,26 +90,24 @@ fn a_fifo_may_have_no_reader_then_one_that_is_killed_then_another() {
     fifo(&path);
     let service = service(folder.path(), &["fifo"]);
     record(folder.path(), 15);
-    assert_eq!(figure(&service, "open", "fifo"), 0);
+    assert_eq!(service.figure("open", "fifo"), 0);
 
     let read = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", "320x180", "-i"];
     let mut killed = tool("ffmpeg");
     killed.args(read).arg(&path).args(["-f", "null", "-"]);
     let mut killed = Running(killed.spawn().unwrap());
-    until("it is read", || {
-        figure(&service, "frames_total", "fifo") > 10
-    });
+    until("it is read", || service.figure("frames_total", "fifo") > 10);
     send_signal(&killed, "KILL");
     assert!(!wait(&mut killed).success());
     until("that is noticed", || {
-        figure(&service, "reopened_total", "fifo") == 1
+        service.figure("reopened_total", "fifo") == 1
     });
     record(folder.path(), 5);
 
     let mut bytes = vec![0; 20 * FRAME_BYTES];
     File::open(&path).unwrap().read_exact(&mut bytes).unwrap();
     assert_no_gap("the second reader", &bytes);
-    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    assert_eq!(service.figure("frames_dropped_total", "all.rgba"), 0);
     all_is_there(service, folder.path(), 0);
 }
 
@@ -143,7 +133,7 @@ fn sockets_that_are_refused_reset_and_stuck_are_opened_again() {
     let (mut other, _) = listener.accept().unwrap();
     other.read_exact(&mut bytes).unwrap();
     assert_no_gap("a Unix socket", &bytes);
-    assert_eq!(figure(&service, "frames_dropped_total", "all.rgba"), 0);
+    assert_eq!(service.figure("frames_dropped_total", "all.rgba"), 0);
     drop((reader, other));
     all_is_there(service, folder.path(), 0);
 }
@@ -161,7 +151,7 @@ fn a_reader_that_stalls_for_seconds_gets_every_frame() {
     let mut bytes = vec![0; 90 * FRAME_BYTES];
     stalled.read_exact(&mut bytes).unwrap();
     assert_no_gap("what was owed", &bytes);
-    assert_eq!(figure(&service, "frames_dropped_total", &tcp), 0);
+    assert_eq!(service.figure("frames_dropped_total", &tcp), 0);
     drop(stalled);
     all_is_there(service, folder.path(), 0);
 }
