@@ -125,7 +125,12 @@
 //! | matte, plate | how a frame with alpha becomes an opaque picture, and that picture |
 //! | key, fill | a frame's alpha as a grey, and its colours |
 //! | bleed | colour for clear pixels near others, for lossy codecs |
-//! | output | where frames go |
+//! | output, target, form | where frames go, how a person names that, and as what they are written |
+//! | plan | an output that has been checked, and can be opened |
+//! | sink | an output on a thread of its own, behind a bounded queue |
+//! | fanout | from the frame loop to every sink |
+//! | moment | what is on stage at one frame; a sink that is behind is owed it |
+//! | feed | a live stream to one reader |
 //! | chart | the test picture of known colours and alpha |
 //! | capture | what others have made of frames, read back |
 //! | fate | what became of the chart's alpha in a capture |
@@ -145,6 +150,8 @@
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | OpenMetrics text | [`metrics`] |
+//! | EBML (RFC 8794), Matroska (RFC 9559) | [`output`] |
+//! | SMPTE ST 274, ST 296 | [`config`] |
 //! | ITU-R BT.709-6 | [`planes`], [`output`], [`chart`], [`capture`] |
 //! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |
 #![forbid(unsafe_code)]
