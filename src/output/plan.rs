@@ -79,8 +79,9 @@ impl Plan {
             }
             #[cfg(not(feature = "ffmpeg"))]
             _ => bail!(
-                "{target}: {container} needs FFmpeg, and this floatup was built without it; \
-                 expected raw, png or gif"
+                "{target}: this floatup was built without FFmpeg, which {container} needs; expected \
+                 a raw pixel format such as rgba, gif, or png with a number pattern such as \
+                 frames-%05d.png"
             ),
         };
         Ok(Self {
