@@ -31,7 +31,7 @@ pub use self::fanout::{Fanout, Pace};
 pub use self::form::{Codec, Container, Form, Quality, Speed};
 pub use self::live::{Body, Codec as FeedCodec, Form as FeedForm, Newest, Stamps};
 pub use self::plan::Plan;
-pub use self::sink::{FRAMES_HELD, FRAMES_LIVE, Policy, Sink};
+pub use self::sink::{Policy, Sink};
 pub use self::target::{Role, Target, TargetError};
 use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
 

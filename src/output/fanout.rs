@@ -64,8 +64,9 @@ struct Pool {
 }
 
 impl Pool {
-    /// A frame that nobody reads any more. A sink holds at most [`FRAMES_HELD`](super::sink::FRAMES_HELD) and the one that it writes, so that there are
-    /// soon enough, and never more than that.
+    /// A frame that nobody reads any more. A sink holds at most
+    /// [`FRAMES_HELD`](super::sink::FRAMES_HELD) and the one that it writes, so that there are soon
+    /// enough, and never more than that.
     fn take(&mut self) -> Arc<Frame> {
         // The newest, which is in the processor's cache if any is.
         let mut frames = self.frames.iter_mut();

@@ -23,10 +23,10 @@ use crate::frame::Frame;
 use crate::metrics;
 
 /// Drawn frames that wait for one sink, and are held for it. One more is owed, or waited for.
-pub const FRAMES_HELD: usize = 4;
+pub(super) const FRAMES_HELD: usize = 4;
 
 /// Drawn frames that wait for a sink of [`Policy::Drop`]. One more takes the place of the oldest.
-pub const FRAMES_LIVE: usize = 2;
+const FRAMES_LIVE: usize = 2;
 
 /// Sprites of all the frames that one sink is owed: about 128 MiB. Beyond it the oldest owed
 /// frames are dropped, and counted.
@@ -446,6 +446,9 @@ impl Worker {
                 Ok(None) => return Ok(()),
                 Err(error) if self.lasting => {
                     tracing::warn!("{error:#}; it is opened again");
+                    if self.queue.ends_within(BACKOFF.0) {
+                        return Ok(());
+                    }
                     Flow::Closed
                 }
                 Err(error) => return Err(error),
