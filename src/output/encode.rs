@@ -3,26 +3,24 @@
 //! A file that is cut off plays up to its last second: MOV and MP4 are of fragments, Matroska is of
 //! clusters of half a second, and each packet is handed on at once.
 
+mod libav;
+mod mux;
 mod options;
+mod qtrle;
 
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use ffmpeg_next::error::{EAGAIN, ECONNABORTED, ECONNRESET, EPIPE};
-use ffmpeg_next::format::context::StreamIo;
-use ffmpeg_next::{
-    self as ffmpeg, Dictionary, Error, Packet, codec, color, encoder, format, frame,
-};
+use ffmpeg_next::{self as ffmpeg, Dictionary, Error, encoder, format};
+use image::ExtendedColorType;
 
-use super::convert::{Converter, Picture, Samples};
+use self::libav::Libav;
+use self::mux::Muxer;
+use super::convert::{Converter, Samples};
 use super::form::{Codec, Container, Form, list};
 use super::stream::Stream;
-use super::{Flow, Spec, cannot_write};
-use crate::frame::{Frame, FrameRate, PixelFormat, Size};
-use crate::planes::{Range, VideoFormat};
-
-/// Bytes that libavformat gathers before it writes them.
-const BUFFER_BYTES: usize = 1 << 18;
+use super::{Flow, Spec, cannot_write, still};
+use crate::frame::{Frame, FrameRate, Size};
 
 /// How one video is made; that the encoder is there has been seen.
 #[derive(Clone, Copy, Debug)]
@@ -83,21 +81,44 @@ impl Recipe {
 
 /// A video that is being written.
 pub struct Video {
-    name: String,
     converter: Converter,
-    pixel: format::Pixel,
     size: Size,
-    encoder: encoder::Video,
-    container: format::context::Output,
+    coder: Coder,
+    muxer: Muxer,
     /// The index of the first frame, which is at time 0.
     first: Option<u64>,
-    /// The encoder's, of one frame, and the container's.
-    time_bases: [ffmpeg::Rational; 2],
+}
+
+/// What makes packets of pictures.
+enum Coder {
+    /// One of libavcodec's encoders.
+    Libav(Libav),
+    /// That of stills.
+    Png(ExtendedColorType),
+    Qtrle(qtrle::Encoder),
+}
+
+impl Coder {
+    /// A recipe's; `encoder` is what libavcodec has for it.
+    fn new(recipe: &Recipe, encoder: encoder::Video) -> Self {
+        let (color, pixel_bytes) = match recipe.samples.format.has_alpha() {
+            true => (ExtendedColorType::Rgba8, 4),
+            false => (ExtendedColorType::Rgb8, 3),
+        };
+        match recipe.codec {
+            Codec::Png if options::png_is_fast(recipe) => Self::Png(color),
+            Codec::Qtrle => {
+                let keys = options::pictures_per_key(recipe);
+                Self::Qtrle(qtrle::Encoder::new(recipe.size, pixel_bytes, keys))
+            }
+            _ => Self::Libav(Libav::new(encoder, recipe)),
+        }
+    }
 }
 
 impl fmt::Debug for Video {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Video({})", self.name)
+        write!(f, "Video({})", self.muxer)
     }
 }
 
@@ -109,16 +130,7 @@ impl Video {
         recipe: Recipe,
         converter: Converter,
     ) -> Result<Self> {
-        let open = || {
-            let io = match stream {
-                Stream::File(file) if recipe.to_file => {
-                    StreamIo::from_write_seek_with_capacity(file, BUFFER_BYTES)?
-                }
-                stream => StreamIo::from_write_with_capacity(stream, BUFFER_BYTES)?,
-            };
-            format::output_to_stream(io, None, Some(options::muxer(recipe.container)))
-        };
-        let container = open().with_context(|| cannot_write(&name))?;
+        let container = mux::to_stream(stream, &recipe);
         Self::begin(name, container, recipe, converter)
     }
 
@@ -130,155 +142,79 @@ impl Video {
         converter: Converter,
     ) -> Result<Self> {
         let container = format::output_as(url, options::muxer(recipe.container));
-        let container = container.with_context(|| cannot_write(&name))?;
         Self::begin(name, container, recipe, converter)
     }
 
     fn begin(
         name: String,
-        container: format::context::Output,
+        container: Result<format::context::Output, Error>,
         recipe: Recipe,
         converter: Converter,
     ) -> Result<Self> {
-        let begun = begin(container, &recipe).with_context(|| cannot_write(&name));
-        let (container, encoder, time_bases) = begun?;
+        let begin = || {
+            let container = container?;
+            let flags = container.format().flags();
+            let encoder = libav::open(&recipe, flags)?;
+            Ok((Muxer::new(&name, container, &recipe, &encoder)?, encoder))
+        };
+        let begun: Result<_> = begin();
+        let (muxer, encoder) = begun.with_context(|| cannot_write(&name))?;
         Ok(Self {
-            name,
             converter,
-            pixel: pixel(recipe.samples.format),
             size: recipe.size,
-            encoder,
-            container,
+            coder: Coder::new(&recipe, encoder),
+            muxer,
             first: None,
-            time_bases,
         })
     }
 
     pub(super) fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
-        let (width, height) = (self.size.width(), self.size.height());
-        // A new one each time: the encoder may still hold the one before.
-        let mut video = frame::Video::new(self.pixel, width, height);
-        match self.converter.convert(frame) {
-            Picture::Packed(bytes) => lay(&mut video, 0, bytes, self.size.row_bytes()),
-            Picture::Planes(planes) => {
-                for n in 0..planes.format().planes(self.size).len() {
-                    let (bytes, stride) = planes.plane(n);
-                    lay(&mut video, n, bytes, stride);
-                }
+        let first = *self.first.get_or_insert(index);
+        let pts = i64::try_from(index - first).unwrap_or(i64::MAX);
+        let picture = self.converter.convert(frame);
+        match &mut self.coder {
+            Coder::Libav(encoder) => {
+                let sent = encoder.send(&picture, self.size, pts);
+                sent.with_context(|| cannot_write(&self.muxer))?;
+                self.drain()
+            }
+            Coder::Png(color) => {
+                let file = still::encode(picture.as_bytes(), self.size, *color)?;
+                self.muxer.write(&file, pts, true)
+            }
+            Coder::Qtrle(encoder) => {
+                let (packet, is_key) = encoder.encode(picture.as_bytes());
+                self.muxer.write(packet, pts, is_key)
             }
         }
-        // Some encoders take them from here.
-        video.set_color_space(self.encoder.colorspace());
-        video.set_color_primaries(self.encoder.color_primaries());
-        video.set_color_transfer_characteristic(self.encoder.color_transfer_characteristic());
-        video.set_color_range(self.encoder.color_range());
-        let first = *self.first.get_or_insert(index);
-        video.set_pts(i64::try_from(index - first).ok());
-        self.encoder
-            .send_frame(&video)
-            .with_context(|| cannot_write(&self.name))?;
-        self.drain()
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
-        self.encoder
-            .send_eof()
-            .with_context(|| cannot_write(&self.name))?;
-        if self.drain()? == Flow::Closed {
-            return Ok(());
+        if let Coder::Libav(encoder) = &mut self.coder {
+            let ended = encoder.end();
+            ended.with_context(|| cannot_write(&self.muxer))?;
         }
-        let ended = self.container.write_trailer();
-        self.flow(ended).map(|_| ())
+        match self.drain()? {
+            Flow::Open => self.muxer.finish(),
+            Flow::Closed => Ok(()),
+        }
     }
 
-    /// Hands on what the encoder has ready.
+    /// Hands on what libavcodec has ready.
     fn drain(&mut self) -> Result<Flow> {
-        let mut packet = Packet::empty();
+        let Coder::Libav(encoder) = &mut self.coder else {
+            return Ok(Flow::Open);
+        };
         loop {
-            match self.encoder.receive_packet(&mut packet) {
-                Ok(()) => {}
-                // It wants another frame, or has had the last.
-                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return Ok(Flow::Open),
-                Err(error) => return Err(error).with_context(|| cannot_write(&self.name)),
-            }
-            packet.set_stream(0);
-            packet.set_duration(1);
-            // Each time stamp is rounded by itself, so nothing drifts.
-            packet.rescale_ts(self.time_bases[0], self.time_bases[1]);
-            let written = packet.write_interleaved(&mut self.container);
-            if self.flow(written)? == Flow::Closed {
+            let packet = encoder.packet();
+            let Some(packet) = packet.with_context(|| cannot_write(&self.muxer))? else {
+                return Ok(Flow::Open);
+            };
+            if self.muxer.write_packet(packet)? == Flow::Closed {
                 return Ok(Flow::Closed);
             }
         }
     }
-
-    /// A reader that is gone is no error.
-    fn flow(&self, written: Result<(), Error>) -> Result<Flow> {
-        match written {
-            Ok(()) => Ok(Flow::Open),
-            Err(Error::Other {
-                errno: EPIPE | ECONNRESET | ECONNABORTED,
-            }) => Ok(Flow::Closed),
-            Err(error) => Err(error).with_context(|| cannot_write(&self.name)),
-        }
-    }
-}
-
-/// An opened container with its header written, its encoder, and their time bases.
-type Begun = (
-    format::context::Output,
-    encoder::Video,
-    [ffmpeg::Rational; 2],
-);
-
-fn begin(mut container: format::context::Output, recipe: &Recipe) -> Result<Begun> {
-    let name = options::encoder(recipe.codec);
-    let Some(codec) = encoder::find_by_name(name) else {
-        bail!("this system's FFmpeg has no encoder {name}");
-    };
-    let (num, den) = (recipe.rate.num(), recipe.rate.den());
-    let time_base = ratio(den, num)?;
-    let mut video = codec::context::Context::new_with_codec(codec)
-        .encoder()
-        .video()?;
-    video.set_width(recipe.size.width());
-    video.set_height(recipe.size.height());
-    video.set_format(pixel(recipe.samples.format));
-    video.set_time_base(time_base);
-    video.set_frame_rate(Some(ratio(num, den)?));
-    video.set_aspect_ratio(ratio(1, 1)?);
-    if recipe.samples.format.is_yuv() {
-        video.set_colorspace(color::Space::BT709);
-        video.set_color_primaries(color::Primaries::BT709);
-        video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-        video.set_color_range(match recipe.samples.range {
-            Range::Limited => color::Range::MPEG,
-            Range::Full => color::Range::JPEG,
-        });
-    }
-    let flags = container.format().flags();
-    if flags.contains(format::Flags::GLOBAL_HEADER) {
-        video.set_flags(codec::Flags::GLOBAL_HEADER);
-    }
-    let encoder = video
-        .open_with(dictionary(&options::of_encoder(recipe)))
-        .with_context(|| format!("encoder {name}"))?;
-    let mut stream = container.add_stream(codec)?;
-    stream.set_parameters(&encoder);
-    stream.set_time_base(time_base);
-    stream.set_avg_frame_rate(ratio(num, den)?);
-    let left = container.write_header_with(dictionary(&options::of_muxer(recipe)))?;
-    if let Some((name, _)) = left.iter().next() {
-        let name = name.to_owned();
-        bail!(
-            "this system's FFmpeg has no option {name} of {}",
-            recipe.container
-        );
-    }
-    drop(left);
-    // The muxer's own, which may be another than was asked for.
-    let stream_base = container.stream(0).map_or(time_base, |s| s.time_base());
-    Ok((container, encoder, [time_base, stream_base]))
 }
 
 fn dictionary(options: &[(&str, String)]) -> Dictionary<'static> {
@@ -286,49 +222,9 @@ fn dictionary(options: &[(&str, String)]) -> Dictionary<'static> {
     pairs.map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-/// Copies rows of so many bytes to a plane.
-fn lay(video: &mut frame::Video, plane: usize, bytes: &[u8], row_bytes: usize) {
-    let stride = video.stride(plane);
-    let rows = video.data_mut(plane).chunks_mut(stride);
-    for (row, line) in rows.zip(bytes.chunks(row_bytes)) {
-        row[..row_bytes].copy_from_slice(line);
-    }
-}
-
 fn ratio(num: u32, den: u32) -> Result<ffmpeg::Rational> {
     Ok(ffmpeg::Rational::new(
         i32::try_from(num)?,
         i32::try_from(den)?,
     ))
-}
-
-/// libavutil's name of a codec's samples.
-fn pixel(format: VideoFormat) -> format::Pixel {
-    use format::Pixel;
-    match format {
-        VideoFormat::Packed(PixelFormat::Rgba) => Pixel::RGBA,
-        VideoFormat::Packed(PixelFormat::Bgra) => Pixel::BGRA,
-        VideoFormat::Packed(PixelFormat::Argb) => Pixel::ARGB,
-        VideoFormat::Packed(PixelFormat::Abgr) => Pixel::ABGR,
-        VideoFormat::Rgba64le => Pixel::RGBA64LE,
-        VideoFormat::Gbrap => Pixel::GBRAP,
-        VideoFormat::Yuva420p => Pixel::YUVA420P,
-        VideoFormat::Yuva422p => Pixel::YUVA422P,
-        VideoFormat::Yuva444p => Pixel::YUVA444P,
-        VideoFormat::Yuva420p10le => Pixel::YUVA420P10LE,
-        VideoFormat::Yuva422p10le => Pixel::YUVA422P10LE,
-        VideoFormat::Yuva444p10le => Pixel::YUVA444P10LE,
-        VideoFormat::Rgb24 => Pixel::RGB24,
-        VideoFormat::Bgr24 => Pixel::BGR24,
-        VideoFormat::Gray => Pixel::GRAY8,
-        VideoFormat::Gray10le => Pixel::GRAY10LE,
-        VideoFormat::Yuv420p => Pixel::YUV420P,
-        VideoFormat::Yuv422p => Pixel::YUV422P,
-        VideoFormat::Yuv444p => Pixel::YUV444P,
-        VideoFormat::Yuv420p10le => Pixel::YUV420P10LE,
-        VideoFormat::Yuv422p10le => Pixel::YUV422P10LE,
-        VideoFormat::Yuv444p10le => Pixel::YUV444P10LE,
-        VideoFormat::Nv12 => Pixel::NV12,
-        VideoFormat::Uyvy422 => Pixel::UYVY422,
-    }
 }

@@ -74,8 +74,8 @@ pub(super) fn of_encoder(recipe: &Recipe) -> Options {
         speed.map_or(unsaid, |speed| speed.between(slowest, fastest))
     };
     match recipe.codec {
-        Codec::RawVideo | Codec::Gif => {}
-        Codec::Qtrle => set("g", keys(recipe)),
+        Codec::RawVideo | Codec::Gif | Codec::Qtrle => {}
+        Codec::Png if png_is_fast(recipe) => {}
         Codec::ProRes => {
             let (profile, alpha_bits) = match recipe.samples.format {
                 VideoFormat::Yuv422p10le => ("hq", "0"),
@@ -260,10 +260,20 @@ fn quantizer(options: &mut Options, quality: Quality, worst: i32, best: i32) {
     options.push(("global_quality", lambda.to_string()));
 }
 
+/// Whether PNG's encoder is that of stills, which takes an eighth of the time of libavcodec's for
+/// files of the same size; a slower one makes smaller ones.
+pub(super) fn png_is_fast(recipe: &Recipe) -> bool {
+    recipe.form.speed.is_none_or(|speed| speed.get() >= 5)
+}
+
 /// Pictures from one from which decoding can begin to the next.
-fn keys(recipe: &Recipe) -> String {
+pub(super) fn pictures_per_key(recipe: &Recipe) -> u32 {
     let pictures = KEY_SECONDS * recipe.rate.num() / recipe.rate.den();
-    pictures.clamp(1, KEY_PICTURES_MAX).to_string()
+    pictures.clamp(1, KEY_PICTURES_MAX)
+}
+
+fn keys(recipe: &Recipe) -> String {
+    pictures_per_key(recipe).to_string()
 }
 
 /// Threads that take a picture each: who watches would wait for all of them.
