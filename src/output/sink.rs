@@ -25,6 +25,10 @@ use crate::metrics;
 /// Drawn frames that wait for one sink, and are held for it. One more is owed, or waited for.
 pub(super) const FRAMES_HELD: usize = 4;
 
+/// Drawn frames that wait for a sink that is itself waited for: the next one is drawn while one is
+/// written, and two frames stay in the processor's cache where more would not.
+const FRAMES_AHEAD: usize = 1;
+
 /// Drawn frames that wait for a sink of [`Policy::Drop`]. One more takes the place of the oldest.
 const FRAMES_LIVE: usize = 2;
 
@@ -266,7 +270,7 @@ impl Sink {
         };
         let mut state = self.queue.lock();
         let full = |state: &mut State| {
-            let behind = state.items.len() >= FRAMES_HELD && !state.shut;
+            let behind = state.items.len() >= FRAMES_AHEAD && !state.shut;
             (behind || absent(state.shut)) && !(state.gone || state.ended)
         };
         while self.policy == Policy::Block && full(&mut state) && !enough() {

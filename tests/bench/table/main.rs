@@ -16,27 +16,30 @@ mod browser;
 mod frames;
 mod machine;
 mod measure;
+mod outputs;
 mod paced;
 mod page;
 mod peers;
 mod program;
 mod report;
+mod service;
 mod skia;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use frames::Growth;
+use outputs::{Outputs, WRITE_LOOP};
 use page::Table;
 
 /// The parts, by the names that `--only` takes.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 15] = [
     "frames", "levels", "pixels", "cold", "growth", "cache", "skia", "browser", "live", "paced",
-    "start",
+    "start", "raw", "pipe", "vp9", "files",
 ];
 
 /// What was measured.
@@ -63,6 +66,7 @@ pub(crate) struct Results {
     start: Option<Table>,
     /// From a command's start to its first frame, the slower of the two that deliver frames.
     first_frame: Option<Duration>,
+    outputs: Outputs,
     /// CPU seconds a second of everything, this program included, while nothing was measured.
     others: f64,
 }
@@ -121,6 +125,10 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    let mut all = std::env::args().skip(1);
+    if let (Some(WRITE_LOOP), Some(frames)) = (all.next().as_deref(), all.next()) {
+        return outputs::write_loop(&frames);
+    }
     let Some(arguments) = arguments()? else {
         eprintln!("nothing is measured without `cargo bench`");
         return Ok(());
@@ -130,7 +138,7 @@ fn run() -> Result<()> {
         only.is_none_or(|parts| parts.iter().any(|p| p == part))
     };
     let browser = wanted("browser").then(chromium::executable);
-    if browser.is_some() && !std::path::Path::new("/proc/self/stat").exists() {
+    if browser.is_some() && !Path::new("/proc/self/stat").exists() {
         bail!("CPU time of processes is read from /proc, which this system has not");
     }
     let folder = tempfile::tempdir().context("cannot make a folder")?;
@@ -163,7 +171,17 @@ fn run() -> Result<()> {
         paced::paced(&mut results)?;
     }
     if wanted("live") {
-        program::live(&mut results, folder)?;
+        service::live(&mut results, folder)?;
+    }
+    for (name, part) in [
+        ("raw", outputs::raw as fn(&mut Results, &Path) -> Result<()>),
+        ("pipe", outputs::pipe),
+        ("vp9", outputs::vp9),
+        ("files", outputs::files),
+    ] {
+        if wanted(name) {
+            part(&mut results, folder)?;
+        }
     }
     if wanted("browser") {
         peers::compare(&mut results, folder)?;

@@ -1,5 +1,4 @@
-//! The `floatup` program as a user runs it: CPU time a frame, the first frame, and a full live
-//! load.
+//! The `floatup` program as a user runs it: CPU time a frame, and the first frame.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,15 +10,15 @@ use floatup::frame::{Alpha, PixelFormat};
 use floatup::paint::Painter;
 use floatup::reaction::DEFAULT_PALETTE;
 
-use crate::floatup::{Running, Service, floatup, http};
+use crate::floatup::{Running, Service, floatup};
 use crate::frames::full_hd;
 use crate::machine::ended_children_cpu_s;
-use crate::measure::{median, now, quantile, sleep_until, time};
+use crate::measure::{median, now, quantile, time};
 use crate::page::{Table, ms};
-use crate::scene::{FPS, log, look, rate, whole_palette};
+use crate::scene::{FPS, log, look, whole_palette};
 use crate::{Results, progress};
 
-const FRAME_BYTES: usize = 1920 * 1080 * 4;
+pub(crate) const FRAME_BYTES: usize = 1920 * 1080 * 4;
 
 /// Where frames go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ pub(crate) enum Sink {
 
 /// Reads all of a pipe and forgets it; gives the number of bytes, and when the first
 /// [`FRAME_BYTES`] were there.
-fn drain(mut pipe: impl Read) -> Result<(u64, Option<std::time::Instant>)> {
+pub(crate) fn drain(mut pipe: impl Read) -> Result<(u64, Option<std::time::Instant>)> {
     let (mut bytes, mut first) = (0, None);
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -61,15 +60,21 @@ fn run(command: &mut Command, sink: Sink) -> Result<u64> {
     Ok(read.map_or(0, |(bytes, _)| bytes))
 }
 
+/// A log of so many sprites at once, for so many frames.
+pub(crate) fn log_file(folder: &Path, sprites: u32, frames: u64) -> Result<PathBuf> {
+    let file = folder.join(format!("{sprites}-{frames}.ndjson"));
+    if !file.exists() {
+        std::fs::write(&file, log(sprites, frames))?;
+    }
+    Ok(file)
+}
+
 /// CPU seconds, user and system, that `floatup render` uses for a frame of 1920x1080 with so many
 /// sprites of 30 px alive: what a long run takes beyond a short one, so that neither the start nor
 /// the first sprites count.
 pub(crate) fn render_cpu_s(folder: &Path, sprites: u32, sink: Sink, frames: u64) -> Result<f64> {
     const SHORT: u64 = 240;
-    let file = folder.join(format!("{sprites}.ndjson"));
-    if !file.exists() {
-        std::fs::write(&file, log(sprites, 4_000))?;
-    }
+    let file = log_file(folder, sprites, 4_000)?;
     let cpu_s = |frames: u64| -> Result<f64> {
         let before = ended_children_cpu_s();
         let mut command = floatup();
@@ -193,122 +198,4 @@ pub(crate) fn start(results: &mut Results, folder: &Path) -> Result<()> {
     );
     results.start = Some(table);
     Ok(())
-}
-
-const LIVE_SPRITES: u32 = 5_000;
-const LIVE_SIZE: &str = "3840x2160";
-
-/// The whole service at full load: reactions by HTTP, 5,000 sprites of 48 px at 4K and 60 frames a
-/// second, to a file that forgets them; the figures are its own metrics.
-pub(crate) fn live(results: &mut Results, folder: &Path) -> Result<()> {
-    const WARM_UP: u32 = 4;
-    const SECONDS: u32 = 20;
-    progress("the service at 4K, 5000 sprites");
-    let sink = null_file(folder)?;
-    let output = sink.display().to_string();
-    let service = Service::start(
-        folder,
-        &[
-            "--size",
-            LIVE_SIZE,
-            "--font-size",
-            "48",
-            "--fps",
-            "60",
-            "--sprites-max",
-            "20000",
-            "--output",
-            &output,
-        ],
-    );
-    let begun = now();
-    let mut published = 0;
-    let (mut before, mut alive) = (None, Vec::new());
-    for tick in 0..(WARM_UP + SECONDS) * FPS {
-        sleep_until(begun + rate().pts(tick.into()));
-        let due = (tick + 1) * LIVE_SPRITES / (2 * FPS);
-        publish(&service, published..due)?;
-        published = due;
-        if tick == WARM_UP * FPS {
-            before = Some(Metrics::read(&service)?);
-        }
-        if tick > WARM_UP * FPS && tick % FPS == 0 {
-            alive.push(Metrics::read(&service)?.get("floatup_sprites_live"));
-        }
-    }
-    let after = Metrics::read(&service)?;
-    let before = before.context("the loop passes it")?;
-    service.stop();
-    let grown = |name: &str| after.get(name) - before.get(name);
-    let frames = grown("floatup_frames_rendered_total");
-    let late = grown("floatup_frames_late_total");
-    ensure!(frames > 0.0, "the service drew nothing");
-    let mut table = Table::new(["figure of `/metrics`", "in 20 s"]);
-    let alive = crate::measure::median_of(&alive);
-    table.row(["sprites alive, median".to_owned(), format!("{alive}")]);
-    table.row(["frames rendered".to_owned(), format!("{frames}")]);
-    table.row(["frames late".to_owned(), format!("{late}")]);
-    for le in ["0.004", "0.008", "0.0167", "0.0333"] {
-        let name = format!("floatup_frame_render_seconds_bucket le={le}");
-        let share = 100.0 * grown(&name) / frames;
-        table.row([format!("drawn in at most {le} s"), format!("{share:.2} %")]);
-    }
-    results.live = Some((table, late));
-    Ok(())
-}
-
-/// One message with counts of the four emoji.
-fn publish(service: &Service, numbers: std::ops::Range<u32>) -> Result<()> {
-    let names = ["heart", "100", "thumbsup", "mindblown"];
-    let counts = (0..).zip(names).map(|(place, name)| {
-        let count = numbers.clone().filter(|number| number % 4 == place).count();
-        format!(r#""{name}":{count}"#)
-    });
-    let counts: Vec<_> = counts.collect();
-    let body = format!("{{{}}}", counts.join(","));
-    let (status, answer) = http(
-        &service.address,
-        "POST",
-        "/topics/video/demo",
-        body.as_bytes(),
-    );
-    ensure!(
-        status == 204,
-        "{status}: {}",
-        String::from_utf8_lossy(&answer)
-    );
-    Ok(())
-}
-
-/// A raw output that takes frames at no cost.
-fn null_file(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("null.rgba");
-    std::os::unix::fs::symlink("/dev/null", &path).context("cannot make a link to /dev/null")?;
-    Ok(path)
-}
-
-/// A service's metrics at one moment.
-struct Metrics(String);
-
-impl Metrics {
-    fn read(service: &Service) -> Result<Self> {
-        let (status, body) = http(&service.address, "GET", "/metrics", b"");
-        ensure!(status == 200, "/metrics answers {status}");
-        Ok(Self(String::from_utf8(body)?))
-    }
-
-    /// Of the one channel; 0 where there is no such figure. A bucket's bound follows its name.
-    fn get(&self, name: &str) -> f64 {
-        let (name, bound) = name
-            .split_once(" le=")
-            .map_or((name, None), |(n, b)| (n, Some(b)));
-        let found = self.0.lines().find_map(|line| {
-            let (key, value) = line.rsplit_once(' ')?;
-            let key = key.strip_prefix(name)?;
-            let named = key.is_empty() || key.starts_with('{');
-            let bounded = bound.is_none_or(|b| key.contains(&format!("le=\"{b}\"")));
-            (named && bounded).then(|| value.parse().ok())?
-        });
-        found.unwrap_or(0.0)
-    }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::frames::Fit;
 use crate::machine::{cores, line_of, processor};
 use crate::measure::Line;
+use crate::outputs::Outputs;
 use crate::page::{Page, Table, ms, ratio, three};
 use crate::{Results, scene};
 
@@ -111,6 +112,63 @@ fn wanted(page: &mut Page, results: &Results) {
             "150 ×",
             ratio(times),
             times >= 150.0,
+        );
+    }
+    let outputs = &results.outputs;
+    if let Some(raw) = &outputs.raw {
+        row(
+            "raw RGBA into a pipe, 1080p60, 200 sprites: CPU time, the whole service",
+            "under 35 % of a core",
+            format!("{:.1} %", 100.0 * raw.cores),
+            raw.cores < 0.35,
+        );
+        row(
+            "its late frames in 15 s, and those of 4K30",
+            "0",
+            format!("{} and {}", raw.late[0], raw.late[1]),
+            raw.late.iter().sum::<f64>() <= 0.0,
+        );
+    }
+    if let Some((_, share)) = outputs.pipe {
+        row(
+            "raw RGBA into a pipe, 1080p, 200 sprites, without a clock, against a bare loop of `write`",
+            "0.9 ×",
+            ratio(share),
+            share >= 0.9,
+        );
+    }
+    if let Some(vp9) = &outputs.vp9 {
+        row(
+            "WebM VP9 with alpha, live, 720p30, 20 sprites: CPU time, the whole service",
+            "under 100 % of a core",
+            format!("{:.1} %", 100.0 * vp9.cores),
+            vp9.cores < 1.0,
+        );
+        row(
+            "its late and dropped frames in 20 s",
+            "0",
+            vp9.lost.to_string(),
+            vp9.lost <= 0.0,
+        );
+        row(
+            "its bits",
+            "under 3 Mbit/s",
+            format!("{} Mbit/s", three(vp9.mbit_per_s)),
+            vp9.mbit_per_s < 3.0,
+        );
+    }
+    for (codec, times, of_ffmpeg) in outputs.files.iter().flat_map(|files| &files.codecs) {
+        row(
+            &format!("ten minutes of 1080p60 to {codec} in MOV, against real time"),
+            "1 ×",
+            ratio(*times),
+            *times > 1.0,
+        );
+        row(
+            "its time against ffmpeg's for the same frames",
+            "at most 1.1 ×",
+            ratio(*of_ffmpeg),
+            *of_ffmpeg <= 1.1,
         );
     }
     page.heading("Figures wanted and got");
@@ -223,6 +281,7 @@ fn sections(page: &mut Page, results: &Results) {
         ));
         page.table(table);
     }
+    outputs(page, &results.outputs);
     if let Some(table) = &results.skia {
         page.heading("tiny-skia");
         page.paragraph(
@@ -250,5 +309,36 @@ fn sections(page: &mut Page, results: &Results) {
         );
         page.table(table);
         page.table(browser);
+    }
+}
+
+fn outputs(page: &mut Page, outputs: &Outputs) {
+    if outputs.raw.is_some() || outputs.pipe.is_some() {
+        page.heading("Raw frames");
+    }
+    if let Some(raw) = &outputs.raw {
+        page.paragraph(
+            "`floatup serve --output FIFO`, straight RGBA by the clock, 30 px, with 100 reactions a \
+             second by HTTP; the pipe's other end is read at once. CPU time is that of the whole \
+             service.",
+        );
+        page.table(&raw.table);
+    }
+    if let Some((table, _)) = &outputs.pipe {
+        page.paragraph(
+            "`floatup render LOG -`, as fast as the reader reads, the start included, in turn with \
+             a program that writes one buffer again and again through a pipe of the same width. \
+             Medians of seven rounds.",
+        );
+        page.table(table);
+    }
+    if let Some(files) = &outputs.files {
+        page.heading("Video files");
+        page.paragraph(
+            "`floatup render LOG out.mov`, ten seconds in turn with `ffmpeg -f rawvideo -i -` on the \
+             same frames through a pipe (`png` with `-compression_level 1 -pred none`, its \
+             fastest), and ten minutes alone. Medians of three rounds.",
+        );
+        page.table(&files.table);
     }
 }
