@@ -5,6 +5,7 @@ mod ffmpeg;
 mod gstreamer;
 #[cfg(target_os = "linux")]
 mod mpv;
+mod others;
 
 use std::fs;
 use std::path::Path;
