@@ -41,3 +41,4 @@ mod tokens;
 mod tutorial;
 mod vending;
 mod verify;
+mod webm;
