@@ -12,7 +12,24 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The command, with no setting from this environment.
 pub(crate) fn floatup() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_floatup"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_floatup")))
+}
+
+/// A shell that runs a script in a folder, with this floatup as the command of that name.
+#[cfg_attr(
+    not(feature = "ffmpeg"),
+    expect(dead_code, reason = "recipes are for what libav writes")
+)]
+pub(crate) fn shell(folder: &Path, script: &str) -> Command {
+    let floatup = Path::new(env!("CARGO_BIN_EXE_floatup"));
+    let programs = floatup.parent().expect("it is in a folder").display();
+    let mut shell = without_settings(Command::new("sh"));
+    shell.current_dir(folder).stdin(Stdio::null());
+    shell.args(["-ec", &format!("PATH='{programs}':$PATH\n{script}")]);
+    shell
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FLOATUP_") {
             command.env_remove(name);

@@ -7,9 +7,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use floatup::chart::{Picture, number};
 use floatup::frame::Size;
 
+use crate::chart::first_number;
 use crate::floatup::{Running, Service, run, stderr, until, wait};
 use crate::media::{decode_rgba, tool};
 
@@ -162,16 +162,8 @@ fn one_ffmpeg_reads_two_pipes_that_are_locked() {
 }
 
 /// The number of the first frame that a reader of a fill gets.
-fn first(bytes: &[u8]) -> u32 {
-    let size = Size::new(320, 180).unwrap();
-    let (pixels, _) = bytes.as_chunks();
-    let has_alpha = false;
-    number(&Picture {
-        pixels,
-        size,
-        has_alpha,
-    })
-    .expect("a chart")
+fn first(bytes: &[u8]) -> u64 {
+    first_number(bytes, Size::new(320, 180).unwrap()).expect("a chart")
 }
 
 /// The chart's counter is opaque: the fill shows it in colour, and the key where it is.
@@ -208,7 +200,7 @@ fn both_begin_again_with_one_frame_when_one_loses_its_reader() {
             .collect::<Vec<_>>()
     };
     let first_key = read(&mut key).unwrap();
-    let at = |number: u32| 32 + 4 * (number as usize % 64);
+    let at = |number: u64| 32 + 4 * usize::try_from(number % 64).unwrap();
     assert_eq!(
         marker(&first_key)[0],
         at(begun),

@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "all of it is tests, helpers too")]
 
 // What tests share.
+#[cfg(feature = "ffmpeg")]
+mod chart;
 mod chromium;
 mod floatup;
 mod in_process;
 mod media;
+#[cfg(all(target_os = "linux", feature = "ffmpeg"))]
+mod screen;
 mod tree;
 
 mod access;
@@ -37,3 +41,4 @@ mod tokens;
 mod tutorial;
 mod vending;
 mod verify;
+mod webm;

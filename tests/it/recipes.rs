@@ -1,126 +1,152 @@
-//! The recipes of `docs/outputs.md`, with the real programs.
+//! The recipes of `docs/outputs.md`: each is run as it stands there, with the real programs.
 #![cfg(feature = "ffmpeg")]
+
+mod ffmpeg;
+mod gstreamer;
+#[cfg(target_os = "linux")]
+mod mpv;
+mod others;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::floatup::{Running, floatup, run, stderr, wait};
-use crate::media::{decode_rgba, tool};
+use floatup::frame::Size;
+
+use crate::chart;
+use crate::floatup::{Running, run, shell, stderr, wait};
+use crate::media::tool;
 use crate::tree::read;
+
+/// Some words of each recipe, in the document's order; each has a test.
+const RECIPES: [&str; 12] = [
+    ffmpeg::STRAIGHT,
+    ffmpeg::PREMULTIPLIED,
+    ffmpeg::LIVE,
+    gstreamer::COMPOSITOR,
+    "| mpv -",
+    "mpv http",
+    ffmpeg::NUT,
+    ffmpeg::BARE,
+    ffmpeg::PRORES,
+    ffmpeg::KEY_AND_FILL,
+    ffmpeg::SIDE_BY_SIDE,
+    ffmpeg::VERIFY,
+];
+
+/// The size of the document's picture, and of the tests'.
+const LARGE: (&str, u32, u32) = ("1280x720", 1280, 720);
+const SMALL: (&str, u32, u32) = ("320x180", 320, 180);
+
+/// What a live run lasts in tests.
+const FRAMES: usize = 30;
+
+/// Live frames of the chart, as fast as they are read, from where nobody publishes.
+const CHART: &str =
+    "floatup pipe --test-pattern --frames 30 --clock output --url http://127.0.0.1:9";
+
+fn recipes() -> Vec<String> {
+    let document = read("docs/outputs.md");
+    let blocks = document.split("```sh\n").skip(1);
+    let block = |text: &str| text.split_once("```").expect("a block ends").0.to_owned();
+    blocks.map(block).collect()
+}
+
+/// A recipe's commands.
+struct Recipe(String);
+
+impl Recipe {
+    /// The document's one recipe that has these words in it.
+    fn with(words: &str) -> Self {
+        let mut found = recipes();
+        found.retain(|recipe| recipe.contains(words));
+        let [recipe] = <[String; 1]>::try_from(found).expect(words);
+        Self(recipe)
+    }
+
+    /// With something else in the place of words that are there.
+    fn replace(self, words: &str, other: &str) -> Self {
+        assert!(self.0.contains(words), "{words:?} is not in {}", self.0);
+        Self(self.0.replace(words, other))
+    }
+
+    /// With the tests' picture in place of the document's.
+    fn small(self) -> Self {
+        self.replace(LARGE.0, SMALL.0)
+    }
+
+    /// With some live frames of the chart in place of a service's.
+    fn of_the_chart(self) -> Self {
+        self.replace("floatup pipe", CHART)
+    }
+
+    fn command(&self, folder: &Path) -> Command {
+        shell(folder, &self.0)
+    }
+
+    /// Runs it to its end.
+    fn run(&self, folder: &Path) {
+        let mut shell = Running(self.command(folder).spawn().expect("sh runs"));
+        assert!(wait(&mut shell).success(), "{}", self.0);
+    }
+}
+
+#[test]
+fn every_recipe_is_run() {
+    let recipes = recipes();
+    assert_eq!(recipes.len(), RECIPES.len());
+    for (recipe, words) in recipes.iter().zip(RECIPES) {
+        assert!(recipe.contains(words), "{words:?} is not in {recipe}");
+    }
+}
+
+/// The frames of a run of [`CHART`], straight, by what was made of them.
+///
+/// Such a run begins with the frame of the time that it took to start.
+fn chart_frames(shown: &[u8]) -> Vec<u8> {
+    let size = Size::new(SMALL.1, SMALL.2).unwrap();
+    let first = chart::first_number(shown, size).expect("a chart");
+    let numbers = first..first + FRAMES as u64;
+    numbers.flat_map(|n| chart::frame(n, size)).collect()
+}
 
 const LOG: &str = "{\"at_ms\":0,\"reaction\":\"heart\"}
 {\"at_ms\":300,\"reaction\":\"fire\",\"count\":9}
 ";
 
-/// The picture below: one colour.
-const BELOW: [u8; 3] = [32, 160, 96];
-
-fn render(folder: &Path, out: &str, alpha: &str) {
+/// The frames of a log that is then in the folder as `log.ndjson`, as floatup writes them to a
+/// raw file.
+fn log_frames(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     fs::write(folder.join("log.ndjson"), LOG).unwrap();
-    let size = ["render", "--size", "320x180", "--fps", "30"];
-    let output = run(
-        folder,
-        &[&size[..], &["--alpha", alpha, "log.ndjson", out]].concat(),
-    );
+    let fixed = ["render", "--size", SMALL.0, "--fps", "30", "log.ndjson"];
+    let output = run(folder, &[&fixed[..], &["log.rgba"], arguments].concat());
     assert!(output.status.success(), "{}", stderr(&output));
+    fs::read(folder.join("log.rgba")).unwrap()
 }
 
-/// To ffmpeg's own rounding. Both commands are in the document as they are run here, but for the files' names and codecs.
-#[test]
-fn ffmpeg_overlays_straight_and_premultiplied_frames() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let document = read("docs/outputs.md");
-    render(folder, "over.rgba", "straight");
-    let frames = fs::read(folder.join("over.rgba")).unwrap();
-    let color = format!(
-        "color=0x{:02x}{:02x}{:02x}:s=320x180:r=30",
-        BELOW[0], BELOW[1], BELOW[2]
-    );
-    for (alpha, filter) in [
-        ("straight", "[0][1]overlay=format=rgb"),
-        (
-            "premultiplied",
-            "[0][1]overlay=format=rgb:alpha=premultiplied",
-        ),
-    ] {
-        assert!(document.contains(&format!("'{filter}'")), "{filter}");
-        render(folder, "over.mov", alpha);
-        let mut overlay = tool("ffmpeg");
-        overlay
-            .current_dir(folder)
-            .args(["-f", "lavfi", "-i", &color, "-i", "over.mov"]);
-        overlay.args(["-filter_complex", &format!("{filter}:shortest=1")]);
-        overlay.args(["-c:v", "ffv1", "-pix_fmt", "bgr0", "-y", "out.mkv"]);
-        assert!(overlay.status().unwrap().success());
-        let shown = decode_rgba(&folder.join("out.mkv"), &[]);
-        assert_eq!(shown.len(), frames.len());
-        for (shown, frame) in shown.chunks(4).zip(frames.chunks(4)) {
-            let a = f64::from(frame[3]) / 255.0;
-            for ((shown, over), below) in shown.iter().zip(frame).take(3).zip(BELOW) {
-                let expected = f64::from(*over) * a + f64::from(below) * (1.0 - a);
-                let off = (f64::from(*shown) - expected).abs();
-                assert!(off <= 3.0, "{alpha}: {shown} in place of {expected}");
-            }
+/// Pictures of one colour, as `programme.mov`, which loses nothing.
+fn programme(folder: &Path, frames: usize, [r, g, b]: [u8; 3]) {
+    let color = format!("color=0x{r:02x}{g:02x}{b:02x}:s={}:r=30", SMALL.0);
+    let mut ffmpeg = tool("ffmpeg");
+    ffmpeg.current_dir(folder).args(["-f", "lavfi", "-i"]);
+    ffmpeg.arg(format!("{color},format=rgb24"));
+    ffmpeg.args(["-frames:v", &frames.to_string()]);
+    ffmpeg.args(["-c:v", "png", "-y", "programme.mov"]);
+    let made = ffmpeg.status();
+    assert!(made.expect("apt-get install ffmpeg").success());
+}
+
+/// How far pictures are from straight frames over a background, at most, in levels of R, G or B.
+/// The background is that of a pixel, by its number among all.
+fn farthest(shown: &[u8], frames: &[u8], below: impl Fn(usize) -> [u8; 3]) -> f64 {
+    assert_eq!(shown.len(), frames.len(), "as many pictures");
+    let mut farthest = 0.0_f64;
+    for (n, (shown, frame)) in shown.chunks(4).zip(frames.chunks(4)).enumerate() {
+        let alpha = f64::from(frame[3]) / 255.0;
+        for ((shown, over), below) in shown.iter().zip(&frame[..3]).zip(below(n)) {
+            let expected = f64::from(*over) * alpha + f64::from(below) * (1.0 - alpha);
+            farthest = farthest.max((f64::from(*shown) - expected).abs());
         }
     }
-}
-
-#[test]
-fn the_chart_in_a_capture_is_right() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let pipe = "pipe --test-pattern --frames 60 --container mov --output chart.mov";
-    assert!(read("docs/outputs.md").contains(pipe));
-    let mut pipe: Vec<&str> = pipe.split(' ').collect();
-    // Nobody publishes here.
-    pipe.extend([
-        "--url",
-        "http://127.0.0.1:9",
-        "--clock",
-        "output",
-        "--size",
-        "640x360",
-    ]);
-    let output = run(folder, &pipe);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let output = run(folder, &["verify-alpha", "chart.mov"]);
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success() && told.contains("survived, straight"),
-        "{told}"
-    );
-}
-
-#[test]
-fn a_pipe_in_nut_needs_no_options() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    assert!(read("docs/outputs.md").contains("floatup pipe --container nut \\| ffmpeg -i -"));
-    let mut pipe: Command = floatup();
-    pipe.args([
-        "pipe",
-        "--container",
-        "nut",
-        "--url",
-        "http://127.0.0.1:9",
-        "--test-pattern",
-    ]);
-    pipe.args(["--size", "320x180", "--clock", "output", "--frames", "30"]);
-    let pipe = pipe.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut pipe = Running(pipe.unwrap());
-    let mut ffmpeg = tool("ffmpeg");
-    ffmpeg
-        .current_dir(folder)
-        .stdin(pipe.stdout.take().unwrap());
-    ffmpeg.args(["-i", "-", "-c:v", "qtrle", "out.mov"]);
-    let mut ffmpeg = Running(ffmpeg.spawn().unwrap());
-    assert!(wait(&mut ffmpeg).success() && wait(&mut pipe).success());
-    let output = run(folder, &["verify-alpha", "out.mov"]);
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success() && told.contains("survived, straight"),
-        "{told}"
-    );
+    farthest
 }

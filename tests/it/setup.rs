@@ -15,8 +15,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("pkg-config", "exit 0"),
     ("ffmpeg", "exit 0"),
     ("ffprobe", "exit 0"),
+    ("gst-launch-1.0", "exit 0"),
+    ("gst-inspect-1.0", "exit 0"),
     ("chromium", "exit 0"),
     ("fc-list", "echo NotoColorEmoji.ttf"),
+    ("mpv", "exit 0"),
     ("obs", "exit 0"),
     ("Xvfb", "exit 0"),
     ("ip", "exit 0"),
@@ -169,6 +172,8 @@ const LIBAV_APT: &str = "libavcodec-dev libavformat-dev libavutil-dev libavfilte
 const LIBAV_DNF: &str = "libavcodec-free-devel libavformat-free-devel libavutil-free-devel \
                          libavfilter-free-devel libavdevice-free-devel libswscale-free-devel \
                          libswresample-free-devel";
+const GSTREAMER_APT: &str =
+    "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good";
 const OBS_APT: &str = "obs-studio libgl1-mesa-dri xvfb iproute2 util-linux";
 const RUSTUP: &str = "curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs";
 const NEXTEST: &str = "cargo install --locked cargo-nextest";
@@ -209,8 +214,10 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
         &["apt-get update", &format!("{install} {chromium}")],
     );
     let test = build.replace(" curl ca-certificates", "");
-    let test =
-        format!("{test} curl ca-certificates ffmpeg {chromium} fonts-noto-color-emoji {OBS_APT}");
+    let test = format!(
+        "{test} curl ca-certificates ffmpeg {GSTREAMER_APT} {chromium} fonts-noto-color-emoji mpv \
+         {OBS_APT}"
+    );
     check_runs(
         &System::bare().manager("apt-get"),
         &["test"],
@@ -238,8 +245,9 @@ fn the_other_managers_bring_rust_too() {
             &dnf[..],
             "Linux",
             vec![
-                "ffmpeg-free chromium curl google-noto-color-emoji-fonts obs-studio \
-                 mesa-dri-drivers xorg-x11-server-Xvfb iproute util-linux",
+                "ffmpeg-free gstreamer1 gstreamer1-plugins-base gstreamer1-plugins-good chromium \
+                 curl google-noto-color-emoji-fonts mpv obs-studio mesa-dri-drivers \
+                 xorg-x11-server-Xvfb iproute util-linux",
             ],
         ),
         (
@@ -247,8 +255,8 @@ fn the_other_managers_bring_rust_too() {
             &pacman,
             "Linux",
             vec![
-                "chromium curl noto-fonts-emoji obs-studio mesa xorg-server-xvfb iproute2 \
-                 util-linux",
+                "gstreamer gst-plugins-base gst-plugins-good chromium curl noto-fonts-emoji mpv \
+                 obs-studio mesa xorg-server-xvfb iproute2 util-linux",
             ],
         ),
         // Where there are no network namespaces, the tests with OBS aren't run.
@@ -256,7 +264,10 @@ fn the_other_managers_bring_rust_too() {
             "brew",
             brew,
             "Darwin",
-            vec!["curl", "brew install --cask chromium font-noto-color-emoji"],
+            vec![
+                "gstreamer curl",
+                "brew install --cask chromium font-noto-color-emoji",
+            ],
         ),
     ] {
         check_runs(&System::bare().manager(manager), &["run"], &[build]);
@@ -275,6 +286,16 @@ fn only_what_is_missing_is_installed() {
     let system = System::bare().complete().manager("dnf").without("ffprobe");
     check_runs(&system, &["run"], &[]);
     check_runs(&system, &["test"], &["dnf install -y ffmpeg-free"]);
+    // A plugin is not there.
+    let system = System::bare()
+        .complete()
+        .manager("dnf")
+        .with("gst-inspect-1.0", "[ \"$2\" != pngdec ]");
+    check_runs(
+        &system,
+        &["test"],
+        &["dnf install -y gstreamer1 gstreamer1-plugins-base gstreamer1-plugins-good"],
+    );
     let system = System::bare()
         .complete()
         .manager("dnf")
@@ -363,9 +384,11 @@ fn an_unknown_system_gets_the_list() {
         "libclang",
         "Rust 1.89",
         "ffprobe",
+        "GStreamer",
         "Chromium",
         "curl",
         "Noto Color Emoji",
+        "mpv",
         "OBS Studio",
         "Xvfb",
         "iproute2",

@@ -10,6 +10,8 @@ mod floatup;
 #[expect(dead_code, reason = "the other integration tests use the rest")]
 #[path = "../it/media.rs"]
 mod media;
+#[path = "../it/screen.rs"]
+mod screen;
 
 // OBS, and what it ought to show.
 mod blend;
@@ -17,7 +19,6 @@ mod chart;
 mod configuration;
 mod expected;
 mod isolation;
-mod screen;
 mod studio;
 mod websocket;
 
