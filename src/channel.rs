@@ -221,8 +221,13 @@ impl Channel {
     }
 
     fn draw(&self, mut fanout: Fanout, run: Run) -> Result<()> {
+        // Without a clock the first frame is the first, however long all took to start.
+        let index = match run.pace {
+            Pace::Clock => self.rate.first_at_or_after(self.started.elapsed()),
+            Pace::Readers => 0,
+        };
         let mut moment = Moment {
-            index: self.rate.first_at_or_after(self.started.elapsed()),
+            index,
             ..Moment::default()
         };
         let last = run.frames.map(|n| moment.index.saturating_add(n));

@@ -209,9 +209,10 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
         &System::bare()
             .complete()
             .without("chromium")
+            .without("ffmpeg")
             .manager("apt-get"),
         &["bench"],
-        &["apt-get update", &format!("{install} {chromium}")],
+        &["apt-get update", &format!("{install} ffmpeg {chromium}")],
     );
     let test = build.replace(" curl ca-certificates", "");
     let test = format!(

@@ -134,18 +134,19 @@ impl Metrics {
         Ok(Self(String::from_utf8(body)?))
     }
 
-    /// Of the one channel; 0 where there is no such figure. A bucket's bound follows its name.
+    /// Of the one channel and all its outputs; 0 where there is no such figure. A bucket's bound
+    /// follows its name.
     fn get(&self, name: &str) -> f64 {
         let (name, bound) = name
             .split_once(" le=")
             .map_or((name, None), |(n, b)| (n, Some(b)));
-        let found = self.0.lines().find_map(|line| {
+        let all = self.0.lines().filter_map(|line| {
             let (key, value) = line.rsplit_once(' ')?;
             let key = key.strip_prefix(name)?;
             let named = key.is_empty() || key.starts_with('{');
             let bounded = bound.is_none_or(|b| key.contains(&format!("le=\"{b}\"")));
-            (named && bounded).then(|| value.parse().ok())?
+            (named && bounded).then(|| value.parse::<f64>().ok())?
         });
-        found.unwrap_or(0.0)
+        all.sum()
     }
 }

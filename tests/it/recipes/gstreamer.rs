@@ -35,7 +35,7 @@ fn compositor_puts_live_frames_over_a_programme() {
             .of_the_chart()
             .run(folder);
         let shown = fs::read(folder.join("shown.rgba")).unwrap();
-        let off = farthest(&shown, &chart_frames(&shown), |_| below);
+        let off = farthest(&shown, &chart_frames(), |_| below);
         assert!(off <= 1.0, "{below:?}: {off}");
     }
 }
