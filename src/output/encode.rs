@@ -18,7 +18,7 @@ use super::convert::{Converter, Picture, Samples};
 use super::form::{Codec, Container, Form, list};
 use super::stream::Stream;
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Frame, FrameRate, PixelFormat, Size};
+use crate::frame::{Frame, FrameRate, PixelFormat, Scan, Size};
 use crate::planes::{Range, VideoFormat};
 
 /// Bytes that libavformat gathers before it writes them.
@@ -34,6 +34,7 @@ pub(super) struct Recipe {
     /// Of pictures.
     size: Size,
     rate: FrameRate,
+    scan: Scan,
     /// Whether its bytes can be gone back to; else somebody may be watching.
     to_file: bool,
 }
@@ -76,6 +77,7 @@ impl Recipe {
             form: spec.form,
             size,
             rate: spec.rate,
+            scan: spec.scan,
             to_file,
         })
     }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::floatup::{run, stderr};
 
+#[cfg(feature = "ffmpeg")]
+use crate::media::stream;
+
 const SIZE: (usize, usize) = (161, 91);
 
 /// Every reaction is there from the first field of a frame on.
@@ -13,11 +16,18 @@ const LOG: &str = "{\"at_ms\":0,\"reaction\":\"heart\"}
 {\"at_ms\":400,\"reaction\":\"fire\",\"count\":2}
 ";
 
-fn render(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+fn render_to(folder: &Path, file: &str, arguments: &[&str]) {
     fs::write(folder.join("log.ndjson"), LOG).unwrap();
-    let fixed = ["render", "log.ndjson", "out.rgba", "--size", "161x91"];
-    let output = run(folder, &[&fixed, arguments].concat());
+    let output = run(
+        folder,
+        &[&["render", "log.ndjson", file], arguments].concat(),
+    );
     assert!(output.status.success(), "{}", stderr(&output));
+}
+
+fn render(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let arguments = [&["--size", "161x91"], arguments].concat();
+    render_to(folder, "out.rgba", &arguments);
     fs::read(folder.join("out.rgba")).unwrap()
 }
 
@@ -42,6 +52,30 @@ fn each_field_shows_its_own_time() {
                 }
             }
             assert!(differ > 100, "fields show what moves: {differ}");
+        }
+    }
+}
+
+/// What ffmpeg calls `tb` and `bt` are fields that are rows of one picture.
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn files_say_which_field_is_first() {
+    let folder = tempfile::tempdir().unwrap();
+    for (scan, order) in [("tff", "tb"), ("bff", "bt"), ("progressive", "progressive")] {
+        for (file, form) in [
+            ("out.mov", "--codec qtrle"),
+            ("out.mov", "--codec prores"),
+            ("out.mkv", "--codec ffv1"),
+            ("out.mkv", "--codec h264 --background black"),
+        ] {
+            let mut arguments = vec![
+                "--size", "160x90", "--fps", "25", "--frames", "3", "--scan", scan,
+            ];
+            arguments.extend(form.split(' '));
+            render_to(folder.path(), file, &arguments);
+            let told = stream(&folder.path().join(file), "field_order");
+            let unsaid = scan == "progressive" && told == "unknown";
+            assert!(told == order || unsaid, "{scan}, {file} {form}: {told}");
         }
     }
 }

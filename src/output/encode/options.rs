@@ -1,6 +1,7 @@
 //! Options of libavcodec's encoders and libavformat's muxers, from quality and speed.
 
 use super::Recipe;
+use crate::frame::{FieldOrder, Scan};
 use crate::output::form::{Codec, Container, Quality, Speed};
 use crate::planes::VideoFormat;
 
@@ -73,6 +74,12 @@ pub(super) fn of_encoder(recipe: &Recipe) -> Options {
     let level = |speed: Option<Speed>, slowest, fastest, unsaid: i32| {
         speed.map_or(unsaid, |speed| speed.between(slowest, fastest))
     };
+    // As ffmpeg and RFC 9559 (5.1.4.1.28.2) name fields that are rows of one picture.
+    match recipe.scan {
+        Scan::Progressive => {}
+        Scan::Interlaced(FieldOrder::TopFirst) => set("field_order", "tb".into()),
+        Scan::Interlaced(FieldOrder::BottomFirst) => set("field_order", "bt".into()),
+    }
     match recipe.codec {
         Codec::RawVideo | Codec::Gif => {}
         Codec::Qtrle => set("g", keys(recipe)),
