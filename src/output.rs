@@ -42,7 +42,7 @@ pub struct Spec {
     pub size: Size,
     /// Frame `n` has the time stamp `n * den / num` seconds.
     pub rate: FrameRate,
-    /// How frames are scanned; MOV and Matroska files say it.
+    /// How frames are scanned, which MOV, Matroska and some codecs say.
     pub scan: Scan,
     /// Of raw and of encoded frames; PNG sequences and GIF are always straight.
     pub alpha: Alpha,

@@ -18,7 +18,7 @@ use super::convert::{Converter, Picture, Samples};
 use super::form::{Codec, Container, Form, list};
 use super::stream::Stream;
 use super::{Flow, Spec, cannot_write};
-use crate::frame::{Frame, FrameRate, PixelFormat, Scan, Size};
+use crate::frame::{FieldOrder, Frame, FrameRate, PixelFormat, Scan, Size};
 use crate::planes::{Range, VideoFormat};
 
 /// Bytes that libavformat gathers before it writes them.
@@ -89,6 +89,8 @@ pub struct Video {
     converter: Converter,
     pixel: format::Pixel,
     size: Size,
+    /// Of interlaced frames, one that says which field is first.
+    fields: Option<frame::Video>,
     encoder: encoder::Video,
     container: format::context::Output,
     /// The index of the first frame, which is at time 0.
@@ -142,6 +144,12 @@ impl Video {
         recipe: Recipe,
         converter: Converter,
     ) -> Result<Self> {
+        let fields = match recipe.scan {
+            Scan::Interlaced(order) => {
+                Some(fields(&recipe, order).with_context(|| cannot_write(&name))?)
+            }
+            Scan::Progressive => None,
+        };
         let begun = begin(container, &recipe).with_context(|| cannot_write(&name));
         let (container, encoder, time_bases) = begun?;
         Ok(Self {
@@ -149,6 +157,7 @@ impl Video {
             converter,
             pixel: pixel(recipe.samples.format),
             size: recipe.size,
+            fields,
             encoder,
             container,
             first: None,
@@ -159,7 +168,10 @@ impl Video {
     pub(super) fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
         let (width, height) = (self.size.width(), self.size.height());
         // A new one each time: the encoder may still hold the one before.
-        let mut video = frame::Video::new(self.pixel, width, height);
+        let mut video = match &self.fields {
+            Some(fields) => fields.clone(),
+            None => frame::Video::new(self.pixel, width, height),
+        };
         match self.converter.convert(frame) {
             Picture::Packed(bytes) => lay(&mut video, 0, bytes, self.size.row_bytes()),
             Picture::Planes(planes) => {
@@ -258,10 +270,15 @@ fn begin(mut container: format::context::Output, recipe: &Recipe) -> Result<Begu
             Range::Full => color::Range::JPEG,
         });
     }
-    let flags = container.format().flags();
-    if flags.contains(format::Flags::GLOBAL_HEADER) {
-        video.set_flags(codec::Flags::GLOBAL_HEADER);
+    let mut flags = codec::Flags::empty();
+    let of_container = container.format().flags();
+    if of_container.contains(format::Flags::GLOBAL_HEADER) {
+        flags |= codec::Flags::GLOBAL_HEADER;
     }
+    if options::codes_fields(recipe) {
+        flags |= codec::Flags::INTERLACED_DCT | codec::Flags::INTERLACED_ME;
+    }
+    video.set_flags(flags);
     let encoder = video
         .open_with(dictionary(&options::of_encoder(recipe)))
         .with_context(|| format!("encoder {name}"))?;
@@ -281,6 +298,39 @@ fn begin(mut container: format::context::Output, recipe: &Recipe) -> Result<Begu
     // The muxer's own, which may be another than was asked for.
     let stream_base = container.stream(0).map_or(time_base, |s| s.time_base());
     Ok((container, encoder, [time_base, stream_base]))
+}
+
+/// A picture, whatever it shows, that says which field is first. Decoders alone can mark one: this
+/// is what that of raw video makes of a packet.
+fn fields(recipe: &Recipe, order: FieldOrder) -> Result<frame::Video> {
+    let id = codec::Id::RAWVIDEO;
+    let (Some(coder), Some(decoder)) = (encoder::find(id), ffmpeg::decoder::find(id)) else {
+        bail!("this system's FFmpeg has no raw video, which interlaced frames need");
+    };
+    let (width, height) = (recipe.size.width(), recipe.size.height());
+    let format = pixel(recipe.samples.format);
+    let video = codec::context::Context::new_with_codec(coder).encoder();
+    let mut video = video.video()?;
+    video.set_width(width);
+    video.set_height(height);
+    video.set_format(format);
+    video.set_time_base(ratio(1, 1)?);
+    let mut encoder = video.open()?;
+    encoder.send_frame(&frame::Video::new(format, width, height))?;
+    let mut packet = Packet::empty();
+    encoder.receive_packet(&mut packet)?;
+    let top = u8::from(order == FieldOrder::TopFirst).to_string();
+    let context = codec::context::Context::from_parameters(codec::Parameters::from(&encoder))?;
+    let opened = context
+        .decoder()
+        .open_as_with(decoder, dictionary(&[("top", top)]))?;
+    let mut decoder = opened.video()?;
+    decoder.send_packet(&packet)?;
+    let mut fields = frame::Video::empty();
+    decoder.receive_frame(&mut fields)?;
+    // Else an encoder would code each as a picture of its own.
+    fields.set_kind(ffmpeg::picture::Type::None);
+    Ok(fields)
 }
 
 fn dictionary(options: &[(&str, String)]) -> Dictionary<'static> {

@@ -66,6 +66,13 @@ pub(super) fn muxer(container: Container) -> &'static str {
     }
 }
 
+/// Whether the fields of a picture are coded apart: H.264 takes whole samples of chroma in each.
+pub(super) fn codes_fields(recipe: &Recipe) -> bool {
+    recipe.scan != Scan::Progressive
+        && recipe.size.height().is_multiple_of(4)
+        && matches!(recipe.codec, Codec::ProRes | Codec::H264 | Codec::Mpeg2)
+}
+
 /// How an encoder is set up.
 pub(super) fn of_encoder(recipe: &Recipe) -> Options {
     let (quality, speed) = (recipe.form.quality, recipe.form.speed);
