@@ -118,6 +118,7 @@ impl OutputConfig {
             let spec = Spec {
                 size: picture.size,
                 rate: picture.rate,
+                scan: picture.scan,
                 alpha: self.alpha,
                 form,
             };

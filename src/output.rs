@@ -33,7 +33,7 @@ pub use self::live::{Body, Codec as FeedCodec, Form as FeedForm, Newest, Stamps}
 pub use self::plan::Plan;
 pub use self::sink::{Policy, Sink};
 pub use self::target::{Role, Target, TargetError};
-use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Size};
+use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Scan, Size};
 
 /// What all frames of one output have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Spec {
     pub size: Size,
     /// Frame `n` has the time stamp `n * den / num` seconds.
     pub rate: FrameRate,
+    /// How frames are scanned, which MOV, Matroska and some codecs say.
+    pub scan: Scan,
     /// Of raw and of encoded frames; PNG sequences and GIF are always straight.
     pub alpha: Alpha,
     /// What they are written as.

@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use fearless_simd::{Simd, prelude::*};
 
-use self::bleed::Bleed;
+use self::bleed::{Bleed, Spread};
 use self::format::{Layout, Spec};
 pub use self::format::{Plane, VideoFormat};
 use self::matrix::Matrix;
@@ -141,8 +141,9 @@ impl VideoFrame {
         }
     }
 
-    /// Gives clear pixels near others the colour of those, in straight pictures: lossy codecs then
-    /// see no dark edge around what shows. Alpha stays 0.
+    /// Gives clear pixels, in straight pictures, the colour of the nearest that shows something, up
+    /// to 7 away: lossy codecs and interpolated chroma then show no other colour at edges. Pixels
+    /// of alpha below 8 have that of one beside them that shows more. Alpha stays as it is.
     #[must_use]
     pub fn with_bleed(mut self, bleed: bool) -> Self {
         self.bleed = bleed.then(|| Bleed::new(self.size));
@@ -183,7 +184,10 @@ impl VideoFrame {
             ..
         } = self;
         let picture = match bleed {
-            Some(bleed) if picture.alpha == Alpha::Straight => bleed.fill(picture),
+            Some(bleed) if picture.alpha == Alpha::Straight => {
+                level.run_vectors(Spread { bleed, picture });
+                bleed.of(picture)
+            }
             _ => picture,
         };
         if *ground != picture.ground {

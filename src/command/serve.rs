@@ -132,6 +132,7 @@ fn spec(picture: &Picture) -> Spec {
     Spec {
         size: picture.size,
         rate: picture.rate,
+        scan: picture.scan,
         alpha: picture.alpha,
         form: Form::default(),
     }

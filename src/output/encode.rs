@@ -20,7 +20,7 @@ use super::convert::{Converter, Samples};
 use super::form::{Codec, Container, Form, list};
 use super::stream::Stream;
 use super::{Flow, Spec, cannot_write, still};
-use crate::frame::{Frame, FrameRate, Size};
+use crate::frame::{Frame, FrameRate, Scan, Size};
 
 /// How one video is made; that the encoder is there has been seen.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub(super) struct Recipe {
     /// Of pictures.
     size: Size,
     rate: FrameRate,
+    scan: Scan,
     /// Whether its bytes can be gone back to; else somebody may be watching.
     to_file: bool,
 }
@@ -74,6 +75,7 @@ impl Recipe {
             form: spec.form,
             size,
             rate: spec.rate,
+            scan: spec.scan,
             to_file,
         })
     }
@@ -100,19 +102,19 @@ enum Coder {
 
 impl Coder {
     /// A recipe's; `encoder` is what libavcodec has for it.
-    fn new(recipe: &Recipe, encoder: encoder::Video) -> Self {
+    fn new(recipe: &Recipe, encoder: encoder::Video) -> Result<Self> {
         let (color, pixel_bytes) = match recipe.samples.format.has_alpha() {
             true => (ExtendedColorType::Rgba8, 4),
             false => (ExtendedColorType::Rgb8, 3),
         };
-        match recipe.codec {
+        Ok(match recipe.codec {
             Codec::Png if options::png_is_fast(recipe) => Self::Png(color),
             Codec::Qtrle => {
                 let keys = options::pictures_per_key(recipe);
                 Self::Qtrle(qtrle::Encoder::new(recipe.size, pixel_bytes, keys))
             }
-            _ => Self::Libav(Libav::new(encoder, recipe)),
-        }
+            _ => Self::Libav(Libav::new(encoder, recipe)?),
+        })
     }
 }
 
@@ -155,14 +157,15 @@ impl Video {
             let container = container?;
             let flags = container.format().flags();
             let encoder = libav::open(&recipe, flags)?;
-            Ok((Muxer::new(&name, container, &recipe, &encoder)?, encoder))
+            let muxer = Muxer::new(&name, container, &recipe, &encoder)?;
+            Ok((muxer, Coder::new(&recipe, encoder)?))
         };
         let begun: Result<_> = begin();
-        let (muxer, encoder) = begun.with_context(|| cannot_write(&name))?;
+        let (muxer, coder) = begun.with_context(|| cannot_write(&name))?;
         Ok(Self {
             converter,
             size: recipe.size,
-            coder: Coder::new(&recipe, encoder),
+            coder,
             muxer,
             first: None,
         })

@@ -370,38 +370,77 @@ proptest! {
 #[test]
 fn bleed_gives_clear_pixels_the_colour_beside_them_and_changes_no_other() {
     let size = size((161, 91));
-    let red = |n: usize| {
-        let (x, y) = (n % 161, n / 161);
-        // Its right edge is that of a cell.
-        let shows = (70..80).contains(&x) && (40..50).contains(&y);
-        if shows { [200, 16, 8, 255] } else { [0; 4] }
+    let (red, blue) = ([200, 16, 8, 255], [10, 30, 220, 255]);
+    // All of the gap is in one block.
+    let patches = |n: usize| match (n % 161, n / 161) {
+        (70..82, 40..50) => red,
+        (92..100, 40..50) => blue,
+        _ => [0; 4],
     };
-    let pixels: Vec<_> = (0..161 * 91).map(red).collect();
+    let pixels: Vec<_> = (0..161 * 91).map(patches).collect();
     let frame = frame(size, Alpha::Straight, PixelFormat::Bgra, &pixels);
     let plain = converted(&frame, VideoFormat::Yuva420p, Range::Limited);
     let mut bled = VideoFrame::new(size, VideoFormat::Yuva420p, Range::Limited).with_bleed(true);
     bled.convert(&frame);
     assert_eq!(plain.plane(3), bled.plane(3), "alpha is as it was");
-    let at = |video: &VideoFrame, plane: usize, x: usize, y: usize| {
-        let (bytes, row) = video.plane(plane);
-        bytes[y * row + x]
+    let at = |video: &VideoFrame, x: usize, y: usize| {
+        [(0, x, y), (1, x / 2, y / 2), (2, x / 2, y / 2)].map(|(plane, x, y)| {
+            let (bytes, row) = video.plane(plane);
+            bytes[y * row + x]
+        })
     };
-    let inside = at(&plain, 0, 75, 45);
-    for (x, y) in [(75, 45), (69, 45), (80, 45), (95, 45), (75, 63), (48, 16)] {
-        assert_eq!(at(&bled, 0, x, y), inside, "luma at {x},{y}");
-        for plane in [1, 2] {
-            let chroma = at(&plain, plane, 37, 22);
-            assert_eq!(at(&bled, plane, x / 2, y / 2), chroma, "chroma at {x},{y}");
-        }
+    let [red, blue] = [at(&plain, 75, 45), at(&plain, 95, 45)];
+    for (x, y) in [
+        (75, 45),
+        (69, 45),
+        (64, 45),
+        (75, 34),
+        (75, 55),
+        (82, 45),
+        (85, 45),
+    ] {
+        assert_eq!(at(&bled, x, y), red, "{x},{y}");
     }
-    assert_eq!(at(&bled, 0, 120, 45), 16, "far off it is black");
+    for (x, y) in [(95, 45), (91, 45), (88, 45), (105, 45), (95, 55), (101, 53)] {
+        assert_eq!(at(&bled, x, y), blue, "{x},{y}");
+    }
+    for (x, y) in [(61, 45), (75, 31), (120, 45)] {
+        assert_eq!(
+            at(&bled, x, y),
+            [16, 128, 128],
+            "far off it is black: {x},{y}"
+        );
+    }
     let premultiplied = self::frame(size, Alpha::Premultiplied, PixelFormat::Rgba, &pixels);
     bled.convert(&premultiplied);
     assert_eq!(
-        at(&bled, 0, 69, 45),
+        at(&bled, 69, 45)[0],
         16,
         "black is right where colour is premultiplied"
     );
+}
+
+#[test]
+fn bleed_paints_what_next_to_nothing_shows_of_as_what_is_beside_it() {
+    let size = size((32, 2));
+    let pixels: Vec<_> = (0..64_usize)
+        .map(|n| match n % 32 {
+            4..12 => [0, 128, 0, 255],
+            12..14 => [255, 0, 255, 7],
+            20..24 => [0, 0, 255, 1],
+            28..32 => [255, 0, 255, 8],
+            _ => [0; 4],
+        })
+        .collect();
+    let frame = frame(size, Alpha::Straight, PixelFormat::Rgba, &pixels);
+    let plain = converted(&frame, VideoFormat::Yuva444p, Range::Limited);
+    let mut bled = VideoFrame::new(size, VideoFormat::Yuva444p, Range::Limited).with_bleed(true);
+    bled.convert(&frame);
+    assert_eq!(plain.plane(3), bled.plane(3), "alpha is as it was");
+    let [plain, bled] = [&plain, &bled].map(|video| samples(video, 0));
+    assert_eq!(bled[12..14], [plain[4]; 2], "it would be magenta");
+    assert_eq!(bled[20..24], plain[20..24], "nothing stronger is near");
+    assert_eq!(bled[28..32], plain[28..32], "that is not faint");
 }
 
 #[test]

@@ -67,6 +67,18 @@ pub(crate) fn packets(path: &Path) -> Vec<(i64, Option<i64>)> {
     lines.filter(|line| !line.is_empty()).map(one).collect()
 }
 
+/// Of each frame of the first video stream, whether it needs no other, is interlaced, and then with
+/// the top field first.
+pub(crate) fn frames(path: &Path) -> Vec<[bool; 3]> {
+    let text = show(path, "frame=key_frame,interlaced_frame,top_field_first");
+    let lines = text.lines().map(|line| line.trim_end_matches(','));
+    let one = |line: &str| {
+        let told: Vec<_> = line.split(',').map(|flag| flag == "1").collect();
+        told.try_into().unwrap()
+    };
+    lines.filter(|line| !line.is_empty()).map(one).collect()
+}
+
 /// How long the file says that it lasts, in microseconds.
 pub(crate) fn duration_us(path: &Path) -> i64 {
     let text = show(path, "format=duration");

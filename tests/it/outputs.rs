@@ -182,4 +182,7 @@ fn a_gif_has_every_time_to_the_nearest_hundredth_and_its_alpha_by_the_threshold(
 mod encoded;
 
 #[cfg(feature = "ffmpeg")]
+mod lossy;
+
+#[cfg(feature = "ffmpeg")]
 mod streamed;

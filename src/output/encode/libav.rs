@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use ffmpeg_next::error::EAGAIN;
-use ffmpeg_next::{Error, Packet, codec, color, encoder, format, frame};
+use ffmpeg_next::{Error, Packet, codec, color, decoder, encoder, format, frame, picture};
 
 use super::{Recipe, dictionary, options, ratio};
-use crate::frame::{PixelFormat, Size};
+use crate::frame::{FieldOrder, PixelFormat, Scan, Size};
 use crate::output::convert::Picture;
 use crate::planes::{Range, VideoFormat};
 
@@ -37,9 +37,14 @@ pub(super) fn open(recipe: &Recipe, container: format::Flags) -> Result<encoder:
             Range::Full => color::Range::JPEG,
         });
     }
+    let mut flags = codec::Flags::empty();
     if container.contains(format::Flags::GLOBAL_HEADER) {
-        video.set_flags(codec::Flags::GLOBAL_HEADER);
+        flags |= codec::Flags::GLOBAL_HEADER;
     }
+    if options::codes_fields(recipe) {
+        flags |= codec::Flags::INTERLACED_DCT | codec::Flags::INTERLACED_ME;
+    }
+    video.set_flags(flags);
     let opened = video.open_with(dictionary(&options::of_encoder(recipe)));
     opened.with_context(|| format!("encoder {name}"))
 }
@@ -48,16 +53,29 @@ pub(super) fn open(recipe: &Recipe, container: format::Flags) -> Result<encoder:
 pub(super) struct Libav {
     encoder: encoder::Video,
     pixel: format::Pixel,
+    /// Of pictures that are coded as fields, one that says which field is first.
+    fields: Option<frame::Video>,
     packet: Packet,
 }
 
 impl Libav {
-    pub(super) fn new(encoder: encoder::Video, recipe: &Recipe) -> Self {
-        Self {
+    /// Sends pictures to an encoder that is open.
+    ///
+    /// # Errors
+    /// This system's FFmpeg can't make interlaced pictures.
+    pub(super) fn new(encoder: encoder::Video, recipe: &Recipe) -> Result<Self> {
+        let fields = match recipe.scan {
+            Scan::Interlaced(order) if options::codes_fields(recipe) => {
+                Some(fields(recipe, order)?)
+            }
+            _ => None,
+        };
+        Ok(Self {
             encoder,
             pixel: pixel(recipe.samples.format),
+            fields,
             packet: Packet::empty(),
-        }
+        })
     }
 
     /// Sends a picture of this number.
@@ -68,7 +86,10 @@ impl Libav {
         pts: i64,
     ) -> Result<(), Error> {
         // A new one each time: the encoder may still hold the one before.
-        let mut video = frame::Video::new(self.pixel, size.width(), size.height());
+        let mut video = match &self.fields {
+            Some(fields) => fields.clone(),
+            None => frame::Video::new(self.pixel, size.width(), size.height()),
+        };
         match picture {
             Picture::Packed(bytes) => lay(&mut video, 0, bytes, size.row_bytes()),
             Picture::Planes(planes) => {
@@ -101,6 +122,39 @@ impl Libav {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A picture, whatever it shows, that says which field is first. Decoders alone can mark one: this
+/// is what that of raw video makes of a packet.
+fn fields(recipe: &Recipe, order: FieldOrder) -> Result<frame::Video> {
+    let id = codec::Id::RAWVIDEO;
+    let (Some(coder), Some(decoder)) = (encoder::find(id), decoder::find(id)) else {
+        bail!("this system's FFmpeg has no raw video, which interlaced frames need");
+    };
+    let (width, height) = (recipe.size.width(), recipe.size.height());
+    let format = pixel(recipe.samples.format);
+    let video = codec::context::Context::new_with_codec(coder).encoder();
+    let mut video = video.video()?;
+    video.set_width(width);
+    video.set_height(height);
+    video.set_format(format);
+    video.set_time_base(ratio(1, 1)?);
+    let mut encoder = video.open()?;
+    encoder.send_frame(&frame::Video::new(format, width, height))?;
+    let mut packet = Packet::empty();
+    encoder.receive_packet(&mut packet)?;
+    let top = u8::from(order == FieldOrder::TopFirst).to_string();
+    let context = codec::context::Context::from_parameters(codec::Parameters::from(&encoder))?;
+    let opened = context
+        .decoder()
+        .open_as_with(decoder, dictionary(&[("top", top)]))?;
+    let mut decoder = opened.video()?;
+    decoder.send_packet(&packet)?;
+    let mut fields = frame::Video::empty();
+    decoder.receive_frame(&mut fields)?;
+    // Else an encoder would code each as a picture of its own.
+    fields.set_kind(picture::Type::None);
+    Ok(fields)
 }
 
 /// Copies rows of so many bytes to a plane.

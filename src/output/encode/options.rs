@@ -1,6 +1,7 @@
 //! Options of libavcodec's encoders and libavformat's muxers, from quality and speed.
 
 use super::Recipe;
+use crate::frame::{FieldOrder, Scan};
 use crate::output::form::{Codec, Container, Quality, Speed};
 use crate::planes::VideoFormat;
 
@@ -65,6 +66,13 @@ pub(super) fn muxer(container: Container) -> &'static str {
     }
 }
 
+/// Whether the fields of a picture are coded apart: H.264 takes whole samples of chroma in each.
+pub(super) fn codes_fields(recipe: &Recipe) -> bool {
+    recipe.scan != Scan::Progressive
+        && recipe.size.height().is_multiple_of(4)
+        && matches!(recipe.codec, Codec::ProRes | Codec::H264 | Codec::Mpeg2)
+}
+
 /// How an encoder is set up.
 pub(super) fn of_encoder(recipe: &Recipe) -> Options {
     let (quality, speed) = (recipe.form.quality, recipe.form.speed);
@@ -73,6 +81,12 @@ pub(super) fn of_encoder(recipe: &Recipe) -> Options {
     let level = |speed: Option<Speed>, slowest, fastest, unsaid: i32| {
         speed.map_or(unsaid, |speed| speed.between(slowest, fastest))
     };
+    // As ffmpeg and RFC 9559 (5.1.4.1.28.2) name fields that are rows of one picture.
+    match recipe.scan {
+        Scan::Progressive => {}
+        Scan::Interlaced(FieldOrder::TopFirst) => set("field_order", "tb".into()),
+        Scan::Interlaced(FieldOrder::BottomFirst) => set("field_order", "bt".into()),
+    }
     match recipe.codec {
         Codec::RawVideo | Codec::Gif | Codec::Qtrle => {}
         Codec::Png if png_is_fast(recipe) => {}
