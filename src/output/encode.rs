@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use ffmpeg_next::error::{EAGAIN, ECONNABORTED, ECONNRESET, EPIPE};
 use ffmpeg_next::format::context::StreamIo;
 use ffmpeg_next::{
-    self as ffmpeg, Dictionary, Error, Packet, codec, color, encoder, format, frame,
+    self as ffmpeg, Dictionary, Error, Packet, codec, color, encoder, format, frame, packet,
 };
 
 use super::convert::{Converter, Picture, Samples};
@@ -81,13 +81,101 @@ impl Recipe {
     }
 }
 
-/// A video that is being written.
-pub struct Video {
-    name: String,
+/// From frames to packets.
+pub(super) struct Encoder {
     converter: Converter,
     pixel: format::Pixel,
     size: Size,
-    encoder: encoder::Video,
+    video: encoder::Video,
+}
+
+/// A picture that is encoded.
+pub(super) struct Coded {
+    pub(super) bytes: Vec<u8>,
+    /// Of VP9 and VP8, whose alpha is a picture of its own.
+    pub(super) alpha: Vec<u8>,
+    /// Whether decoding can begin with it.
+    pub(super) key: bool,
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoder({}, {:?})", self.size, self.pixel)
+    }
+}
+
+impl Encoder {
+    /// One whose header is in the packets, or in the container alone where that is `global`.
+    ///
+    /// # Errors
+    /// It can't be set up so.
+    pub(super) fn new(recipe: &Recipe, converter: Converter, global: bool) -> Result<Self> {
+        Ok(Self {
+            converter,
+            pixel: pixel(recipe.samples.format),
+            size: recipe.size,
+            video: open(recipe, global)?,
+        })
+    }
+
+    /// Encodes the frame of a number, which is its time stamp, of a recipe in which no picture waits
+    /// for another.
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub(super) fn encode(&mut self, frame: &Frame, number: u64) -> Result<Option<Coded>> {
+        self.send(frame, number)?;
+        let mut packet = Packet::empty();
+        if !self.receive(&mut packet)? {
+            return Ok(None);
+        }
+        let of_alpha = packet::side_data::Type::MatroskaBlockAdditional;
+        let alpha = packet.side_data().find(|data| data.kind() == of_alpha);
+        // The first eight bytes say that it is alpha.
+        let alpha = alpha.and_then(|data| data.data().get(8..).map(<[u8]>::to_vec));
+        Ok(Some(Coded {
+            bytes: packet.data().unwrap_or_default().to_vec(),
+            alpha: alpha.unwrap_or_default(),
+            key: packet.is_key(),
+        }))
+    }
+
+    fn send(&mut self, frame: &Frame, number: u64) -> Result<(), Error> {
+        let (width, height) = (self.size.width(), self.size.height());
+        // A new one each time: the encoder may still hold the one before.
+        let mut video = frame::Video::new(self.pixel, width, height);
+        match self.converter.convert(frame) {
+            Picture::Packed(bytes) => lay(&mut video, 0, bytes, self.size.row_bytes()),
+            Picture::Planes(planes) => {
+                for n in 0..planes.format().planes(self.size).len() {
+                    let (bytes, stride) = planes.plane(n);
+                    lay(&mut video, n, bytes, stride);
+                }
+            }
+        }
+        // Some encoders take them from here.
+        video.set_color_space(self.video.colorspace());
+        video.set_color_primaries(self.video.color_primaries());
+        video.set_color_transfer_characteristic(self.video.color_transfer_characteristic());
+        video.set_color_range(self.video.color_range());
+        video.set_pts(i64::try_from(number).ok());
+        self.video.send_frame(&video)
+    }
+
+    /// The next packet; `false` if it wants another frame, or has had the last.
+    fn receive(&mut self, packet: &mut Packet) -> Result<bool, Error> {
+        match self.video.receive_packet(packet) {
+            Ok(()) => Ok(true),
+            Err(Error::Eof | Error::Other { errno: EAGAIN }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A video that is being written.
+pub struct Video {
+    name: String,
+    encoder: Encoder,
     container: format::context::Output,
     /// The index of the first frame, which is at time 0.
     first: Option<u64>,
@@ -140,13 +228,10 @@ impl Video {
         recipe: Recipe,
         converter: Converter,
     ) -> Result<Self> {
-        let begun = begin(container, &recipe).with_context(|| cannot_write(&name));
+        let begun = begin(container, &recipe, converter).with_context(|| cannot_write(&name));
         let (container, encoder, time_bases) = begun?;
         Ok(Self {
             name,
-            converter,
-            pixel: pixel(recipe.samples.format),
-            size: recipe.size,
             encoder,
             container,
             first: None,
@@ -155,33 +240,15 @@ impl Video {
     }
 
     pub(super) fn write(&mut self, frame: &Frame, index: u64) -> Result<Flow> {
-        let (width, height) = (self.size.width(), self.size.height());
-        // A new one each time: the encoder may still hold the one before.
-        let mut video = frame::Video::new(self.pixel, width, height);
-        match self.converter.convert(frame) {
-            Picture::Packed(bytes) => lay(&mut video, 0, bytes, self.size.row_bytes()),
-            Picture::Planes(planes) => {
-                for n in 0..planes.format().planes(self.size).len() {
-                    let (bytes, stride) = planes.plane(n);
-                    lay(&mut video, n, bytes, stride);
-                }
-            }
-        }
-        // Some encoders take them from here.
-        video.set_color_space(self.encoder.colorspace());
-        video.set_color_primaries(self.encoder.color_primaries());
-        video.set_color_transfer_characteristic(self.encoder.color_transfer_characteristic());
-        video.set_color_range(self.encoder.color_range());
         let first = *self.first.get_or_insert(index);
-        video.set_pts(i64::try_from(index - first).ok());
-        self.encoder
-            .send_frame(&video)
-            .with_context(|| cannot_write(&self.name))?;
+        let sent = self.encoder.send(frame, index - first);
+        sent.with_context(|| cannot_write(&self.name))?;
         self.drain()
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
         self.encoder
+            .video
             .send_eof()
             .with_context(|| cannot_write(&self.name))?;
         if self.drain()? == Flow::Closed {
@@ -195,11 +262,9 @@ impl Video {
     fn drain(&mut self) -> Result<Flow> {
         let mut packet = Packet::empty();
         loop {
-            match self.encoder.receive_packet(&mut packet) {
-                Ok(()) => {}
-                // It wants another frame, or has had the last.
-                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return Ok(Flow::Open),
-                Err(error) => return Err(error).with_context(|| cannot_write(&self.name)),
+            let received = self.encoder.receive(&mut packet);
+            if !received.with_context(|| cannot_write(&self.name))? {
+                return Ok(Flow::Open);
             }
             packet.set_stream(0);
             packet.set_duration(1);
@@ -225,13 +290,36 @@ impl Video {
 }
 
 /// An opened container with its header written, its encoder, and their time bases.
-type Begun = (
-    format::context::Output,
-    encoder::Video,
-    [ffmpeg::Rational; 2],
-);
+type Begun = (format::context::Output, Encoder, [ffmpeg::Rational; 2]);
 
-fn begin(mut container: format::context::Output, recipe: &Recipe) -> Result<Begun> {
+fn begin(
+    mut container: format::context::Output,
+    recipe: &Recipe,
+    converter: Converter,
+) -> Result<Begun> {
+    let flags = container.format().flags();
+    let global = flags.contains(format::Flags::GLOBAL_HEADER);
+    let encoder = Encoder::new(recipe, converter, global)?;
+    let mut stream = container.add_stream(encoder.video.codec())?;
+    stream.set_parameters(&encoder.video);
+    let time_base = ratio(recipe.rate.den(), recipe.rate.num())?;
+    stream.set_time_base(time_base);
+    stream.set_avg_frame_rate(time_base.invert());
+    let left = container.write_header_with(dictionary(&options::of_muxer(recipe)))?;
+    if let Some((name, _)) = left.iter().next() {
+        let name = name.to_owned();
+        bail!(
+            "this system's FFmpeg has no option {name} of {}",
+            recipe.container
+        );
+    }
+    drop(left);
+    // The muxer's own, which may be another than was asked for.
+    let stream_base = container.stream(0).map_or(time_base, |s| s.time_base());
+    Ok((container, encoder, [time_base, stream_base]))
+}
+
+fn open(recipe: &Recipe, global: bool) -> Result<encoder::Video> {
     let name = options::encoder(recipe.codec);
     let Some(codec) = encoder::find_by_name(name) else {
         bail!("this system's FFmpeg has no encoder {name}");
@@ -256,29 +344,12 @@ fn begin(mut container: format::context::Output, recipe: &Recipe) -> Result<Begu
             Range::Full => color::Range::JPEG,
         });
     }
-    let flags = container.format().flags();
-    if flags.contains(format::Flags::GLOBAL_HEADER) {
+    if global {
         video.set_flags(codec::Flags::GLOBAL_HEADER);
     }
-    let encoder = video
+    video
         .open_with(dictionary(&options::of_encoder(recipe)))
-        .with_context(|| format!("encoder {name}"))?;
-    let mut stream = container.add_stream(codec)?;
-    stream.set_parameters(&encoder);
-    stream.set_time_base(time_base);
-    stream.set_avg_frame_rate(ratio(num, den)?);
-    let left = container.write_header_with(dictionary(&options::of_muxer(recipe)))?;
-    if let Some((name, _)) = left.iter().next() {
-        let name = name.to_owned();
-        bail!(
-            "this system's FFmpeg has no option {name} of {}",
-            recipe.container
-        );
-    }
-    drop(left);
-    // The muxer's own, which may be another than was asked for.
-    let stream_base = container.stream(0).map_or(time_base, |s| s.time_base());
-    Ok((container, encoder, [time_base, stream_base]))
+        .with_context(|| format!("encoder {name}"))
 }
 
 fn dictionary(options: &[(&str, String)]) -> Dictionary<'static> {

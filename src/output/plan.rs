@@ -11,9 +11,9 @@ use super::form::{Codec, Container, Form, list};
 use super::stream::Door;
 use super::target::is_fifo;
 use super::{
-    Body, FeedForm, Kind, Output, Policy, Spec, Target, cannot_write, gif, live, raw, still,
+    Body, FeedForm, Kind, Newest, Output, Policy, Spec, Target, cannot_write, gif, live, raw, still,
 };
-use crate::frame::{Alpha, PixelFormat, Size};
+use crate::frame::{Alpha, Size};
 use crate::matte::Matte;
 use crate::planes::VideoFormat;
 
@@ -41,8 +41,8 @@ enum Content {
     /// Encoded video.
     #[cfg(feature = "ffmpeg")]
     Video(encode::Recipe),
-    /// Live Matroska, until it is opened.
-    Feed(Option<(Body, FeedForm)>),
+    /// A live feed, until it is opened.
+    Feed(Option<(Body, FeedForm, Newest)>),
 }
 
 impl Plan {
@@ -94,14 +94,14 @@ impl Plan {
         })
     }
 
-    /// Plans a live feed to one reader.
+    /// Plans a live feed to one reader. `newest` is the channel's.
     #[must_use]
-    pub fn feed(body: Body, form: FeedForm, spec: Spec) -> Self {
+    pub fn feed(body: Body, form: FeedForm, newest: Newest, spec: Spec) -> Self {
         Self {
             door: Door::new(Target::Feed),
             target: Target::Feed,
-            content: Content::Feed(Some((body, form))),
-            samples: Samples::new(Codec::Png, RGBA, Form::default()),
+            content: Content::Feed(Some((body, form, newest))),
+            samples: form.samples(),
             size: spec.size,
             spec,
         }
@@ -154,10 +154,10 @@ impl Plan {
         let converter = Converter::new(self.spec.size, self.samples)?;
         match &mut self.content {
             Content::Feed(feed) => {
-                let Some((body, form)) = feed.take() else {
+                let Some((body, form, newest)) = feed.take() else {
                     bail!("a feed's reader has gone");
                 };
-                let feed = live::Feed::new(body, &form, self.spec);
+                let feed = live::Feed::new(body, form, newest, self.spec)?;
                 return Ok(Some(Output::Feed(feed)));
             }
             Content::Stills(pattern) => {
@@ -200,8 +200,6 @@ impl fmt::Display for Plan {
         self.target.fmt(f)
     }
 }
-
-const RGBA: VideoFormat = VideoFormat::Packed(PixelFormat::Rgba);
 
 /// What can be done about a target that says no container.
 const CONTAINERS: &str = "--container names one, such as nut, mkv or ts";
