@@ -8,7 +8,9 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::convert::{Converter, Samples};
+#[cfg(feature = "ffmpeg")]
+use super::convert::Converter;
+use super::convert::Samples;
 #[cfg(feature = "ffmpeg")]
 use super::encode;
 use super::form::{self, Codec, Container};
@@ -158,44 +160,57 @@ impl From<Bytes> for Picture {
 enum Coder {
     Png(Newest),
     Raw,
+    /// With the number of the frame that is next.
     #[cfg(feature = "ffmpeg")]
-    Encoder(Box<encode::Encoder>),
+    Encoder(Box<encode::Encoder>, u64),
 }
 
 impl Coder {
     fn new(form: Form, newest: Newest, spec: Spec) -> Result<Self> {
-        Ok(match form.codec {
-            Codec::Png => Self::Png(newest),
-            Codec::RawVideo => Self::Raw,
-            #[cfg(feature = "ffmpeg")]
-            codec => {
-                let samples = form.samples();
-                let spec = Spec {
-                    form: form::Form {
-                        speed: Some(form::Speed::FAST),
-                        ..form::Form::default()
-                    },
-                    ..spec
-                };
-                let (container, size) = (form.container, spec.size);
-                let recipe = encode::Recipe::new(container, codec, samples, spec, size, false)?;
-                let converter = Converter::new(size, samples)?;
-                let encoder = encode::Encoder::new(&recipe, converter, false)?;
-                Self::Encoder(Box::new(encoder))
-            }
-            #[cfg(not(feature = "ffmpeg"))]
-            codec => bail!("this floatup was built without FFmpeg, which {codec} needs"),
-        })
+        match form.codec {
+            Codec::Png => Ok(Self::Png(newest)),
+            Codec::RawVideo => Ok(Self::Raw),
+            _ => Self::encoder(form, spec),
+        }
     }
 
-    /// The picture of a frame; `number` is how many there were before it.
-    fn picture(&mut self, frame: &Arc<Frame>, index: u64, number: u64) -> Result<Option<Picture>> {
+    #[cfg(feature = "ffmpeg")]
+    fn encoder(form: Form, spec: Spec) -> Result<Self> {
+        let samples = form.samples();
+        let asked = form::Form {
+            speed: Some(form::Speed::FAST),
+            ..form::Form::default()
+        };
+        let (size, asked) = (
+            spec.size,
+            Spec {
+                form: asked,
+                ..spec
+            },
+        );
+        let recipe = encode::Recipe::new(form.container, form.codec, samples, asked, size, false)?;
+        let converter = Converter::new(size, samples)?;
+        let encoder = encode::Encoder::new(&recipe, converter, false)?;
+        Ok(Self::Encoder(Box::new(encoder), 0))
+    }
+
+    #[cfg(not(feature = "ffmpeg"))]
+    fn encoder(form: Form, _: Spec) -> Result<Self> {
+        bail!(
+            "this floatup was built without FFmpeg, which {} needs",
+            form.codec
+        )
+    }
+
+    /// The picture of the frame of an index.
+    fn picture(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Option<Picture>> {
         match self {
             Self::Png(newest) => Ok(Some(newest.png(frame, index)?.into())),
             Self::Raw => Ok(Some(Bytes::from_owner(Shared(Arc::clone(frame))).into())),
             #[cfg(feature = "ffmpeg")]
-            Self::Encoder(encoder) => {
-                let coded = encoder.encode(frame, number)?;
+            Self::Encoder(encoder, number) => {
+                let coded = encoder.encode(frame, *number)?;
+                *number += 1;
                 Ok(coded.map(|coded| Picture {
                     bytes: coded.bytes.into(),
                     alpha: coded.alpha,
@@ -322,7 +337,7 @@ impl Feed {
             Stamps::Arrival => (Duration::from_millis(self.written), MILLISECOND),
             Stamps::Media => (self.rate.pts(index - first), self.rate.interval()),
         };
-        let picture = self.coder.picture(frame, index, self.written)?;
+        let picture = self.coder.picture(frame, index)?;
         self.written += 1;
         let Some(picture) = picture else {
             return Ok(Flow::Open);
