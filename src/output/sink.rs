@@ -321,6 +321,15 @@ impl Sink {
         self.queue.taken.notify_all();
     }
 
+    /// Waits until its thread has ended, or is about to, and says whether it has within this time.
+    #[cfg(test)]
+    fn ends_within(&self, time: Duration) -> bool {
+        let state = self.queue.lock();
+        let there = |state: &mut State| !state.gone;
+        let waited = self.queue.taken.wait_timeout_while(state, time, there);
+        waited.unwrap_or_else(PoisonError::into_inner).0.gone
+    }
+
     /// Waits for the output's end, if it has one: a reader who takes nothing keeps nobody.
     pub(super) fn join(mut self) -> Result<()> {
         self.end();
@@ -401,6 +410,35 @@ impl State {
     }
 }
 
+/// Says at its end, which may be a panic, that nobody takes from the queue any more.
+struct Gone(Arc<Queue>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.gone = true;
+        state.items.clear();
+        drop(state);
+        self.0.taken.notify_all();
+    }
+}
+
+/// One more that is open, until it is dropped.
+struct Open(metrics::Output);
+
+impl Open {
+    fn new(metrics: &metrics::Output) -> Self {
+        metrics.open.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.dec();
+    }
+}
+
 /// The other end of the queue.
 struct Worker {
     plan: Plan,
@@ -420,13 +458,8 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) -> Result<()> {
-        let result = self.work();
-        let mut state = self.queue.lock();
-        state.gone = true;
-        state.items.clear();
-        drop(state);
-        self.queue.taken.notify_all();
-        result
+        let _gone = Gone(Arc::clone(&self.queue));
+        self.work()
     }
 
     fn work(&mut self) -> Result<()> {
@@ -438,9 +471,9 @@ impl Worker {
                     None => return Ok(()),
                 },
             };
-            self.metrics.open.inc();
+            let open = Open::new(&self.metrics);
             let result = self.deliver(output);
-            self.metrics.open.dec();
+            drop(open);
             let flow = match result {
                 Ok(Some(flow)) => flow,
                 Ok(None) => return Ok(()),
@@ -543,5 +576,47 @@ impl Worker {
                 return Ok(None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emoji::EmojiFonts;
+    use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
+    use crate::output::{Fanout, Form, Moment, Pace, Spec, Target};
+    use crate::paint::Painter;
+    use crate::sprite::SpriteSheet;
+
+    /// What a PNG's encoder makes of a frame that is too small.
+    #[test]
+    fn an_output_that_panics_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = Size::new(4, 4).unwrap();
+        let spec = Spec {
+            size,
+            rate: FrameRate::new(30, 1).unwrap(),
+            alpha: Alpha::Straight,
+            form: Form::default(),
+        };
+        let target = Target::File(folder.path().join("frame-%d.png"));
+        let plan = Plan::new(target, spec).unwrap();
+        let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), []).unwrap());
+        let artist = Artist::new(Painter::new(sheet, size), Scan::Progressive, None);
+        let metrics = metrics::Metrics::new().output("demo", "frame-%d.png");
+        let start = Sink::start(plan, Policy::Block, metrics.clone(), artist.clone().into());
+        let sink = start.unwrap();
+        let small = Frame::new(Size::new(2, 2).unwrap(), Alpha::Straight, PixelFormat::Rgba);
+        sink.give(Item::Drawn(0, Arc::new(small)));
+        assert!(sink.ends_within(Duration::from_secs(30)));
+        assert_eq!((sink.room(), metrics.open.get()), (Room::Gone, 0));
+        // Who waits for room waits no longer.
+        sink.wait_for_room(|| false);
+        let mut fanout = Fanout::new(artist, Pace::Readers);
+        fanout.add(sink);
+        fanout.give(&Moment::default(), false, || false);
+        assert!(fanout.is_empty());
+        let error = fanout.finish().unwrap_err().to_string();
+        assert!(error.contains("panicked"), "{error}");
     }
 }
