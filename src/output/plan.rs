@@ -22,6 +22,8 @@ use crate::planes::VideoFormat;
 pub struct Plan {
     target: Target,
     door: Door,
+    /// Whether it is for a reader who has come, and does not come again.
+    once: bool,
     content: Content,
     samples: Samples,
     /// Of pictures; with fill and key in one larger than that of frames.
@@ -30,7 +32,7 @@ pub struct Plan {
 }
 
 /// What is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     /// Frame after frame, without a header.
     Raw,
@@ -86,6 +88,7 @@ impl Plan {
         };
         Ok(Self {
             door: Door::new(target.clone()),
+            once: false,
             target,
             content,
             samples,
@@ -99,6 +102,7 @@ impl Plan {
     pub fn feed(body: Body, form: FeedForm, newest: Newest, spec: Spec) -> Self {
         Self {
             door: Door::new(Target::Feed),
+            once: true,
             target: Target::Feed,
             content: Content::Feed(Some((body, form, newest))),
             samples: form.samples(),
@@ -136,7 +140,30 @@ impl Plan {
     /// Whether it can be opened again after its reader has gone.
     #[must_use]
     pub fn reopens(&self) -> bool {
-        self.target.reopens()
+        !self.once && self.target.reopens()
+    }
+
+    /// Whether any number of readers may come to it.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        !self.once && self.target.listens()
+    }
+
+    /// Of a plan that [`listens`](Self::listens), one for the next reader who has come; `None` while
+    /// nobody has.
+    ///
+    /// # Errors
+    /// Nobody can come.
+    pub(super) fn accept(&mut self) -> Result<Option<Self>> {
+        let stream = self.door.open();
+        let stream = stream.with_context(|| cannot_write(&self.target))?;
+        Ok(stream.map(|stream| Self {
+            target: self.target.clone(),
+            door: Door::of_reader(self.target.clone(), stream),
+            once: true,
+            content: self.content.clone(),
+            ..*self
+        }))
     }
 
     /// Whether what it writes has an end that is worth waiting for. A live feed has none.

@@ -35,6 +35,12 @@ const SPRITES_OWED: usize = 2_000_000;
 /// Frames that one sink is owed: ten minutes at 60 a second. Beyond it as above.
 const FRAMES_OWED: usize = 36_000;
 
+/// Readers at once of an output that many can read; a further one's connection is closed.
+const READERS_MAX: usize = 64;
+
+/// How long such an output's end waits for readers to take what is left.
+const READERS_GRACE: Duration = Duration::from_secs(1);
+
 /// How long a sink waits for its reader between two looks.
 const ABSENT: Duration = Duration::from_millis(50);
 
@@ -142,6 +148,9 @@ impl Sink {
     /// Starts the thread of an output that is open, or is to be opened as soon as its reader is
     /// there. An output that can be opened again is, when it fails or its reader goes.
     ///
+    /// One that listens and may drop frames is for many readers at once: each has a sink of its own,
+    /// with a stream that begins when it comes, and frames of its own that it is too slow for.
+    ///
     /// # Errors
     /// It can't be opened, and never will be; there is no thread.
     pub fn start(
@@ -182,12 +191,17 @@ impl Sink {
         lock: Option<Lock>,
     ) -> Result<Self> {
         let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
-        let output = match plan.open() {
-            Err(error) if plan.reopens() => {
-                tracing::warn!("{error:#}; it is tried again");
-                None
+        let shared = policy == Policy::Drop && plan.listens();
+        let output = if shared {
+            None
+        } else {
+            match plan.open() {
+                Err(error) if plan.reopens() => {
+                    tracing::warn!("{error:#}; it is tried again");
+                    None
+                }
+                opened => opened?,
             }
-            opened => opened?,
         };
         let queue = Arc::new(Queue::default());
         {
@@ -211,7 +225,8 @@ impl Sink {
             queue: Arc::clone(&queue),
         };
         let thread = std::thread::Builder::new().name("output".into());
-        let thread = thread.spawn(|| worker.run());
+        let work = if shared { Worker::share } else { Worker::work };
+        let thread = thread.spawn(move || worker.run(work));
         Ok(Self {
             name,
             kind,
@@ -322,7 +337,6 @@ impl Sink {
     }
 
     /// Waits until its thread has ended, or is about to, and says whether it has within this time.
-    #[cfg(test)]
     fn ends_within(&self, time: Duration) -> bool {
         let state = self.queue.lock();
         let there = |state: &mut State| !state.gone;
@@ -457,16 +471,65 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) -> Result<()> {
+    fn run(mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let _gone = Gone(Arc::clone(&self.queue));
-        self.work()
+        work(&mut self)
+    }
+
+    /// Hands frames to sinks of its own, one for each reader.
+    fn share(&mut self) -> Result<()> {
+        let mut readers = Vec::new();
+        loop {
+            let Some(first) = self.wait_for(|worker| worker.plan.accept())? else {
+                return Ok(());
+            };
+            self.admit(&mut readers, first);
+            while !readers.is_empty() {
+                let Some(item) = self.queue.next() else {
+                    readers.iter().for_each(Sink::end);
+                    let mut grace = READERS_GRACE;
+                    for reader in &readers {
+                        // While one was waited for all others had as long.
+                        if !reader.ends_within(grace) {
+                            grace = Duration::ZERO;
+                        }
+                    }
+                    return Ok(());
+                };
+                while let Some(at) = readers.iter().position(|r| r.room() == Room::Gone) {
+                    if let Err(error) = readers.swap_remove(at).join() {
+                        tracing::warn!("{error:#}");
+                    }
+                    self.metrics.reopened.inc();
+                }
+                match self.plan.accept() {
+                    Ok(Some(plan)) => self.admit(&mut readers, plan),
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!("{error:#}"),
+                }
+                readers.iter().for_each(|reader| reader.give(item.clone()));
+            }
+        }
+    }
+
+    /// Starts the sink of a reader who has come.
+    fn admit(&self, readers: &mut Vec<Sink>, plan: Plan) {
+        if readers.len() == READERS_MAX {
+            tracing::warn!("{plan} has {READERS_MAX} readers; another one is turned away");
+            return;
+        }
+        let artist = Arc::clone(&self.artist);
+        match Sink::start(plan, Policy::Drop, self.metrics.clone(), artist) {
+            Ok(sink) => readers.push(sink),
+            Err(error) => tracing::warn!("{error:#}"),
+        }
     }
 
     fn work(&mut self) -> Result<()> {
         loop {
             let output = match self.output.take() {
                 Some(output) => output,
-                None => match self.wait_for_reader()? {
+                None => match self.wait_for(|worker| worker.plan.open())? {
                     Some(output) => output,
                     None => return Ok(()),
                 },
@@ -538,8 +601,8 @@ impl Worker {
         }
     }
 
-    /// Opens the output as soon as its reader is there; `None` if the end comes first.
-    fn wait_for_reader(&mut self) -> Result<Option<Output>> {
+    /// Opens something as soon as its reader is there; `None` if the end comes first.
+    fn wait_for<T>(&mut self, open: impl Fn(&mut Self) -> Result<Option<T>>) -> Result<Option<T>> {
         {
             let mut state = self.queue.lock();
             state.shut = true;
@@ -551,14 +614,14 @@ impl Worker {
         let mut backoff = BACKOFF.0;
         let mut said = false;
         loop {
-            let wait = match self.plan.open() {
-                Ok(Some(output)) => {
+            let wait = match open(self) {
+                Ok(Some(opened)) => {
                     self.queue.lock().shut = false;
                     if let Some(lock) = &self.lock {
                         self.generation = lock.opened();
                     }
                     self.queue.taken.notify_all();
-                    return Ok(Some(output));
+                    return Ok(Some(opened));
                 }
                 Ok(None) => ABSENT,
                 Err(error) if self.plan.reopens() => {
