@@ -22,7 +22,8 @@ use crate::planes::VideoFormat;
 /// this time: a reader that is gone is noticed by it.
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
-const MILLISECOND: Duration = Duration::from_millis(1);
+/// Frames that libavformat looks at before a player has any, to guess their rate: about 40.
+const FRAMES_PROBED: u64 = 45;
 
 /// The PNG of the newest frame, so that readers of one channel share it.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,17 @@ pub enum Stamps {
     Arrival,
     /// With the time that passes, for what records or mixes by time stamps.
     Media,
+}
+
+impl Stamps {
+    /// How long a frame is said to last: until the next one's time stamp. A Matroska feed that says
+    /// anything else is opened sooner, but OBS 29 can stand still for seconds when it closes it.
+    fn lasts(self, rate: FrameRate) -> Duration {
+        match self {
+            Self::Arrival => Duration::from_millis(1),
+            Self::Media => rate.interval(),
+        }
+    }
 }
 
 /// What is in a feed.
@@ -236,10 +248,11 @@ impl Muxer {
     /// A muxer, and what stands before the first picture.
     fn new(form: Form, spec: Spec) -> Result<(Self, Vec<u8>)> {
         let (codec, size) = (form.codec, spec.size);
+        let lasts = form.stamps.lasts(spec.rate);
         Ok(match form.container {
-            Container::Mkv => (Self::Matroska, matroska::header(codec, size, spec.rate)),
+            Container::Mkv => (Self::Matroska, matroska::header(codec, size, lasts)),
             Container::WebM => {
-                let header = matroska::header(codec, size, spec.rate);
+                let header = matroska::header(codec, size, lasts);
                 (Self::WebM(Duration::ZERO), header)
             }
             Container::Nut => {
@@ -253,14 +266,6 @@ impl Muxer {
                 form::list(&Form::CONTAINERS)
             ),
         })
-    }
-
-    /// How many frames libavformat looks at before a player has any: of what says no frame rate more.
-    fn probed(&self) -> u64 {
-        match self {
-            Self::Matroska => 4,
-            Self::WebM(_) | Self::Nut(_) | Self::QuickTime(_) => 45,
-        }
     }
 
     /// What stands before a picture, and what is sent of the picture itself.
@@ -325,7 +330,7 @@ impl Feed {
     pub(super) fn write(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Flow> {
         let clear = frame.is_clear();
         if clear
-            && self.written >= self.muxer.probed()
+            && self.written >= FRAMES_PROBED
             && let Some((last, true)) = self.last
             && self.rate.pts(index.saturating_sub(last)) < CLEAR_AGAIN
         {
@@ -333,10 +338,11 @@ impl Feed {
         }
         self.last = Some((index, clear));
         let first = *self.first.get_or_insert(index);
-        let (at, lasts) = match self.stamps {
-            Stamps::Arrival => (Duration::from_millis(self.written), MILLISECOND),
-            Stamps::Media => (self.rate.pts(index - first), self.rate.interval()),
+        let at = match self.stamps {
+            Stamps::Arrival => Duration::from_millis(self.written),
+            Stamps::Media => self.rate.pts(index - first),
         };
+        let lasts = self.stamps.lasts(self.rate);
         let picture = self.coder.picture(frame, index)?;
         self.written += 1;
         let Some(picture) = picture else {
