@@ -96,9 +96,9 @@ fn the_feed_shows_what_the_still_shows_and_comes_back_after_a_restart() {
     });
 }
 
-/// A reaction of a channel of this size shows in a feed, and is gone again, a few times. Says how long
-/// it took from the request to the screenshot that has it. Those are of `SIZE` at most: a large one takes
-/// longer than the feed does.
+/// A reaction of a channel of this size shows in a feed, and is gone again, a few times. Says how
+/// long it took from the request to the screenshot that has it. Those are of `SIZE`: a large one
+/// takes longer than the feed does.
 fn shows_reactions(feed: &str, size: (u32, u32)) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -127,6 +127,8 @@ fn shows_reactions(feed: &str, size: (u32, u32)) {
         );
     }
     took.sort();
+    let one = obs.wait_for_scene("anything", scene, SIZE, |_| Ok(()));
+    eprintln!("one screenshot takes {one:?}");
     eprintln!(
         "{feed}, {size:?}: from publish to screenshot: {took:?}, median {:?}",
         took[5]
