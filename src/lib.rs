@@ -150,7 +150,7 @@
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | OpenMetrics text | [`metrics`] |
-//! | EBML (RFC 8794), Matroska (RFC 9559) | [`output`] |
+//! | EBML (RFC 8794), Matroska (RFC 9559), NUT, QuickTime File Format, ISO/IEC 14496-12 | [`output`] |
 //! | SMPTE ST 274, ST 296 | [`config`] |
 //! | ITU-R BT.709-6 | [`planes`], [`output`], [`chart`], [`capture`] |
 //! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |

@@ -14,7 +14,10 @@ mod gif;
 mod live;
 mod lock;
 mod matroska;
+mod nut;
 mod plan;
+mod qtrle;
+mod quicktime;
 mod raw;
 mod sink;
 pub mod still;
@@ -29,7 +32,7 @@ use anyhow::Result;
 pub use self::artist::{Artist, Moment};
 pub use self::fanout::{Fanout, Pace};
 pub use self::form::{Codec, Container, Form, Quality, Speed};
-pub use self::live::{Body, Codec as FeedCodec, Form as FeedForm, Newest, Stamps};
+pub use self::live::{Body, Form as FeedForm, Newest, Stamps};
 pub use self::plan::Plan;
 pub use self::sink::{Policy, Sink};
 pub use self::target::{Role, Target, TargetError};
@@ -102,7 +105,7 @@ pub enum Output {
     /// Encoded video.
     #[cfg(feature = "ffmpeg")]
     Video(Box<encode::Video>),
-    /// Live Matroska.
+    /// A live feed.
     Feed(live::Feed),
 }
 

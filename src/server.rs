@@ -41,7 +41,7 @@ use self::gap_cure::GapCure;
 use self::waiting::Waiting;
 use crate::artwork::Artwork;
 use crate::metrics::Metrics;
-use crate::output::{FeedCodec, Stamps};
+use crate::output::FeedForm;
 use crate::reaction::{Emoji, Palette};
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
@@ -62,6 +62,9 @@ const STILLS_QUEUED: usize = 32;
 /// Live feeds at once; a further one is answered 503. Each has a thread.
 const FEEDS_MAX: usize = 64;
 
+/// Of those, the ones that each have an encoder too.
+const FEEDS_ENCODED_MAX: usize = 8;
+
 /// How often idle topics and old items are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -71,9 +74,8 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Draws one PNG, or says why it can't. It may take long: it runs on a thread for blocking work.
 pub type Still = Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
-/// Starts a live feed to one reader: Matroska, in chunks. It may take long, as a still.
-pub type Feed =
-    Box<dyn Fn(FeedCodec, Stamps) -> Result<mpsc::Receiver<Bytes>, String> + Send + Sync>;
+/// Starts a live feed to one reader, in chunks. It may take long, as a still.
+pub type Feed = Box<dyn Fn(FeedForm) -> Result<mpsc::Receiver<Bytes>, String> + Send + Sync>;
 
 /// A channel that is drawn here.
 pub struct Channel {
@@ -193,6 +195,7 @@ struct App {
     stills_queued: Arc<Semaphore>,
     stills_running: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
+    feeds_encoded: Arc<Semaphore>,
     /// Keyed at random, so that nobody can make two callers look the same.
     hasher: RandomState,
     told_of_anonymous: AtomicBool,
@@ -211,6 +214,7 @@ impl App {
             stills_queued: Arc::new(Semaphore::new(STILLS_QUEUED)),
             stills_running: Arc::new(Semaphore::new(STILLS_AT_ONCE)),
             feeds: Arc::new(Semaphore::new(FEEDS_MAX)),
+            feeds_encoded: Arc::new(Semaphore::new(FEEDS_ENCODED_MAX)),
             hasher: RandomState::new(),
             told_of_anonymous: AtomicBool::new(false),
             told_of_unfilled: AtomicBool::new(false),
@@ -261,13 +265,18 @@ impl Drop for Counted {
 
 fn routes(app: &Arc<App>) -> Router {
     let service = &app.service;
-    Router::new()
+    let mut router = Router::new();
+    for container in FeedForm::CONTAINERS {
+        let path = format!("/channels/{{channel}}/feed.{container}");
+        let feed = move |state, request| feed::subscribe(container, state, request);
+        router = router.route(&path, get(feed));
+    }
+    router
         .route("/tokens", post(tokens::mint))
         .route("/api/tokens", post(tokens::mint))
         .route("/api/Token/tokens", post(tokens::mint))
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
-        .route("/channels/{channel}/feed.mkv", get(feed::matroska))
         .route("/healthz", get(control::healthz))
         .route("/readyz", get(control::readyz))
         .route("/metrics", get(control::metrics))

@@ -149,14 +149,9 @@ fn served(
     let served = channels.map(|((config, look), channel)| {
         let (fed, newest) = (Arc::clone(channel), Newest::default());
         let (spec, counted) = (spec(&config.picture), metrics.output(&config.name, "feed"));
-        let feed = move |codec, stamps| {
+        let feed = move |form: FeedForm| {
             let (body, chunks) = Body::new();
-            let form = FeedForm {
-                codec,
-                stamps,
-                newest: newest.clone(),
-            };
-            let plan = Plan::feed(body, form, spec);
+            let plan = Plan::feed(body, form, newest.clone(), spec);
             let attached = fed.attach(plan, Policy::Drop, counted.clone());
             attached.map_err(|e| format!("{e:#}")).map(|()| chunks)
         };

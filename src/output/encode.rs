@@ -6,12 +6,11 @@
 mod libav;
 mod mux;
 mod options;
-mod qtrle;
 
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use ffmpeg_next::{self as ffmpeg, Dictionary, Error, encoder, format};
+use ffmpeg_next::{self as ffmpeg, Dictionary, Error, codec, encoder, format};
 use image::ExtendedColorType;
 
 use self::libav::Libav;
@@ -19,7 +18,7 @@ use self::mux::Muxer;
 use super::convert::{Converter, Samples};
 use super::form::{Codec, Container, Form, list};
 use super::stream::Stream;
-use super::{Flow, Spec, cannot_write, still};
+use super::{Flow, Spec, cannot_write, qtrle, still};
 use crate::frame::{Frame, FrameRate, Scan, Size};
 
 /// How one video is made; that the encoder is there has been seen.
@@ -109,10 +108,7 @@ impl Coder {
         };
         Ok(match recipe.codec {
             Codec::Png if options::png_is_fast(recipe) => Self::Png(color),
-            Codec::Qtrle => {
-                let keys = options::pictures_per_key(recipe);
-                Self::Qtrle(qtrle::Encoder::new(recipe.size, pixel_bytes, keys))
-            }
+            Codec::Qtrle => Self::Qtrle(qtrle::Encoder::new(recipe.size, pixel_bytes, recipe.rate)),
             _ => Self::Libav(Libav::new(encoder, recipe)?),
         })
     }
@@ -217,6 +213,67 @@ impl Video {
                 return Ok(Flow::Closed);
             }
         }
+    }
+}
+
+/// One of libavcodec's encoders without a container: from a frame to a picture's bytes, at once.
+pub(super) struct Encoder {
+    converter: Converter,
+    size: Size,
+    libav: Libav,
+    next: i64,
+}
+
+/// A picture that is encoded.
+pub(super) struct Coded {
+    pub(super) bytes: Vec<u8>,
+    /// Of VP9 and VP8, whose alpha is a picture of its own.
+    pub(super) alpha: Vec<u8>,
+    /// Whether decoding can begin with it.
+    pub(super) key: bool,
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoder({})", self.size)
+    }
+}
+
+impl Encoder {
+    /// One for a recipe in which no picture waits for another.
+    ///
+    /// # Errors
+    /// It can't be set up so.
+    pub(super) fn new(recipe: &Recipe, converter: Converter) -> Result<Self> {
+        let encoder = libav::open(recipe, format::Flags::empty())?;
+        Ok(Self {
+            converter,
+            size: recipe.size,
+            libav: Libav::new(encoder, recipe)?,
+            next: 0,
+        })
+    }
+
+    /// The next frame's picture; `None` if it has none.
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub(super) fn encode(&mut self, frame: &Frame) -> Result<Option<Coded>> {
+        let picture = self.converter.convert(frame);
+        self.libav.send(&picture, self.size, self.next)?;
+        self.next += 1;
+        let packet = self.libav.packet()?;
+        Ok(packet.map(|packet| {
+            let of_alpha = codec::packet::side_data::Type::MatroskaBlockAdditional;
+            let alpha = packet.side_data().find(|data| data.kind() == of_alpha);
+            // The first eight bytes say that it is alpha.
+            let alpha = alpha.and_then(|data| data.data().get(8..).map(<[u8]>::to_vec));
+            Coded {
+                bytes: packet.data().unwrap_or_default().to_vec(),
+                alpha: alpha.unwrap_or_default(),
+                key: packet.is_key(),
+            }
+        }))
     }
 }
 

@@ -443,6 +443,10 @@ impl FromStr for Quality {
 }
 
 impl Speed {
+    /// For what is watched while it is made.
+    #[cfg(feature = "ffmpeg")]
+    pub(super) const FAST: Self = Self(8);
+
     /// 0 for smallest to 10 for fastest.
     #[must_use]
     pub fn get(self) -> u8 {

@@ -1,21 +1,29 @@
 //! A live feed: one reader's stream, joined at any time, in which each frame is shown when it
 //! arrives.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-pub use super::matroska::Codec;
-use super::{Flow, Spec, matroska, still};
-use crate::frame::{Frame, FrameRate};
+#[cfg(feature = "ffmpeg")]
+use super::convert::Converter;
+use super::convert::Samples;
+#[cfg(feature = "ffmpeg")]
+use super::encode;
+use super::form::{self, Codec, Container};
+use super::{Flow, Spec, matroska, nut, qtrle, quicktime, still};
+use crate::frame::{Frame, FrameRate, PixelFormat};
+use crate::planes::VideoFormat;
 
-/// A clear frame after a clear frame is not written, but for one in this time: a reader that is
-/// gone is noticed by it.
+/// A clear frame after a clear frame is not written, once a player has been opened, but for one in
+/// this time: a reader that is gone is noticed by it.
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
+
+/// Frames that libavformat looks at before a player has any, to guess their rate: about 40.
+const FRAMES_PROBED: u64 = 45;
 
 /// The PNG of the newest frame, so that readers of one channel share it.
 #[derive(Clone, Debug, Default)]
@@ -49,15 +57,69 @@ pub enum Stamps {
     Media,
 }
 
+impl Stamps {
+    /// How long a frame is said to last: until the next one's time stamp. A Matroska feed that says
+    /// anything else is opened sooner, but OBS 29 can stand still for seconds when it closes it.
+    fn lasts(self, rate: FrameRate) -> Duration {
+        match self {
+            Self::Arrival => Duration::from_millis(1),
+            Self::Media => rate.interval(),
+        }
+    }
+}
+
 /// What is in a feed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
-    /// What a frame is.
+    /// One that has [`codecs`](Self::codecs).
+    pub container: Container,
+    /// What a frame is: one of those.
     pub codec: Codec,
     /// When it is shown.
     pub stamps: Stamps,
-    /// Of the channel.
-    pub newest: Newest,
+}
+
+impl Form {
+    /// The containers of feeds.
+    pub const CONTAINERS: [Container; 4] = [
+        Container::Mkv,
+        Container::Nut,
+        Container::WebM,
+        Container::Mov,
+    ];
+
+    /// What can be in a container's feed, the default first; nothing if there is no such feed.
+    #[must_use]
+    pub fn codecs(container: Container) -> &'static [Codec] {
+        match container {
+            Container::Mkv | Container::Nut => &[Codec::Png, Codec::RawVideo],
+            Container::WebM => &[Codec::Vp9],
+            Container::Mov => &[Codec::Qtrle, Codec::Png],
+            _ => &[],
+        }
+    }
+
+    /// Whether each reader has an encoder of its own; frames of all else are shared.
+    #[must_use]
+    pub fn is_encoded(self) -> bool {
+        matches!(self.codec, Codec::Vp9 | Codec::Qtrle)
+    }
+
+    /// Whether that encoder is one of `FFmpeg`'s.
+    #[must_use]
+    pub fn needs_ffmpeg(self) -> bool {
+        matches!(self.codec, Codec::Vp9)
+    }
+
+    /// The samples of its pictures.
+    pub(super) fn samples(self) -> Samples {
+        let format = match self.codec {
+            Codec::Vp9 => VideoFormat::Yuva420p,
+            Codec::Qtrle => VideoFormat::Packed(PixelFormat::Argb),
+            _ => VideoFormat::Packed(PixelFormat::Rgba),
+        };
+        Samples::new(self.codec, format, form::Form::default())
+    }
 }
 
 /// The writing end of an answer's body: a few chunks long, so that a reader that is slow is waited
@@ -76,20 +138,12 @@ impl Body {
         (Self(sender), receiver)
     }
 
-    fn send(&self, chunk: Bytes) -> io::Result<()> {
-        let sent = self.0.blocking_send(chunk);
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for Body {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send(Bytes::copy_from_slice(bytes))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// Waits until there is room; `Closed` if nobody reads any more.
+    fn send(&self, chunk: impl Into<Bytes>) -> Flow {
+        match self.0.blocking_send(chunk.into()) {
+            Ok(()) => Flow::Open,
+            Err(_) => Flow::Closed,
+        }
     }
 }
 
@@ -102,14 +156,147 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// A Matroska stream that is being written.
+/// A picture as it is sent.
+struct Picture {
+    bytes: Bytes,
+    /// Of VP9, whose alpha is a picture of its own.
+    alpha: Vec<u8>,
+    /// Whether decoding can begin with it.
+    key: bool,
+}
+
+impl From<Bytes> for Picture {
+    fn from(bytes: Bytes) -> Self {
+        let (alpha, key) = (Vec::new(), true);
+        Self { bytes, alpha, key }
+    }
+}
+
+/// Makes pictures of frames.
+#[derive(Debug)]
+enum Coder {
+    Png(Newest),
+    Raw,
+    Qtrle(qtrle::Encoder),
+    #[cfg(feature = "ffmpeg")]
+    Libav(Box<encode::Encoder>),
+}
+
+impl Coder {
+    fn new(form: Form, newest: Newest, spec: Spec) -> Result<Self> {
+        match form.codec {
+            Codec::Png => Ok(Self::Png(newest)),
+            Codec::RawVideo => Ok(Self::Raw),
+            Codec::Qtrle => Ok(Self::Qtrle(qtrle::Encoder::new(spec.size, 4, spec.rate))),
+            _ => Self::libav(form, spec),
+        }
+    }
+
+    #[cfg(feature = "ffmpeg")]
+    fn libav(form: Form, mut spec: Spec) -> Result<Self> {
+        spec.form.speed = Some(form::Speed::FAST);
+        let (samples, size) = (form.samples(), spec.size);
+        let recipe = encode::Recipe::new(form.container, form.codec, samples, spec, size, false)?;
+        let converter = Converter::new(size, samples)?;
+        let encoder = encode::Encoder::new(&recipe, converter)?;
+        Ok(Self::Libav(Box::new(encoder)))
+    }
+
+    #[cfg(not(feature = "ffmpeg"))]
+    fn libav(form: Form, _: Spec) -> Result<Self> {
+        bail!(
+            "this floatup was built without FFmpeg, which {} needs",
+            form.codec
+        )
+    }
+
+    /// The picture of the frame of an index.
+    fn picture(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Option<Picture>> {
+        Ok(match self {
+            Self::Png(newest) => Some(newest.png(frame, index)?.into()),
+            Self::Raw => Some(Bytes::from_owner(Shared(Arc::clone(frame))).into()),
+            Self::Qtrle(encoder) => {
+                let (packet, key) = encoder.encode(frame.as_bytes());
+                Some(Picture {
+                    bytes: Bytes::copy_from_slice(packet),
+                    alpha: Vec::new(),
+                    key,
+                })
+            }
+            #[cfg(feature = "ffmpeg")]
+            Self::Libav(encoder) => encoder.encode(frame)?.map(|coded| Picture {
+                bytes: coded.bytes.into(),
+                alpha: coded.alpha,
+                key: coded.key,
+            }),
+        })
+    }
+}
+
+/// Puts pictures into a container, so that a player needs nothing that comes after one to show it.
+#[derive(Debug)]
+enum Muxer {
+    Matroska,
+    /// With the last picture's time stamp.
+    WebM(Duration),
+    Nut(nut::Muxer),
+    /// With the last fragment's number.
+    QuickTime(u32),
+}
+
+impl Muxer {
+    /// A muxer, and what stands before the first picture.
+    fn new(form: Form, spec: Spec) -> Result<(Self, Vec<u8>)> {
+        let (codec, size) = (form.codec, spec.size);
+        let lasts = form.stamps.lasts(spec.rate);
+        Ok(match form.container {
+            Container::Mkv => (Self::Matroska, matroska::header(codec, size, lasts)),
+            Container::WebM => {
+                let header = matroska::header(codec, size, lasts);
+                (Self::WebM(Duration::ZERO), header)
+            }
+            Container::Nut => {
+                let mut muxer = nut::Muxer::default();
+                let header = muxer.header(codec, size);
+                (Self::Nut(muxer), header)
+            }
+            Container::Mov => (Self::QuickTime(0), quicktime::header(codec, size)),
+            container => bail!(
+                "there is no live feed in {container}; expected one of {}",
+                form::list(&Form::CONTAINERS)
+            ),
+        })
+    }
+
+    /// What stands before a picture, and what is sent of the picture itself.
+    fn frame(&mut self, at: Duration, lasts: Duration, picture: Picture) -> (Vec<u8>, Bytes) {
+        let Picture { bytes, alpha, key } = picture;
+        let head = match self {
+            Self::Matroska => matroska::cluster(at, bytes.len()),
+            Self::WebM(last) => {
+                let after = (!key).then(|| at.saturating_sub(*last));
+                *last = at;
+                let cluster = matroska::cluster_with_alpha(at, &bytes, &alpha, after);
+                return (cluster, Bytes::new());
+            }
+            Self::Nut(muxer) => muxer.frame(at, bytes.len()),
+            Self::QuickTime(number) => {
+                *number = number.wrapping_add(1);
+                quicktime::fragment(*number, at, lasts, bytes.len(), key)
+            }
+        };
+        (head, bytes)
+    }
+}
+
+/// A feed that is being written.
 #[derive(Debug)]
 pub struct Feed {
     body: Body,
-    codec: Codec,
+    muxer: Muxer,
+    coder: Coder,
     stamps: Stamps,
     rate: FrameRate,
-    newest: Newest,
     /// The first frame's index.
     first: Option<u64>,
     /// The last one's, and whether it was clear.
@@ -118,25 +305,32 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(body: Body, form: &Form, spec: Spec) -> Self {
-        // Whoever has gone already is noticed at the first frame.
-        let header = matroska::header(form.codec, spec.size, spec.rate);
-        drop(body.send(header.into()));
-        Self {
+    /// A feed that begins with a header.
+    ///
+    /// # Errors
+    /// There is no such feed, or no such encoder.
+    pub(super) fn new(body: Body, form: Form, newest: Newest, spec: Spec) -> Result<Self> {
+        let coder = Coder::new(form, newest, spec)?;
+        let (muxer, header) = Muxer::new(form, spec)?;
+        if body.send(header) == Flow::Closed {
+            bail!("the feed's reader has gone");
+        }
+        Ok(Self {
             body,
-            codec: form.codec,
+            muxer,
+            coder,
             stamps: form.stamps,
             rate: spec.rate,
-            newest: form.newest.clone(),
             first: None,
             last: None,
             written: 0,
-        }
+        })
     }
 
     pub(super) fn write(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Flow> {
         let clear = frame.is_clear();
         if clear
+            && self.written >= FRAMES_PROBED
             && let Some((last, true)) = self.last
             && self.rate.pts(index.saturating_sub(last)) < CLEAR_AGAIN
         {
@@ -148,16 +342,17 @@ impl Feed {
             Stamps::Arrival => Duration::from_millis(self.written),
             Stamps::Media => self.rate.pts(index - first),
         };
+        let lasts = self.stamps.lasts(self.rate);
+        let picture = self.coder.picture(frame, index)?;
         self.written += 1;
-        let picture = match self.codec {
-            Codec::Png => self.newest.png(frame, index)?,
-            Codec::Rgba => Bytes::from_owner(Shared(Arc::clone(frame))),
+        let Some(picture) = picture else {
+            return Ok(Flow::Open);
         };
-        let head = matroska::cluster(at, picture.len());
-        let sent = self.body.send(head.into());
-        match sent.and_then(|()| self.body.send(picture)) {
-            Ok(()) => Ok(Flow::Open),
-            Err(_) => Ok(Flow::Closed),
-        }
+        let (head, bytes) = self.muxer.frame(at, lasts, picture);
+        Ok(match self.body.send(head) {
+            Flow::Open if bytes.is_empty() => Flow::Open,
+            Flow::Open => self.body.send(bytes),
+            Flow::Closed => Flow::Closed,
+        })
     }
 }

@@ -4,30 +4,26 @@
 //! each frame is a cluster of its own, of known size, written whole.
 //!
 //! Elements, their numbers and their order are those of RFC 9559, and of RFC 8794 for EBML. A frame
-//! is a PNG file, which Matroska knows through its mapping of Video for Windows, or uncompressed.
+//! is a PNG file, which Matroska knows through its mapping of Video for Windows, or uncompressed; in
+//! `WebM`, which is a part of Matroska, VP9 whose alpha is a picture beside it.
 
 use std::time::Duration;
 
-use crate::frame::{FrameRate, Size};
+use super::form::Codec;
+use crate::frame::Size;
 
-/// What a block holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// A PNG file.
-    #[default]
-    Png,
-    /// R, G, B, A, row after row.
-    Rgba,
-}
-
-/// `EBML`, and the `Segment` up to its first cluster.
-pub(super) fn header(codec: Codec, size: Size, rate: FrameRate) -> Vec<u8> {
+/// `EBML`, and the `Segment` up to its first cluster. A frame lasts so long.
+pub(super) fn header(codec: Codec, size: Size, lasts: Duration) -> Vec<u8> {
+    let document: &[u8] = match codec {
+        Codec::Vp9 => b"webm",
+        _ => b"matroska",
+    };
     let ebml = [
         number(&[0x42, 0x86], 1),
         number(&[0x42, 0xF7], 1),
         number(&[0x42, 0xF2], 4),
         number(&[0x42, 0xF3], 8),
-        element(&[0x42, 0x82], b"matroska"),
+        element(&[0x42, 0x82], document),
         number(&[0x42, 0x87], 4),
         number(&[0x42, 0x85], 2),
     ];
@@ -46,23 +42,37 @@ pub(super) fn header(codec: Codec, size: Size, rate: FrameRate) -> Vec<u8> {
     ]
     .concat();
     let codec = match codec {
-        Codec::Png => [
-            element(&[0x86], b"V_MS/VFW/FOURCC"),
-            element(&[0x63, 0xA2], &bitmap_info(size)),
-        ],
-        Codec::Rgba => {
+        Codec::Vp9 => {
+            // BT.709 throughout, limited range.
+            let colour = [
+                number(&[0x55, 0xB1], 1),
+                number(&[0x55, 0xB9], 1),
+                number(&[0x55, 0xBA], 1),
+                number(&[0x55, 0xBB], 1),
+            ];
+            // With alpha.
+            video.extend(number(&[0x53, 0xC0], 1));
+            video.extend(element(&[0x55, 0xB0], &colour.concat()));
+            // Blocks have one addition.
+            [element(&[0x86], b"V_VP9"), number(&[0x55, 0xEE], 1)]
+        }
+        Codec::RawVideo => {
             video.extend(element(&[0x2E, 0xB5, 0x24], b"RGBA"));
             [element(&[0x86], b"V_UNCOMPRESSED"), Vec::new()]
         }
+        _ => [
+            element(&[0x86], b"V_MS/VFW/FOURCC"),
+            element(&[0x63, 0xA2], &bitmap_info(size)),
+        ],
     };
-    let interval = u64::try_from(rate.interval().as_nanos()).unwrap_or(u64::MAX);
+    let lasts = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
     let track = [
         number(&[0xD7], 1),
         number(&[0x73, 0xC5], 1),
         number(&[0x83], 1),
         // No lacing.
         number(&[0x9C], 0),
-        number(&[0x23, 0xE3, 0x83], interval),
+        number(&[0x23, 0xE3, 0x83], lasts),
         codec.concat(),
         element(&[0xE0], &video),
     ];
@@ -93,6 +103,31 @@ pub(super) fn cluster(at: Duration, bytes: usize) -> Vec<u8> {
     cluster.extend(block_bytes);
     cluster.extend(block);
     cluster
+}
+
+/// A cluster with one frame of VP9, and its alpha. What is no key frame is so long `after` the one
+/// that it builds on.
+pub(super) fn cluster_with_alpha(
+    at: Duration,
+    frame: &[u8],
+    alpha: &[u8],
+    after: Option<Duration>,
+) -> Vec<u8> {
+    // The track, no time beyond the cluster's, and no flags.
+    let block = [&[0x81, 0, 0, 0], frame].concat();
+    let addition = [number(&[0xEE], 1), element(&[0xA5], alpha)].concat();
+    let mut group = [
+        element(&[0xA1], &block),
+        element(&[0x75, 0xA1], &element(&[0xA6], &addition)),
+    ]
+    .concat();
+    if let Some(after) = after {
+        let before = -i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+        group.extend(element(&[0xFB], &before.to_be_bytes()));
+    }
+    let stamp = number(&[0xE7], u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+    let content = [stamp, element(&[0xA0], &group)].concat();
+    element(&[0x1F, 0x43, 0xB6, 0x75], &content)
 }
 
 fn element(id: &[u8], content: &[u8]) -> Vec<u8> {

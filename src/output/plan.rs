@@ -11,9 +11,9 @@ use super::form::{Codec, Container, Form, list};
 use super::stream::Door;
 use super::target::is_fifo;
 use super::{
-    Body, FeedForm, Kind, Output, Policy, Spec, Target, cannot_write, gif, live, raw, still,
+    Body, FeedForm, Kind, Newest, Output, Policy, Spec, Target, cannot_write, gif, live, raw, still,
 };
-use crate::frame::{Alpha, PixelFormat, Size};
+use crate::frame::{Alpha, Size};
 use crate::matte::Matte;
 use crate::planes::VideoFormat;
 
@@ -22,6 +22,8 @@ use crate::planes::VideoFormat;
 pub struct Plan {
     target: Target,
     door: Door,
+    /// Whether it is for a reader who has come, and does not come again.
+    once: bool,
     content: Content,
     samples: Samples,
     /// Of pictures; with fill and key in one larger than that of frames.
@@ -30,7 +32,7 @@ pub struct Plan {
 }
 
 /// What is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     /// Frame after frame, without a header.
     Raw,
@@ -41,8 +43,8 @@ enum Content {
     /// Encoded video.
     #[cfg(feature = "ffmpeg")]
     Video(encode::Recipe),
-    /// Live Matroska, until it is opened.
-    Feed(Option<(Body, FeedForm)>),
+    /// A live feed, until it is opened.
+    Feed(Option<(Body, FeedForm, Newest)>),
 }
 
 impl Plan {
@@ -86,6 +88,7 @@ impl Plan {
         };
         Ok(Self {
             door: Door::new(target.clone()),
+            once: false,
             target,
             content,
             samples,
@@ -94,14 +97,15 @@ impl Plan {
         })
     }
 
-    /// Plans a live feed to one reader.
+    /// Plans a live feed to one reader. `newest` is the channel's.
     #[must_use]
-    pub fn feed(body: Body, form: FeedForm, spec: Spec) -> Self {
+    pub fn feed(body: Body, form: FeedForm, newest: Newest, spec: Spec) -> Self {
         Self {
             door: Door::new(Target::Feed),
+            once: true,
             target: Target::Feed,
-            content: Content::Feed(Some((body, form))),
-            samples: Samples::new(Codec::Png, RGBA, Form::default()),
+            content: Content::Feed(Some((body, form, newest))),
+            samples: form.samples(),
             size: spec.size,
             spec,
         }
@@ -136,7 +140,30 @@ impl Plan {
     /// Whether it can be opened again after its reader has gone.
     #[must_use]
     pub fn reopens(&self) -> bool {
-        self.target.reopens()
+        !self.once && self.target.reopens()
+    }
+
+    /// Whether any number of readers may come to it.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        !self.once && self.target.listens()
+    }
+
+    /// Of a plan that [`listens`](Self::listens), one for the next reader who has come; `None` while
+    /// nobody has.
+    ///
+    /// # Errors
+    /// Nobody can come.
+    pub(super) fn accept(&mut self) -> Result<Option<Self>> {
+        let stream = self.door.open();
+        let stream = stream.with_context(|| cannot_write(&self.target))?;
+        Ok(stream.map(|stream| Self {
+            target: self.target.clone(),
+            door: Door::of_reader(self.target.clone(), stream),
+            once: true,
+            content: self.content.clone(),
+            ..*self
+        }))
     }
 
     /// Whether what it writes has an end that is worth waiting for. A live feed has none.
@@ -154,10 +181,10 @@ impl Plan {
         let converter = Converter::new(self.spec.size, self.samples)?;
         match &mut self.content {
             Content::Feed(feed) => {
-                let Some((body, form)) = feed.take() else {
+                let Some((body, form, newest)) = feed.take() else {
                     bail!("a feed's reader has gone");
                 };
-                let feed = live::Feed::new(body, &form, self.spec);
+                let feed = live::Feed::new(body, form, newest, self.spec)?;
                 return Ok(Some(Output::Feed(feed)));
             }
             Content::Stills(pattern) => {
@@ -200,8 +227,6 @@ impl fmt::Display for Plan {
         self.target.fmt(f)
     }
 }
-
-const RGBA: VideoFormat = VideoFormat::Packed(PixelFormat::Rgba);
 
 /// What can be done about a target that says no container.
 const CONTAINERS: &str = "--container names one, such as nut, mkv or ts";

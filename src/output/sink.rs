@@ -39,6 +39,12 @@ const SPRITES_OWED: usize = 2_000_000;
 /// Frames that one sink is owed: ten minutes at 60 a second. Beyond it as above.
 const FRAMES_OWED: usize = 36_000;
 
+/// Readers at once of an output that many can read; a further one's connection is closed.
+const READERS_MAX: usize = 64;
+
+/// How long such an output's end waits for readers to take what is left.
+const READERS_GRACE: Duration = Duration::from_secs(1);
+
 /// How long a sink waits for its reader between two looks.
 const ABSENT: Duration = Duration::from_millis(50);
 
@@ -146,6 +152,9 @@ impl Sink {
     /// Starts the thread of an output that is open, or is to be opened as soon as its reader is
     /// there. An output that can be opened again is, when it fails or its reader goes.
     ///
+    /// One that listens and may drop frames is for many readers at once: each has a sink of its own,
+    /// with a stream that begins when it comes, and frames of its own that it is too slow for.
+    ///
     /// # Errors
     /// It can't be opened, and never will be; there is no thread.
     pub fn start(
@@ -186,12 +195,17 @@ impl Sink {
         lock: Option<Lock>,
     ) -> Result<Self> {
         let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
-        let output = match plan.open() {
-            Err(error) if plan.reopens() => {
-                tracing::warn!("{error:#}; it is tried again");
-                None
+        let shared = policy == Policy::Drop && plan.listens();
+        let output = if shared {
+            None
+        } else {
+            match plan.open() {
+                Err(error) if plan.reopens() => {
+                    tracing::warn!("{error:#}; it is tried again");
+                    None
+                }
+                opened => opened?,
             }
-            opened => opened?,
         };
         let queue = Arc::new(Queue::default());
         {
@@ -215,7 +229,8 @@ impl Sink {
             queue: Arc::clone(&queue),
         };
         let thread = std::thread::Builder::new().name("output".into());
-        let thread = thread.spawn(|| worker.run());
+        let work = if shared { Worker::share } else { Worker::work };
+        let thread = thread.spawn(move || worker.run(work));
         Ok(Self {
             name,
             kind,
@@ -325,6 +340,14 @@ impl Sink {
         self.queue.taken.notify_all();
     }
 
+    /// Waits until its thread has ended, or is about to, and says whether it has within this time.
+    fn ends_within(&self, time: Duration) -> bool {
+        let state = self.queue.lock();
+        let there = |state: &mut State| !state.gone;
+        let waited = self.queue.taken.wait_timeout_while(state, time, there);
+        waited.unwrap_or_else(PoisonError::into_inner).0.gone
+    }
+
     /// Waits for the output's end, if it has one: a reader who takes nothing keeps nobody.
     pub(super) fn join(mut self) -> Result<()> {
         self.end();
@@ -405,6 +428,35 @@ impl State {
     }
 }
 
+/// Says at its end, which may be a panic, that nobody takes from the queue any more.
+struct Gone(Arc<Queue>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.gone = true;
+        state.items.clear();
+        drop(state);
+        self.0.taken.notify_all();
+    }
+}
+
+/// One more that is open, until it is dropped.
+struct Open(metrics::Output);
+
+impl Open {
+    fn new(metrics: &metrics::Output) -> Self {
+        metrics.open.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.dec();
+    }
+}
+
 /// The other end of the queue.
 struct Worker {
     plan: Plan,
@@ -423,28 +475,72 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) -> Result<()> {
-        let result = self.work();
-        let mut state = self.queue.lock();
-        state.gone = true;
-        state.items.clear();
-        drop(state);
-        self.queue.taken.notify_all();
-        result
+    fn run(mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let _gone = Gone(Arc::clone(&self.queue));
+        work(&mut self)
+    }
+
+    /// Hands frames to sinks of its own, one for each reader.
+    fn share(&mut self) -> Result<()> {
+        let mut readers = Vec::new();
+        loop {
+            let Some(first) = self.wait_for(|worker| worker.plan.accept())? else {
+                return Ok(());
+            };
+            self.admit(&mut readers, first);
+            while !readers.is_empty() {
+                let Some(item) = self.queue.next() else {
+                    readers.iter().for_each(Sink::end);
+                    let mut grace = READERS_GRACE;
+                    for reader in &readers {
+                        // While one was waited for all others had as long.
+                        if !reader.ends_within(grace) {
+                            grace = Duration::ZERO;
+                        }
+                    }
+                    return Ok(());
+                };
+                while let Some(at) = readers.iter().position(|r| r.room() == Room::Gone) {
+                    if let Err(error) = readers.swap_remove(at).join() {
+                        tracing::warn!("{error:#}");
+                    }
+                    self.metrics.reopened.inc();
+                }
+                match self.plan.accept() {
+                    Ok(Some(plan)) => self.admit(&mut readers, plan),
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!("{error:#}"),
+                }
+                readers.iter().for_each(|reader| reader.give(item.clone()));
+            }
+        }
+    }
+
+    /// Starts the sink of a reader who has come.
+    fn admit(&self, readers: &mut Vec<Sink>, plan: Plan) {
+        if readers.len() == READERS_MAX {
+            tracing::warn!("{plan} has {READERS_MAX} readers; another one is turned away");
+            return;
+        }
+        let artist = Arc::clone(&self.artist);
+        match Sink::start(plan, Policy::Drop, self.metrics.clone(), artist) {
+            Ok(sink) => readers.push(sink),
+            Err(error) => tracing::warn!("{error:#}"),
+        }
     }
 
     fn work(&mut self) -> Result<()> {
         loop {
             let output = match self.output.take() {
                 Some(output) => output,
-                None => match self.wait_for_reader()? {
+                None => match self.wait_for(|worker| worker.plan.open())? {
                     Some(output) => output,
                     None => return Ok(()),
                 },
             };
-            self.metrics.open.inc();
+            let open = Open::new(&self.metrics);
             let result = self.deliver(output);
-            self.metrics.open.dec();
+            drop(open);
             let flow = match result {
                 Ok(Some(flow)) => flow,
                 Ok(None) => return Ok(()),
@@ -509,8 +605,8 @@ impl Worker {
         }
     }
 
-    /// Opens the output as soon as its reader is there; `None` if the end comes first.
-    fn wait_for_reader(&mut self) -> Result<Option<Output>> {
+    /// Opens something as soon as its reader is there; `None` if the end comes first.
+    fn wait_for<T>(&mut self, open: impl Fn(&mut Self) -> Result<Option<T>>) -> Result<Option<T>> {
         {
             let mut state = self.queue.lock();
             state.shut = true;
@@ -522,14 +618,14 @@ impl Worker {
         let mut backoff = BACKOFF.0;
         let mut said = false;
         loop {
-            let wait = match self.plan.open() {
-                Ok(Some(output)) => {
+            let wait = match open(self) {
+                Ok(Some(opened)) => {
                     self.queue.lock().shut = false;
                     if let Some(lock) = &self.lock {
                         self.generation = lock.opened();
                     }
                     self.queue.taken.notify_all();
-                    return Ok(Some(output));
+                    return Ok(Some(opened));
                 }
                 Ok(None) => ABSENT,
                 Err(error) if self.plan.reopens() => {
@@ -547,5 +643,47 @@ impl Worker {
                 return Ok(None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emoji::EmojiFonts;
+    use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
+    use crate::output::{Fanout, Form, Moment, Pace, Spec, Target};
+    use crate::paint::Painter;
+    use crate::sprite::SpriteSheet;
+
+    /// What a PNG's encoder makes of a frame that is too small.
+    #[test]
+    fn an_output_that_panics_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = Size::new(4, 4).unwrap();
+        let spec = Spec {
+            size,
+            rate: FrameRate::new(30, 1).unwrap(),
+            alpha: Alpha::Straight,
+            form: Form::default(),
+        };
+        let target = Target::File(folder.path().join("frame-%d.png"));
+        let plan = Plan::new(target, spec).unwrap();
+        let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), []).unwrap());
+        let artist = Artist::new(Painter::new(sheet, size), Scan::Progressive, None);
+        let metrics = metrics::Metrics::new().output("demo", "frame-%d.png");
+        let start = Sink::start(plan, Policy::Block, metrics.clone(), artist.clone().into());
+        let sink = start.unwrap();
+        let small = Frame::new(Size::new(2, 2).unwrap(), Alpha::Straight, PixelFormat::Rgba);
+        sink.give(Item::Drawn(0, Arc::new(small)));
+        assert!(sink.ends_within(Duration::from_secs(30)));
+        assert_eq!((sink.room(), metrics.open.get()), (Room::Gone, 0));
+        // Who waits for room waits no longer.
+        sink.wait_for_room(|| false);
+        let mut fanout = Fanout::new(artist, Pace::Readers);
+        fanout.add(sink);
+        fanout.give(&Moment::default(), false, || false);
+        assert!(fanout.is_empty());
+        let error = fanout.finish().unwrap_err().to_string();
+        assert!(error.contains("panicked"), "{error}");
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Door {
     target: Target,
     /// Of a target that listens; from the first attempt on, so that readers find it.
     listener: Option<Listener>,
+    /// Of a reader who has come already.
+    came: Option<Stream>,
 }
 
 #[derive(Debug)]
@@ -35,8 +37,20 @@ enum Listener {
 
 impl Door {
     pub(super) fn new(target: Target) -> Self {
-        let listener = None;
-        Self { target, listener }
+        Self {
+            target,
+            listener: None,
+            came: None,
+        }
+    }
+
+    /// The way to a reader who has come to a target that listens.
+    pub(super) fn of_reader(target: Target, came: Stream) -> Self {
+        let came = Some(came);
+        Self {
+            came,
+            ..Self::new(target)
+        }
     }
 
     /// Opens the stream; `None` while its reader is not there. Doesn't wait for one.
@@ -44,6 +58,9 @@ impl Door {
     /// # Errors
     /// It can't be opened at all. What libavformat opens can't be opened here.
     pub(super) fn open(&mut self) -> io::Result<Option<Stream>> {
+        if let Some(stream) = self.came.take() {
+            return Ok(Some(stream));
+        }
         match &self.target {
             Target::Stdout => stdout().map(|file| Some(Stream::File(file))),
             #[cfg(unix)]

@@ -121,6 +121,15 @@ impl Target {
         ending.unwrap_or_default().to_ascii_lowercase()
     }
 
+    /// Whether readers come to it.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        match self {
+            Self::Tcp { role, .. } | Self::Unix { role, .. } => *role == Role::Listen,
+            _ => false,
+        }
+    }
+
     /// Whether it can be opened again after its reader has gone.
     #[must_use]
     pub fn reopens(&self) -> bool {

@@ -131,7 +131,7 @@ pub(crate) fn channel(
         topic: TopicName::new(REACTION_CACHE, topic).unwrap(),
         stylesheet: "".into(),
         still: Box::new(still),
-        feed: Box::new(|_, _| Err("this channel has no frames".into())),
+        feed: Box::new(|_| Err("this channel has no frames".into())),
     }
 }
 

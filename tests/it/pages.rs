@@ -169,7 +169,7 @@ async fn a_channels_pages_have_its_own_stylesheet() {
         topic: TopicName::new(cache, topic).unwrap(),
         stylesheet: css.into(),
         still: Box::new(|| Ok(Vec::new())),
-        feed: Box::new(|_, _| Err("this channel has no frames".into())),
+        feed: Box::new(|_| Err("this channel has no frames".into())),
     };
     let channels = Channels::from([
         ("main".into(), channel("video", "live", "/* main */")),

@@ -173,6 +173,135 @@ fn a_pipe_may_follow_its_reader() {
     assert_no_gap("a pipe", &bytes);
 }
 
+/// A service that records a test chart, beside a target that may drop frames.
+fn beside_live(folder: &Path, target: &str, more: &str) -> Service {
+    let settings = format!(
+        "[[output]]\nto = \"all.rgba\"\n\
+         [[output]]\nto = \"{target}\"\npolicy = \"drop\"\n{more}\n"
+    );
+    fs::write(folder.join("floatup.toml"), settings).unwrap();
+    let args = ["--test-pattern", "--size", "320x180", "--fps", "30"];
+    Service::start(folder, &[&args[..], &["--config", "floatup.toml"]].concat())
+}
+
+fn connect(socket: &Path) -> UnixStream {
+    let mut stream = None;
+    until("it listens", || {
+        stream = UnixStream::connect(socket).ok();
+        stream.is_some()
+    });
+    stream.unwrap()
+}
+
+/// Reads so many frames, from the beginning of one on, each newer than the one before.
+fn read_frames(stream: &mut UnixStream, count: usize) {
+    let mut bytes = vec![0; count * FRAME_BYTES];
+    stream.read_exact(&mut bytes).unwrap();
+    let numbers = numbers(&bytes);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+}
+
+#[test]
+fn many_read_a_socket_and_none_costs_another_a_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let service = beside_live(folder, "unix:socket?listen", "");
+    let figure = |name: &str| service.figure(name, "unix:socket");
+    let mut first = connect(&folder.join("socket"));
+    read_frames(&mut first, 3);
+    let stuck = connect(&folder.join("socket"));
+    let mut second = connect(&folder.join("socket"));
+    until("all are there", || figure("open") == 3);
+    let before = figure("frames_dropped_total");
+    until("frames give way", || {
+        read_frames(&mut first, 1);
+        read_frames(&mut second, 1);
+        figure("frames_dropped_total") > before + 10
+    });
+    read_frames(&mut first, 20);
+    drop(first);
+    until("that is noticed", || {
+        read_frames(&mut second, 1);
+        (figure("open"), figure("reopened_total")) == (2, 1)
+    });
+    read_frames(&mut connect(&folder.join("socket")), 3);
+    read_frames(&mut second, 5);
+    assert_eq!(service.figure("frames_dropped_total", "all.rgba"), 0);
+    // It ends although somebody takes nothing.
+    all_is_there(service, folder, 0);
+    drop((second, stuck));
+}
+
+#[test]
+fn a_65th_reader_of_a_socket_is_turned_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let service = beside_live(folder, "unix:socket?listen", "");
+    let readers: Vec<_> = (0..64).map(|_| connect(&folder.join("socket"))).collect();
+    until("all are there", || {
+        service.figure("open", "unix:socket") == 64
+    });
+    let mut further = connect(&folder.join("socket"));
+    assert_eq!(further.read(&mut [0]).unwrap(), 0);
+    drop(readers);
+    until("they are gone", || {
+        service.figure("open", "unix:socket") == 0
+    });
+    read_frames(&mut connect(&folder.join("socket")), 3);
+    let (status, log) = service.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("64 readers"), "{log}");
+}
+
+/// Each has a header of its own.
+#[test]
+#[cfg(feature = "ffmpeg")]
+fn many_players_join_a_container_at_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let target = format!("tcp://{}", free.unwrap());
+    let service = beside_live(folder, &format!("{target}?listen"), "container = \"nut\"");
+    until("it listens", || {
+        std::net::TcpStream::connect(target.trim_start_matches("tcp://")).is_ok()
+    });
+    let play = |name: &str| {
+        let mut player = tool("ffmpeg");
+        player.args(["-i", &target, "-frames:v", "30", "-fps_mode", "passthrough"]);
+        player.args(["-f", "rawvideo", "-pix_fmt", "rgba"]);
+        Running(player.arg(folder.join(name)).spawn().unwrap())
+    };
+    let mut first = play("first.rgba");
+    until("it is read", || service.figure("frames_total", &target) > 5);
+    let mut second = play("second.rgba");
+    for (player, name) in [(&mut first, "first.rgba"), (&mut second, "second.rgba")] {
+        assert_eq!(wait(player).code(), Some(0), "{name}");
+        let shown = numbers(&fs::read(folder.join(name)).unwrap());
+        assert_eq!(shown.len(), 30, "{name}");
+        assert!(shown.is_sorted_by(|a, b| a < b), "{shown:?}");
+    }
+    all_is_there(service, folder, 0);
+}
+
+#[test]
+fn a_pipe_may_have_many_readers_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipe = floatup();
+    pipe.args(["pipe", "--url", "http://127.0.0.1:9", "--test-pattern"]);
+    pipe.args(["--size", "320x180", "--fps", "30", "--policy", "drop"]);
+    pipe.args(["--output", "unix:socket?listen"]);
+    pipe.current_dir(folder.path()).stderr(Stdio::null());
+    let mut pipe = Running(pipe.spawn().unwrap());
+    for _ in 0..2 {
+        let socket = || connect(&folder.path().join("socket"));
+        let mut readers = [socket(), socket()];
+        readers.iter_mut().for_each(|reader| read_frames(reader, 5));
+        readers.iter_mut().for_each(|reader| read_frames(reader, 5));
+    }
+    send_signal(&pipe, "INT");
+    assert_eq!(wait(&mut pipe).code(), Some(0));
+}
+
 /// It waits for its first reader, and is over when that has gone.
 #[test]
 fn a_render_to_a_socket_is_one_readers() {

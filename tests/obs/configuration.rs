@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use crate::blend::Blend;
 
-/// Every scene is so large, and everything in it is drawn at its own size.
+/// Every scene is so large unless a test asks for another, and everything in it is drawn at its own
+/// size.
 pub(crate) const SIZE: (u32, u32) = (640, 360);
 
 const FPS: u32 = 30;
@@ -24,8 +25,8 @@ pub(crate) const MEDIA: &str = "Media";
 /// Where obs-websocket listens. Nobody else is in the network namespace.
 pub(crate) const PORT: u16 = 4455;
 
-/// Writes everything into a new folder that is OBS's `XDG_CONFIG_HOME`.
-pub(crate) fn write(home: &Path) {
+/// Writes everything into a new folder that is OBS's `XDG_CONFIG_HOME`; scenes are of this size.
+pub(crate) fn write(home: &Path, size: (u32, u32)) {
     let put = |path: &str, text: &str| {
         let path = home.join("obs-studio").join(path);
         let folder = path.parent().expect("it is in a folder");
@@ -43,9 +44,9 @@ pub(crate) fn write(home: &Path) {
         .to_string(),
     );
     let profile = format!("basic/profiles/{NAME}/basic.ini");
-    put(&profile, &video());
+    put(&profile, &video(size));
     let collection = format!("basic/scenes/{NAME}.json");
-    put(&collection, &scenes().to_string());
+    put(&collection, &scenes(size).to_string());
 }
 
 fn global() -> String {
@@ -83,8 +84,7 @@ AuthRequired=false
     )
 }
 
-fn video() -> String {
-    let (width, height) = SIZE;
+fn video((width, height): (u32, u32)) -> String {
     format!(
         "[General]
 Name={NAME}
@@ -101,8 +101,7 @@ FPSInt={FPS}
 }
 
 /// A scene for each way to blend, with the one Media Source over the one background.
-fn scenes() -> Json {
-    let (width, height) = SIZE;
+fn scenes((width, height): (u32, u32)) -> Json {
     let color = json!({"width": width, "height": height});
     let mut sources = vec![
         source("color_source_v3", BACKGROUND, &color),

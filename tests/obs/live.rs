@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use floatup::chart::{Chart, Picture, number};
 use floatup::frame::{Alpha, Frame, PixelFormat, Size};
-use image::{Rgb, RgbaImage, load_from_memory};
+use image::{Pixel as _, Rgb, RgbaImage, load_from_memory};
 use serde_json::Value as Json;
 
 use crate::blend::Blend;
+use crate::configuration::SIZE;
 use crate::expected::{Expected, Within};
 use crate::floatup::{Service, http, publish, run, stderr, until};
 use crate::isolation::alone;
@@ -43,6 +44,11 @@ fn settings(folder: &Path) -> Json {
     let output = run(folder, &["obs", "source", "--json"]);
     assert!(output.status.success(), "{}", stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A feed's address.
+fn input(feed: &str) -> Json {
+    format!("http://{LISTEN}/channels/demo/feed.{feed}").into()
 }
 
 /// Publishes a reaction that stays, waits until OBS shows what the service's still then shows, and
@@ -90,32 +96,65 @@ fn the_feed_shows_what_the_still_shows_and_comes_back_after_a_restart() {
     });
 }
 
+/// A reaction of a channel of this size shows in a feed, and is gone again, a few times. Says how
+/// long it took from the request to the screenshot that has it. Those are of `SIZE`: a large one
+/// takes longer than the feed does.
+fn shows_reactions(feed: &str, size: (u32, u32)) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut obs = Obs::start_with(size, None);
+    let (width, height) = size;
+    let args = ["--size", &format!("{width}x{height}"), "--fps", "30"];
+    let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
+    let mut settings = settings(folder);
+    settings["input"] = input(feed);
+    obs.show(&settings);
+    let background = obs.background();
+    let scene = Blend::Default.scene();
+    let is_shown = |shown: &RgbaImage| shown.pixels().any(|pixel| pixel.to_rgb() != background);
+    let mut took = Vec::new();
+    for _ in 0..11 {
+        obs.wait_for_scene("nothing", scene, SIZE, |shown| match is_shown(shown) {
+            true => Err("something".into()),
+            false => Ok(()),
+        });
+        publish(&service.address, "demo", "heart");
+        took.push(
+            obs.wait_for_scene("something", scene, SIZE, |shown| match is_shown(shown) {
+                true => Ok(()),
+                false => Err("nothing".into()),
+            }),
+        );
+    }
+    took.sort();
+    let one = obs.wait_for_scene("anything", scene, SIZE, |_| Ok(()));
+    eprintln!("one screenshot takes {one:?}");
+    eprintln!(
+        "{feed}, {size:?}: from publish to screenshot: {took:?}, median {:?}",
+        took[5]
+    );
+    let (status, log) = service.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
 #[test]
 fn a_reaction_is_shown_at_once_and_leaves_nothing_behind() {
-    alone(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let mut obs = Obs::start();
-        let service = service(folder, "float-up-and-out");
-        obs.show(&settings(folder));
-        let clear = RgbaImage::new(640, 360);
-        let nothing = Expected::new(&clear, obs.background(), Blend::Default, LOSSLESS);
-        let mut took = Vec::new();
-        for _ in 0..11 {
-            obs.wait_for("nothing", Blend::Default, |picture| nothing.check(picture));
-            publish(&service.address, "demo", "heart");
-            took.push(obs.wait_for("something", Blend::Default, |picture| {
-                match nothing.check(picture) {
-                    Ok(()) => Err("nothing".into()),
-                    Err(_) => Ok(()),
-                }
-            }));
-        }
-        took.sort();
-        eprintln!("from publish to screenshot: {took:?}, median {:?}", took[5]);
-        let (status, log) = service.stop();
-        assert_eq!(status.code(), Some(0), "{log}");
-    });
+    alone(|| shows_reactions("mkv", SIZE));
+}
+
+#[test]
+fn a_reaction_is_shown_at_once_in_nut() {
+    alone(|| shows_reactions("nut", SIZE));
+}
+
+#[test]
+fn a_reaction_is_shown_at_once_in_full_hd() {
+    alone(|| shows_reactions("mkv", (1_920, 1_080)));
+}
+
+#[test]
+fn a_reaction_is_shown_at_once_in_full_hd_in_nut() {
+    alone(|| shows_reactions("nut", (1_920, 1_080)));
 }
 
 /// The chart's frame of the number that a screenshot shows.
@@ -136,14 +175,14 @@ fn chart(shown: &RgbaImage) -> Result<RgbaImage, String> {
 }
 
 /// Every pixel of the moving chart is right, over each background and blended in each way.
-fn shows_the_chart(query: &str) {
+fn shows_the_chart(feed: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut obs = Obs::start();
     let args = ["--test-pattern", "--size", "640x360", "--fps", "30"];
     let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
     let mut settings = settings(folder);
-    settings["input"] = format!("http://{LISTEN}/channels/demo/feed.mkv{query}").into();
+    settings["input"] = input(feed);
     obs.show(&settings);
     for background in [Rgb([255, 0, 255]), Rgb([32, 96, 160])] {
         obs.set_background(background);
@@ -160,12 +199,56 @@ fn shows_the_chart(query: &str) {
 
 #[test]
 fn every_pixel_of_the_test_chart_is_right() {
-    alone(|| shows_the_chart(""));
+    alone(|| shows_the_chart("mkv"));
 }
 
 #[test]
 fn every_pixel_of_the_uncompressed_chart_is_right() {
-    alone(|| shows_the_chart("?codec=rawvideo"));
+    alone(|| shows_the_chart("mkv?codec=rawvideo"));
+}
+
+#[test]
+fn every_pixel_of_the_test_chart_is_right_in_nut() {
+    alone(|| shows_the_chart("nut"));
+}
+
+#[test]
+fn every_pixel_of_the_test_chart_is_right_in_quicktime() {
+    alone(|| shows_the_chart("mov"));
+}
+
+/// OBS stands still until it has closed the feed that the source had.
+fn takes_other_settings(feed: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut obs = Obs::start();
+    let args = ["--test-pattern", "--size", "640x360", "--fps", "30"];
+    let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
+    let mut settings = settings(folder);
+    settings["input"] = input(feed);
+    obs.show(&settings);
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        obs.wait_for("the chart", Blend::Default, |shown| chart(shown).map(drop));
+        took.push(obs.show(&settings));
+    }
+    eprintln!("{feed}: other settings are taken after {took:?}");
+    assert!(
+        took.iter().all(|took| *took < Duration::from_secs(3)),
+        "{took:?}"
+    );
+    let (status, log) = service.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn other_settings_are_taken_at_once_while_a_feed_shows() {
+    alone(|| takes_other_settings("mkv"));
+}
+
+#[test]
+fn other_settings_are_taken_at_once_while_a_nut_feed_shows() {
+    alone(|| takes_other_settings("nut"));
 }
 
 #[test]
@@ -179,11 +262,11 @@ fn the_scene_collection_can_be_imported() {
             &["obs", "source", "--scene-collection", "floatup.json"],
         );
         assert!(told.status.success(), "{}", stderr(&told));
-        let mut obs = Obs::start_with(Some(&file));
+        let mut obs = Obs::start_with(SIZE, Some(&file));
         let args = ["--test-pattern", "--size", "640x360", "--fps", "30"];
         let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
         obs.open_collection("floatup");
-        obs.wait_for_scene("the imported scene", "floatup", |shown| {
+        obs.wait_for_scene("the imported scene", "floatup", SIZE, |shown| {
             let frame = chart(shown)?;
             Expected::new(&frame, Rgb([0; 3]), Blend::SrgbOff, LOSSLESS).check(shown)
         });

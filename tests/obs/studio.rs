@@ -29,6 +29,8 @@ const LOG_LINES: usize = 40;
 /// A running OBS whose scenes have one Media Source over a plain background.
 pub(crate) struct Obs {
     client: Client,
+    /// Of scenes.
+    size: (u32, u32),
     background: Rgb<u8>,
     // Dropped in this order: OBS ends before its screen, and both before their folder.
     _process: Running,
@@ -40,22 +42,22 @@ impl Obs {
     /// Starts the `obs` of the `PATH`, as if nobody had ever used it, and waits until it takes
     /// requests. Its obs-websocket listens on every interface: see [`crate::isolation`].
     pub(crate) fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(SIZE, None)
     }
 
-    /// The same, with one more scene collection to choose from.
-    pub(crate) fn start_with(collection: Option<&Path>) -> Self {
+    /// The same, with scenes of this size, and perhaps one more scene collection to choose from.
+    pub(crate) fn start_with(size: (u32, u32), collection: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for OBS");
         let path = |name: &str| folder.path().join(name);
         for name in ["config", "home", "run"] {
             fs::create_dir(path(name)).expect("a new folder");
         }
-        configuration::write(&path("config"));
+        configuration::write(&path("config"), size);
         if let Some(collection) = collection {
             let scenes = path("config").join("obs-studio/basic/scenes");
             fs::copy(collection, scenes.join("imported.json")).expect("a scene collection");
         }
-        let curtain = RgbaImage::from_pixel(SIZE.0, SIZE.1, CURTAIN);
+        let curtain = RgbaImage::from_pixel(size.0, size.1, CURTAIN);
         curtain.save(path("curtain.png")).expect("a picture");
         let screen = Screen::start(&folder.path().join("xvfb.log"));
         let log = File::create(path("obs.log")).expect("a log");
@@ -91,6 +93,7 @@ impl Obs {
         let client = connect(&mut process, &path("obs.log"));
         let mut obs = Self {
             client,
+            size,
             background: Rgb([0; 3]),
             _process: process,
             _screen: screen,
@@ -110,9 +113,11 @@ impl Obs {
     ///
     /// By then the screen shows something else: a source that can't open what it is given keeps
     /// its last picture, and one that can shows that once more when it begins; it may be just the
-    /// expected one.
-    pub(crate) fn show(&mut self, settings: &Json) {
+    /// expected one. Says how long it took until then.
+    #[expect(clippy::disallowed_methods, reason = "how long it took")]
+    pub(crate) fn show(&mut self, settings: &Json) -> Duration {
         let curtain = self.folder.path().join("curtain.png");
+        let begun = Instant::now();
         self.set_media(&json!({"is_local_file": true, "local_file": curtain,
                                "clear_on_media_end": false}));
         self.wait_for("a curtain", Blend::Default, |picture| {
@@ -123,7 +128,9 @@ impl Obs {
                 Err(format!("{open} pixels are others"))
             }
         });
+        let took = begun.elapsed();
         self.set_media(settings);
+        took
     }
 
     fn set_media(&mut self, settings: &Json) {
@@ -154,17 +161,18 @@ impl Obs {
 
     /// The scene as it looks now.
     pub(crate) fn screenshot(&mut self, blend: Blend) -> RgbaImage {
-        self.screenshot_of(blend.scene())
+        self.screenshot_of(blend.scene(), self.size)
     }
 
-    fn screenshot_of(&mut self, scene: &str) -> RgbaImage {
-        let data = json!({"sourceName": scene, "imageFormat": "png"});
+    fn screenshot_of(&mut self, scene: &str, size: (u32, u32)) -> RgbaImage {
+        let data = json!({"sourceName": scene, "imageFormat": "png",
+                          "imageWidth": size.0, "imageHeight": size.1});
         let answer = self.request("GetSourceScreenshot", data);
         let url = answer["imageData"].as_str().expect("a data URL");
         let (_, base64) = url.split_once(',').expect("a data URL");
         let png = STANDARD.decode(base64).expect("base64");
         let picture = image::load_from_memory(&png).expect("a PNG").into_rgba8();
-        assert_eq!(picture.dimensions(), SIZE, "not scaled");
+        assert_eq!(picture.dimensions(), size);
         picture
     }
 
@@ -176,10 +184,10 @@ impl Obs {
         blend: Blend,
         is_right: impl FnMut(&RgbaImage) -> Result<(), String>,
     ) -> Duration {
-        self.wait_for_scene(what, blend.scene(), is_right)
+        self.wait_for_scene(what, blend.scene(), self.size, is_right)
     }
 
-    /// The same of a scene by its name.
+    /// The same of a scene by its name, in screenshots of this size: small ones take less time.
     #[expect(
         clippy::disallowed_methods,
         reason = "a deadline, and how long it took; screenshots are what paces the wait"
@@ -188,11 +196,12 @@ impl Obs {
         &mut self,
         what: &str,
         scene: &str,
+        size: (u32, u32),
         mut is_right: impl FnMut(&RgbaImage) -> Result<(), String>,
     ) -> Duration {
         let begun = Instant::now();
         loop {
-            let picture = self.screenshot_of(scene);
+            let picture = self.screenshot_of(scene, size);
             let after = begun.elapsed();
             let Err(wrong) = is_right(&picture) else {
                 return after;

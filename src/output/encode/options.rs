@@ -281,13 +281,9 @@ pub(super) fn png_is_fast(recipe: &Recipe) -> bool {
 }
 
 /// Pictures from one from which decoding can begin to the next.
-pub(super) fn pictures_per_key(recipe: &Recipe) -> u32 {
-    let pictures = KEY_SECONDS * recipe.rate.num() / recipe.rate.den();
-    pictures.clamp(1, KEY_PICTURES_MAX)
-}
-
 fn keys(recipe: &Recipe) -> String {
-    pictures_per_key(recipe).to_string()
+    let pictures = KEY_SECONDS * recipe.rate.num() / recipe.rate.den();
+    pictures.clamp(1, KEY_PICTURES_MAX).to_string()
 }
 
 /// Threads that take a picture each: who watches would wait for all of them.

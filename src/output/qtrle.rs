@@ -8,7 +8,10 @@
 //! The format is that of Apple's *QuickTime File Format Specification*, "Animation", at 24 and 32
 //! bits a pixel.
 
-use crate::frame::Size;
+use crate::frame::{FrameRate, Size};
+
+/// Seconds from one picture that needs no other to the next.
+const KEY_SECONDS: u32 = 2;
 
 /// The end of a row.
 const ROW_END: u8 = 0xFF;
@@ -33,7 +36,8 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// For pictures of this size with 3 (R, G, B) or 4 (A, R, G, B) bytes a pixel.
-    pub(super) fn new(size: Size, pixel_bytes: usize, keys: u32) -> Self {
+    pub(super) fn new(size: Size, pixel_bytes: usize, rate: FrameRate) -> Self {
+        let keys = (KEY_SECONDS * rate.num() / rate.den()).max(1);
         Self {
             size,
             pixel_bytes,
@@ -205,7 +209,8 @@ mod tests {
 
     /// Encodes pictures and holds that each comes back.
     fn comes_back(size: Size, bytes: usize, keys: u32, pictures: &[Vec<u8>]) -> Vec<usize> {
-        let mut encoder = Encoder::new(size, bytes, keys);
+        let rate = FrameRate::new(keys, KEY_SECONDS).unwrap();
+        let mut encoder = Encoder::new(size, bytes, rate);
         let mut shown = vec![0xAA; pictures[0].len()];
         let code = |(n, picture): (usize, &Vec<u8>)| {
             let (packet, is_key) = encoder.encode(picture);
