@@ -15,14 +15,16 @@ use super::convert::Samples;
 use super::encode;
 use super::form::{self, Codec, Container};
 use super::{Flow, Spec, matroska, nut, qtrle, quicktime, still};
-use crate::frame::{Frame, FrameRate, PixelFormat};
+use crate::frame::{Alpha, Frame, FrameRate, PixelFormat};
 use crate::planes::VideoFormat;
 
 /// A clear frame after a clear frame is not written, once a player has been opened, but for one in
 /// this time: a reader that is gone is noticed by it.
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
-/// Frames that libavformat looks at before a player has any, to guess their rate: about 40.
+/// Frames that libavformat looks at before a player has any, to guess their rate: about 40. A feed
+/// begins with as many clear ones at once where they are small; where they are not, it has them one
+/// by one.
 const FRAMES_PROBED: u64 = 45;
 
 /// The PNG of the newest frame, so that readers of one channel share it.
@@ -311,11 +313,8 @@ impl Feed {
     /// There is no such feed, or no such encoder.
     pub(super) fn new(body: Body, form: Form, newest: Newest, spec: Spec) -> Result<Self> {
         let coder = Coder::new(form, newest, spec)?;
-        let (muxer, header) = Muxer::new(form, spec)?;
-        if body.send(header) == Flow::Closed {
-            bail!("the feed's reader has gone");
-        }
-        Ok(Self {
+        let (muxer, mut start) = Muxer::new(form, spec)?;
+        let mut feed = Self {
             body,
             muxer,
             coder,
@@ -324,7 +323,33 @@ impl Feed {
             first: None,
             last: None,
             written: 0,
-        })
+        };
+        if form.stamps == Stamps::Arrival && matches!(form.codec, Codec::Png | Codec::Qtrle) {
+            let clear = Frame::new(spec.size, Alpha::Straight, form.samples().source());
+            feed.begin(&Arc::new(clear), &mut start)?;
+        }
+        if feed.body.send(start) == Flow::Closed {
+            bail!("the feed's reader has gone");
+        }
+        Ok(feed)
+    }
+
+    /// Adds the clear frames that a player looks at before it shows any.
+    fn begin(&mut self, clear: &Arc<Frame>, start: &mut Vec<u8>) -> Result<()> {
+        let png = match self.coder {
+            Coder::Png(_) => Some(Bytes::from(still::png(clear)?)),
+            _ => None,
+        };
+        for _ in 0..FRAMES_PROBED {
+            let picture = match &png {
+                Some(png) => Some(png.clone().into()),
+                None => self.coder.picture(clear, 0)?,
+            };
+            let (head, bytes) = self.mux(picture, Duration::from_millis(self.written));
+            start.extend(head);
+            start.extend(bytes);
+        }
+        Ok(())
     }
 
     pub(super) fn write(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Flow> {
@@ -342,17 +367,21 @@ impl Feed {
             Stamps::Arrival => Duration::from_millis(self.written),
             Stamps::Media => self.rate.pts(index - first),
         };
-        let lasts = self.stamps.lasts(self.rate);
         let picture = self.coder.picture(frame, index)?;
+        let (head, bytes) = self.mux(picture, at);
+        for chunk in [head.into(), bytes] {
+            if !chunk.is_empty() && self.body.send(chunk) == Flow::Closed {
+                return Ok(Flow::Closed);
+            }
+        }
+        Ok(Flow::Open)
+    }
+
+    /// What stands before a picture, and what is sent of the picture itself.
+    fn mux(&mut self, picture: Option<Picture>, at: Duration) -> (Vec<u8>, Bytes) {
         self.written += 1;
-        let Some(picture) = picture else {
-            return Ok(Flow::Open);
-        };
-        let (head, bytes) = self.muxer.frame(at, lasts, picture);
-        Ok(match self.body.send(head) {
-            Flow::Open if bytes.is_empty() => Flow::Open,
-            Flow::Open => self.body.send(bytes),
-            Flow::Closed => Flow::Closed,
-        })
+        let lasts = self.stamps.lasts(self.rate);
+        let muxed = picture.map(|picture| self.muxer.frame(at, lasts, picture));
+        muxed.unwrap_or_default()
     }
 }

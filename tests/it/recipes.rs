@@ -25,7 +25,7 @@ const RECIPES: [&str; 12] = [
     ffmpeg::LIVE,
     gstreamer::COMPOSITOR,
     "| mpv -",
-    "mpv http",
+    "mpv 'http",
     ffmpeg::NUT,
     ffmpeg::BARE,
     ffmpeg::PRORES,

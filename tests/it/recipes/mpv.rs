@@ -48,16 +48,19 @@ impl<'a> Mpv<'a> {
         }
     }
 
-    /// Waits until it shows what passes for a frame of the chart, whose number is given.
-    fn shows(&mut self, expected: impl Fn(u64) -> bool) {
+    /// Waits until it shows what passes for a frame of the chart, whose number is given, and gives
+    /// that.
+    fn shows(&mut self, expected: impl Fn(u64) -> bool) -> u64 {
+        let mut number = None;
         until("mpv shows the chart", || {
             let ended = self.shell.try_wait().unwrap();
             assert_eq!(ended, None, "mpv (apt-get install mpv) still runs");
             let shown = self.grab();
-            let number = chart::first_number(&shown, size());
+            number = chart::first_number(&shown, size());
             // A grab may be of two pictures.
             number.is_some_and(|n| expected(n) && is_over_tiles(&shown, n))
         });
+        number.expect("it was looked for")
     }
 
     fn grab(&self) -> Vec<u8> {
@@ -108,9 +111,10 @@ fn mpv_shows_the_live_feed() {
     let folder = tempfile::tempdir().unwrap();
     let chart = ["--test-pattern", "--size", SIZE.0, "--fps", "10"];
     let service = Service::start(folder.path(), &chart);
-    let recipe = Recipe::with("mpv http").replace("127.0.0.1:8787", &service.address);
+    let recipe = Recipe::with("mpv 'http").replace("127.0.0.1:8787", &service.address);
     let mut mpv = Mpv::start(folder.path(), &recipe);
-    mpv.shows(|_| true);
+    let first = mpv.shows(|_| true);
+    mpv.shows(|number| number > first + 30);
     mpv.quit();
     service.stop();
 }
