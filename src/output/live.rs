@@ -22,9 +22,9 @@ use crate::planes::VideoFormat;
 /// this time: a reader that is gone is noticed by it.
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
-/// Frames that libavformat looks at before a player has any, to guess their rate: about 40. A feed
-/// begins with as many clear ones at once where they are small; where they are not, it has them one
-/// by one.
+/// Frames that libavformat looks at before a player has any, to guess their rate where it is not
+/// told: about 40. Such a feed begins with as many clear ones at once where they are small; where
+/// they are not, it has them one by one.
 const FRAMES_PROBED: u64 = 45;
 
 /// The PNG of the newest frame, so that readers of one channel share it.
@@ -60,8 +60,7 @@ pub enum Stamps {
 }
 
 impl Stamps {
-    /// How long a frame is said to last: until the next one's time stamp. A Matroska feed that says
-    /// anything else is opened sooner, but OBS 29 can stand still for seconds when it closes it.
+    /// How long a frame is shown: until the next one's time stamp.
     fn lasts(self, rate: FrameRate) -> Duration {
         match self {
             Self::Arrival => Duration::from_millis(1),
@@ -113,6 +112,15 @@ impl Form {
         matches!(self.codec, Codec::Vp9)
     }
 
+    /// How many frames a player needs before it shows one.
+    fn frames_probed(self) -> u64 {
+        match self.container {
+            // They say their rate.
+            Container::Mkv | Container::WebM => 1,
+            _ => FRAMES_PROBED,
+        }
+    }
+
     /// The samples of its pictures.
     pub(super) fn samples(self) -> Samples {
         let format = match self.codec {
@@ -130,8 +138,8 @@ impl Form {
 pub struct Body(mpsc::Sender<Bytes>);
 
 impl Body {
-    /// Chunks that wait for the socket: the head of a frame and the frame.
-    const CHUNKS: usize = 2;
+    /// Chunks that wait for the socket: a word ahead, the head of a frame, and the frame.
+    const CHUNKS: usize = 3;
 
     /// A body, and the end that its chunks come out of.
     #[must_use]
@@ -250,11 +258,10 @@ impl Muxer {
     /// A muxer, and what stands before the first picture.
     fn new(form: Form, spec: Spec) -> Result<(Self, Vec<u8>)> {
         let (codec, size) = (form.codec, spec.size);
-        let lasts = form.stamps.lasts(spec.rate);
         Ok(match form.container {
-            Container::Mkv => (Self::Matroska, matroska::header(codec, size, lasts)),
+            Container::Mkv => (Self::Matroska, matroska::header(codec, size, spec.rate)),
             Container::WebM => {
-                let header = matroska::header(codec, size, lasts);
+                let header = matroska::header(codec, size, spec.rate);
                 (Self::WebM(Duration::ZERO), header)
             }
             Container::Nut => {
@@ -268,6 +275,21 @@ impl Muxer {
                 form::list(&Form::CONTAINERS)
             ),
         })
+    }
+
+    /// What goes ahead of a frame that is not made yet, on its own.
+    ///
+    /// OBS asks to be let out of a read only when it has not asked for 20 ms: when the first bytes
+    /// after a pause are there. If they are a frame's, libavformat gives up this frame, looks for
+    /// the next one and tells nobody, again and again, and all of OBS waits for it
+    /// (`interrupt_callback` of its media-playback, and `matroska_resync`).
+    fn word(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Matroska | Self::WebM(_) => Some(matroska::void()),
+            Self::Nut(muxer) => Some(muxer.nothing()),
+            // A fragment that is cut off is an error there.
+            Self::QuickTime(_) => None,
+        }
     }
 
     /// What stands before a picture, and what is sent of the picture itself.
@@ -297,7 +319,7 @@ pub struct Feed {
     body: Body,
     muxer: Muxer,
     coder: Coder,
-    stamps: Stamps,
+    form: Form,
     rate: FrameRate,
     /// The first frame's index.
     first: Option<u64>,
@@ -318,13 +340,14 @@ impl Feed {
             body,
             muxer,
             coder,
-            stamps: form.stamps,
+            form,
             rate: spec.rate,
             first: None,
             last: None,
             written: 0,
         };
-        if form.stamps == Stamps::Arrival && matches!(form.codec, Codec::Png | Codec::Qtrle) {
+        let small = matches!(form.codec, Codec::Png | Codec::Qtrle);
+        if small && form.stamps == Stamps::Arrival && form.frames_probed() > 1 {
             let clear = Frame::new(spec.size, Alpha::Straight, form.samples().source());
             feed.begin(&Arc::new(clear), &mut start)?;
         }
@@ -340,7 +363,7 @@ impl Feed {
             Coder::Png(_) => Some(Bytes::from(still::png(clear)?)),
             _ => None,
         };
-        for _ in 0..FRAMES_PROBED {
+        for _ in 0..self.form.frames_probed() {
             let picture = match &png {
                 Some(png) => Some(png.clone().into()),
                 None => self.coder.picture(clear, 0)?,
@@ -355,15 +378,20 @@ impl Feed {
     pub(super) fn write(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Flow> {
         let clear = frame.is_clear();
         if clear
-            && self.written >= FRAMES_PROBED
+            && self.written >= self.form.frames_probed()
             && let Some((last, true)) = self.last
             && self.rate.pts(index.saturating_sub(last)) < CLEAR_AGAIN
         {
             return Ok(Flow::Open);
         }
+        if let Some(word) = self.muxer.word()
+            && self.body.send(word) == Flow::Closed
+        {
+            return Ok(Flow::Closed);
+        }
         self.last = Some((index, clear));
         let first = *self.first.get_or_insert(index);
-        let at = match self.stamps {
+        let at = match self.form.stamps {
             Stamps::Arrival => Duration::from_millis(self.written),
             Stamps::Media => self.rate.pts(index - first),
         };
@@ -380,7 +408,7 @@ impl Feed {
     /// What stands before a picture, and what is sent of the picture itself.
     fn mux(&mut self, picture: Option<Picture>, at: Duration) -> (Vec<u8>, Bytes) {
         self.written += 1;
-        let lasts = self.stamps.lasts(self.rate);
+        let lasts = self.form.stamps.lasts(self.rate);
         let muxed = picture.map(|picture| self.muxer.frame(at, lasts, picture));
         muxed.unwrap_or_default()
     }

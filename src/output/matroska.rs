@@ -10,10 +10,10 @@
 use std::time::Duration;
 
 use super::form::Codec;
-use crate::frame::Size;
+use crate::frame::{FrameRate, Size};
 
-/// `EBML`, and the `Segment` up to its first cluster. A frame lasts so long.
-pub(super) fn header(codec: Codec, size: Size, lasts: Duration) -> Vec<u8> {
+/// `EBML`, and the `Segment` up to its first cluster.
+pub(super) fn header(codec: Codec, size: Size, rate: FrameRate) -> Vec<u8> {
     let document: &[u8] = match codec {
         Codec::Vp9 => b"webm",
         _ => b"matroska",
@@ -65,14 +65,14 @@ pub(super) fn header(codec: Codec, size: Size, lasts: Duration) -> Vec<u8> {
             element(&[0x63, 0xA2], &bitmap_info(size)),
         ],
     };
-    let lasts = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
+    let interval = u64::try_from(rate.interval().as_nanos()).unwrap_or(u64::MAX);
     let track = [
         number(&[0xD7], 1),
         number(&[0x73, 0xC5], 1),
         number(&[0x83], 1),
         // No lacing.
         number(&[0x9C], 0),
-        number(&[0x23, 0xE3, 0x83], lasts),
+        number(&[0x23, 0xE3, 0x83], interval),
         codec.concat(),
         element(&[0xE0], &video),
     ];
@@ -87,6 +87,11 @@ pub(super) fn header(codec: Codec, size: Size, lasts: Duration) -> Vec<u8> {
         element(&[0x16, 0x54, 0xAE, 0x6B], &tracks),
     ]
     .concat()
+}
+
+/// An element that says nothing.
+pub(super) fn void() -> Vec<u8> {
+    element(&[0xEC], &[])
 }
 
 /// All of a cluster with one frame but the frame's bytes themselves, of which there are `bytes`.

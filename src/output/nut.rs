@@ -12,6 +12,7 @@ use crate::frame::Size;
 const MAIN: u64 = 0x4E4D_7A56_1F5F_04AD;
 const STREAM: u64 = 0x4E53_1140_5BF2_F9DB;
 const SYNCPOINT: u64 = 0x4E4B_E4AD_EECA_4569;
+const INFO: u64 = 0x4E49_AB68_B596_BA78;
 
 /// Time stamps are in milliseconds.
 const TIME_BASE: (u64, u64) = (1, 1_000);
@@ -45,6 +46,13 @@ impl Muxer {
         file.extend(packet(STREAM, &stream_header(codec, size)));
         self.position = file.len() as u64;
         file
+    }
+
+    /// A packet that says nothing: about no stream, no chapter, and of no length.
+    pub(super) fn nothing(&mut self) -> Vec<u8> {
+        let packet = packet(INFO, &[0; 5]);
+        self.position += packet.len() as u64;
+        packet
     }
 
     /// All of a frame but its bytes themselves, of which there are `bytes`.

@@ -661,6 +661,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let size = Size::new(4, 4).unwrap();
         let spec = Spec {
+            scan: Scan::Progressive,
             size,
             rate: FrameRate::new(30, 1).unwrap(),
             alpha: Alpha::Straight,
