@@ -22,9 +22,8 @@ use crate::planes::VideoFormat;
 /// this time: a reader that is gone is noticed by it.
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
-/// Frames that libavformat looks at before a player has any, to guess their rate where it is not
-/// told: about 40. Such a feed begins with as many clear ones at once where they are small; where
-/// they are not, it has them one by one.
+/// Frames that libavformat may look at before a player has any: about 40. A feed that doesn't say
+/// its rate begins with as many clear ones at once, where they are small; else they come one by one.
 const FRAMES_PROBED: u64 = 45;
 
 /// The PNG of the newest frame, so that readers of one channel share it.
@@ -112,13 +111,9 @@ impl Form {
         matches!(self.codec, Codec::Vp9)
     }
 
-    /// How many frames a player needs before it shows one.
-    fn frames_probed(self) -> u64 {
-        match self.container {
-            // They say their rate.
-            Container::Mkv | Container::WebM => 1,
-            _ => FRAMES_PROBED,
-        }
+    /// Whether it says how many frames a second there are.
+    fn says_rate(self) -> bool {
+        matches!(self.container, Container::Mkv | Container::WebM)
     }
 
     /// The samples of its pictures.
@@ -347,7 +342,7 @@ impl Feed {
             written: 0,
         };
         let small = matches!(form.codec, Codec::Png | Codec::Qtrle);
-        if small && form.stamps == Stamps::Arrival && form.frames_probed() > 1 {
+        if small && form.stamps == Stamps::Arrival && !form.says_rate() {
             let clear = Frame::new(spec.size, Alpha::Straight, form.samples().source());
             feed.begin(&Arc::new(clear), &mut start)?;
         }
@@ -363,7 +358,7 @@ impl Feed {
             Coder::Png(_) => Some(Bytes::from(still::png(clear)?)),
             _ => None,
         };
-        for _ in 0..self.form.frames_probed() {
+        for _ in 0..FRAMES_PROBED {
             let picture = match &png {
                 Some(png) => Some(png.clone().into()),
                 None => self.coder.picture(clear, 0)?,
@@ -378,7 +373,7 @@ impl Feed {
     pub(super) fn write(&mut self, frame: &Arc<Frame>, index: u64) -> Result<Flow> {
         let clear = frame.is_clear();
         if clear
-            && self.written >= self.form.frames_probed()
+            && self.written >= FRAMES_PROBED
             && let Some((last, true)) = self.last
             && self.rate.pts(index.saturating_sub(last)) < CLEAR_AGAIN
         {
