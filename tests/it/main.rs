@@ -37,6 +37,8 @@ mod settings;
 mod setup;
 mod sinks;
 mod source;
+#[cfg(unix)]
+mod steady;
 mod tokens;
 mod tutorial;
 mod vending;

@@ -1,0 +1,94 @@
+//! Once it runs, neither the frame loop nor a raw output allocates anything.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use floatup::frame::{Alpha, FrameRate, Scan, Size};
+use floatup::metrics::Metrics;
+use floatup::output::{Artist, Fanout, Flow, Form, Moment, Pace, Plan, Policy, Sink, Spec, Target};
+use floatup::paint::Painter;
+use floatup::stage::Stage;
+
+use crate::compositor::busy_stage;
+
+fn rate() -> FrameRate {
+    FrameRate::new(60, 1).unwrap()
+}
+
+/// Raw formats of each way to convert.
+const ENDINGS: [&str; 4] = ["rgba", "bgra", "yuva420p", "yuva422p10le"];
+
+/// A raw output that forgets its frames.
+fn plan(folder: &Path, size: Size, ending: &str) -> Plan {
+    let path = folder.join(format!("null.{ending}"));
+    if !path.exists() {
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+    }
+    let spec = Spec {
+        size,
+        rate: rate(),
+        scan: Scan::Progressive,
+        alpha: Alpha::Straight,
+        form: Form::default(),
+    };
+    Plan::new(Target::File(path), spec).unwrap()
+}
+
+fn scene() -> (Size, Stage, Artist) {
+    let size = Size::new(640, 360).unwrap();
+    let (stage, sheet) = busy_stage(size, 48.0, 200);
+    let artist = Artist::new(Painter::new(sheet, size), Scan::Progressive, None);
+    (size, stage, artist)
+}
+
+/// The four frames whose looks have all been seen.
+fn moment(moment: &mut Moment, stage: &Stage, index: u64) {
+    moment.index = 120 + index % 4;
+    moment.see(stage, rate(), Scan::Progressive);
+    moment.index = index;
+}
+
+#[test]
+fn the_frame_loop_allocates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (size, stage, artist) = scene();
+    let metrics = Metrics::new();
+    let mut fanout = Fanout::new(artist.clone(), Pace::Readers);
+    for ending in ENDINGS {
+        let plan = plan(folder.path(), size, ending);
+        let spare = Arc::new(artist.clone());
+        let sink = Sink::start(plan, Policy::Block, metrics.output("demo", ending), spare);
+        fanout.add(sink.unwrap());
+    }
+    let mut now = Moment::default();
+    let mut frame = |index| {
+        moment(&mut now, &stage, index);
+        assert!(fanout.give(&now, false, || false));
+    };
+    (0..50).for_each(&mut frame);
+    let counted = allocation_counter::measure(|| (50..150).for_each(&mut frame));
+    assert_eq!(counted.count_total, 0);
+    fanout.finish().unwrap();
+    let written = ENDINGS.map(|ending| metrics.output("demo", ending).frames.get());
+    assert_eq!(written, [150; 4]);
+}
+
+#[test]
+fn raw_outputs_allocate_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (size, stage, mut artist) = scene();
+    for ending in ENDINGS {
+        let mut plan = plan(folder.path(), size, ending);
+        let mut output = plan.open().unwrap().unwrap();
+        let mut drawn = [Arc::new(plan.kind().frame())];
+        let mut now = Moment::default();
+        let mut frame = |index| {
+            moment(&mut now, &stage, index);
+            artist.draw(&now, &mut drawn);
+            assert_eq!(output.write(&drawn[0], index).unwrap(), Flow::Open);
+        };
+        (0..20).for_each(&mut frame);
+        let counted = allocation_counter::measure(|| (20..70).for_each(&mut frame));
+        assert_eq!(counted.count_total, 0, "{ending}");
+    }
+}
