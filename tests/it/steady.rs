@@ -49,7 +49,7 @@ fn moment(moment: &mut Moment, stage: &Stage, index: u64) {
 }
 
 #[test]
-fn the_frame_loop_allocates_nothing() {
+fn the_frame_loop_allocates_no_frame_after_frame() {
     let folder = tempfile::tempdir().unwrap();
     let (size, stage, artist) = scene();
     let metrics = Metrics::new();
@@ -66,11 +66,15 @@ fn the_frame_loop_allocates_nothing() {
         assert!(fanout.give(&now, false, || false));
     };
     (0..50).for_each(&mut frame);
-    let counted = allocation_counter::measure(|| (50..150).for_each(&mut frame));
-    assert_eq!(counted.count_total, 0);
+    let counted = allocation_counter::measure(|| (50..550).for_each(&mut frame));
+    // A sink that is slower than ever before may hold one frame more, which has three parts.
+    assert!(
+        counted.count_total <= 3 * ENDINGS.len() as u64,
+        "{counted:?}"
+    );
     fanout.finish().unwrap();
     let written = ENDINGS.map(|ending| metrics.output("demo", ending).frames.get());
-    assert_eq!(written, [150; 4]);
+    assert_eq!(written, [550; 4]);
 }
 
 #[test]

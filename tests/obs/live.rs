@@ -182,8 +182,8 @@ fn chart(shown: &RgbaImage) -> Result<RgbaImage, String> {
     Ok(RgbaImage::from_raw(width, height, frame.as_bytes().to_vec()).unwrap())
 }
 
-/// Every pixel of the moving chart is right, over each background and blended in each way.
-fn shows_the_chart(feed: &str) {
+/// An OBS that has been given a feed of the moving chart, the service, and the source's settings.
+fn obs_with_the_chart(feed: &str) -> (Obs, Service, Json) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut obs = Obs::start();
@@ -192,6 +192,12 @@ fn shows_the_chart(feed: &str) {
     let mut settings = settings(folder);
     settings["input"] = input(feed);
     obs.show(&settings);
+    (obs, service, settings)
+}
+
+/// Every pixel of the moving chart is right, over each background and blended in each way.
+fn shows_the_chart(feed: &str) {
+    let (mut obs, service, _) = obs_with_the_chart(feed);
     for background in [Rgb([255, 0, 255]), Rgb([32, 96, 160])] {
         obs.set_background(background);
         for blend in Blend::ALL {
@@ -227,14 +233,7 @@ fn every_pixel_of_the_test_chart_is_right_in_quicktime() {
 
 /// OBS stands still until it has closed the feed that the source had.
 fn takes_other_settings(feed: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let mut obs = Obs::start();
-    let args = ["--test-pattern", "--size", "640x360", "--fps", "30"];
-    let service = Service::start(folder, &[&args[..], &["--listen", LISTEN]].concat());
-    let mut settings = settings(folder);
-    settings["input"] = input(feed);
-    obs.show(&settings);
+    let (mut obs, service, settings) = obs_with_the_chart(feed);
     let mut took = Vec::new();
     for _ in 0..3 {
         let mut first = None;
