@@ -1,5 +1,6 @@
 //! The commands: each does its whole work from checked settings.
 
+mod burn_in;
 mod obs_source;
 mod overlay_page;
 mod pipe;
@@ -34,6 +35,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Pipe(job) => pipe::run(&job),
         Command::Frame(job) => still::run(&job),
         Command::Render(job) => render::run(&job),
+        Command::BurnIn(job) => burn_in::run(&job),
         Command::OverlayPage(job) => overlay_page::run(&job),
         Command::ObsSource(job) => obs_source::run(&job),
         Command::Presets => {

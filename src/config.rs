@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::burn_in;
 use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
 use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys};
@@ -50,6 +51,8 @@ pub enum Command {
     Frame(FrameJob),
     /// Draw a reaction log.
     Render(RenderJob),
+    /// Burn reactions into a programme.
+    BurnIn(Box<BurnInJob>),
     /// Report the mistakes of a settings file.
     CheckConfig(PathBuf),
     /// Write the browser-source page as one file.
@@ -254,6 +257,66 @@ pub struct RenderJob {
     pub frames: Option<u64>,
     /// Whether a bad line is skipped with a warning; otherwise it ends the work.
     pub skip_bad_lines: bool,
+}
+
+/// Settings of `floatup burn-in`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BurnInJob {
+    /// A file, `-`, or an address.
+    pub input: OsString,
+    /// libavformat's name of the input's demuxer; `None` to find out.
+    pub input_format: Option<String>,
+    /// Where reactions come from.
+    pub reactions: Reactions,
+    /// What they look like; its size, rate, scan and alpha are not those of the programme.
+    pub picture: Picture,
+    /// By how much later than they came they appear, or earlier.
+    pub delay: burn_in::settings::Delay,
+    /// Which frame they appear in.
+    pub sync: burn_in::settings::Sync,
+    /// The part of the picture that they stay within.
+    pub region: burn_in::settings::Region,
+    /// At least one, each with a target of its own.
+    pub outputs: Vec<burn_in::settings::OutputSettings>,
+    /// Whether streams that an output can't hold are left out.
+    pub drop_unsupported: bool,
+    /// Whether files are overwritten.
+    pub force: bool,
+    /// Whether only to say what would be done.
+    pub dry_run: bool,
+    /// What to do without input; `None` for what suits it.
+    pub on_input_loss: Option<burn_in::settings::OnInputLoss>,
+    /// A PNG to show while there is no input; `None` for black.
+    pub slate: Option<PathBuf>,
+    /// Whether a file is read no faster than it plays.
+    pub realtime: bool,
+    /// Where to serve metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Where the reactions of a burn-in come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reactions {
+    /// A reaction log, its times from the programme's first frame.
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// Whether a bad line is skipped with a warning; otherwise it ends the work.
+        skip_bad_lines: bool,
+    },
+    /// A topic.
+    Topic {
+        /// The topic endpoint.
+        url: reqwest::Url,
+        /// The channel's name.
+        name: String,
+        /// The cache of the topic.
+        cache: String,
+        /// The topic's name.
+        topic: String,
+        /// The token to follow it with; `None` to ask the endpoint for one.
+        token: Option<Secret>,
+    },
 }
 
 /// Settings of `floatup overlay-page`.

@@ -181,6 +181,7 @@ pub mod topic;
 pub mod source;
 pub mod output;
 pub mod capture;
+pub mod burn_in;
 pub mod server;
 
 // Top.
