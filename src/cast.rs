@@ -179,6 +179,23 @@ impl Actor {
 }
 
 impl Placement {
+    /// The same on a frame whose pixels are not square: `across` and `down` of them to one.
+    #[must_use]
+    pub fn stretched(self, across: f64, down: f64) -> Self {
+        if across == 1.0 && down == 1.0 {
+            return self;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "what is too far is off the frame")]
+        let whole = |at: i32, by: f64| (f64::from(at) * by).round() as i32;
+        let [a, b, c, d, e, f] = self.matrix;
+        Self {
+            x: whole(self.x, across),
+            y: whole(self.y, down),
+            matrix: [a * across, b * down, c * across, d * down, e * across, f * down],
+            ..self
+        }
+    }
+
     /// A box in a pose, on a frame of `size`; `left_px` is the sprite's own `left` in device px,
     /// for a stylesheet that leaves it to the sprite.
     ///

@@ -154,7 +154,7 @@
 //! | SMPTE ST 274, ST 296 | [`config`] |
 //! | ITU-R BT.709-6 | [`planes`], [`output`], [`chart`], [`capture`] |
 //! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 // Core.
 pub mod pixel;

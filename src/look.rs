@@ -112,6 +112,21 @@ impl Look {
         emoji: impl IntoIterator<Item = &'a Emoji>,
         size: Size,
     ) -> Result<Cast> {
+        self.cast_at(palette, emoji, size, 1.0)
+    }
+
+    /// The same with so many device px per CSS px over what is set.
+    ///
+    /// # Errors
+    /// More pictures than one sheet may hold.
+    pub fn cast_at<'a>(
+        &self,
+        palette: &Palette,
+        emoji: impl IntoIterator<Item = &'a Emoji>,
+        size: Size,
+        scale: f64,
+    ) -> Result<Cast> {
+        let scale = self.scale * scale;
         // A log names few emoji many times, and each takes a look into fonts and the stylesheet.
         let mut seen = HashSet::new();
         let emoji = emoji.into_iter().filter(|emoji| seen.insert(*emoji));
@@ -136,7 +151,7 @@ impl Look {
             Subject {
                 emoji,
                 reaction,
-                font_size_px: self.stylesheet.font_size_px(reaction) * self.scale,
+                font_size_px: self.stylesheet.font_size_px(reaction) * scale,
                 growth: match self.stylesheet.growth(reaction) {
                     // What only turns has 1 but for rounding, and its own pixels.
                     growth if (0.99..1.01).contains(&growth) => 1.0,
@@ -154,7 +169,7 @@ impl Look {
             );
         }
         let stylesheet = Arc::clone(&self.stylesheet);
-        Ok(Cast::new(stylesheet, sheet.into(), size, self.scale))
+        Ok(Cast::new(stylesheet, sheet.into(), size, scale))
     }
 }
 

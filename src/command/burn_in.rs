@@ -1,9 +1,208 @@
 //! `floatup burn-in`: reactions in the programme itself.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::config::BurnInJob;
 
+#[cfg(not(feature = "ffmpeg"))]
 pub(super) fn run(job: &BurnInJob) -> Result<()> {
-    bail!("{}: not yet", job.input.display())
+    anyhow::bail!(
+        "{}: this floatup is built without FFmpeg's libraries, which burning in takes",
+        job.input.display()
+    )
+}
+
+#[cfg(feature = "ffmpeg")]
+pub(super) fn run(job: &BurnInJob) -> Result<()> {
+    with_libav::run(job)
+}
+
+#[cfg(feature = "ffmpeg")]
+mod with_libav {
+    use std::io::IsTerminal as _;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use anyhow::{Context as _, Result, bail};
+    use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+    use rayon::ThreadPoolBuilder;
+    use tokio::sync::oneshot;
+
+    use crate::burn_in::overlay::{Inbox, Reactions, Show};
+    use crate::burn_in::status::Status;
+    use crate::burn_in::{BurnIn, Job};
+    use crate::command::render::read_log;
+    use crate::command::{FINISH_GRACE, asked_to_end, runtime, tell};
+    use crate::config::{self, BurnInJob};
+    use crate::look::Look;
+    use crate::metrics::{Channel, Metrics};
+    use crate::reaction::Emoji;
+    use crate::source::Source;
+    use crate::source::momento::Momento;
+    use crate::topic::TopicName;
+
+    /// How often progress is shown.
+    const TICK: Duration = Duration::from_millis(250);
+
+    pub(super) fn run(job: &BurnInJob) -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let burn_in = BurnIn::new(
+            Job {
+                input: job.input.clone(),
+                input_format: job.input_format.clone(),
+                outputs: job.outputs.clone(),
+                region: job.region,
+                on_input_loss: job.on_input_loss,
+                slate: job.slate.clone(),
+                realtime: job.realtime,
+                drop_unsupported: job.drop_unsupported,
+                force: job.force,
+            },
+            Arc::clone(&stop),
+        )?;
+        if job.dry_run {
+            return tell(&burn_in.plan());
+        }
+        let all = Metrics::new();
+        let name = match &job.reactions {
+            config::Reactions::Topic { name, .. } => name,
+            config::Reactions::Log { .. } => "log",
+        };
+        let metrics = all.channel(name);
+        let runtime = runtime()?;
+        let (reactions, emoji) = reactions(job, &metrics, &runtime)?;
+        let look = Look::load(&job.picture.look)?;
+        let palette = Arc::clone(&job.picture.palette);
+        let threads = ThreadPoolBuilder::new().num_threads(job.picture.threads);
+        let threads = threads.thread_name(|n| format!("paint-{n}")).build();
+        let show = Show {
+            cast: Box::new(move |size, scale| look.cast_at(&palette, &emoji, size, scale)),
+            sprites_max: job.picture.sprites_max,
+            overflow: job.picture.overflow,
+            simd: job.picture.simd,
+            threads: Arc::new(threads.context("cannot start threads to draw on")?),
+            seed: job.picture.seed,
+            delay: job.delay,
+            metrics,
+        };
+        let figures = burn_in.outputs().map(|output| all.output(name, output));
+        let figures = figures.collect();
+        let (status, progress) = (burn_in.status(), progress(&burn_in));
+        let (tell, mut done) = oneshot::channel();
+        let work = move || drop(tell.send(burn_in.run(show, reactions, figures)));
+        let thread = std::thread::Builder::new().name("compose".into()).spawn(work);
+        drop(thread.context("cannot start a thread")?);
+        let result = runtime.block_on(async {
+            let mut tick = tokio::time::interval(TICK);
+            let asked = asked_to_end();
+            tokio::pin!(asked);
+            loop {
+                tokio::select! {
+                    result = &mut done => return result.context("a thread has panicked")?,
+                    () = &mut asked => break,
+                    _ = tick.tick() => show_progress(&progress, &status),
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            match tokio::time::timeout(FINISH_GRACE, done).await {
+                Ok(result) => result.context("a thread has panicked")?,
+                Err(_) => bail!(
+                    "an output took nothing for {} s, so its last pictures may be cut off",
+                    FINISH_GRACE.as_secs()
+                ),
+            }
+        });
+        progress.finish_and_clear();
+        runtime.shutdown_background();
+        sum_up(&status);
+        result
+    }
+
+    /// Where reactions come from, and all emoji that may come.
+    fn reactions(
+        job: &BurnInJob,
+        metrics: &Channel,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Result<(Reactions, Vec<Emoji>)> {
+        let palette = &job.picture.palette;
+        match &job.reactions {
+            config::Reactions::Log {
+                path,
+                skip_bad_lines,
+            } => {
+                let log = read_log(path, palette, *skip_bad_lines)?;
+                let emoji = log.iter().map(|entry| entry.reaction.emoji.clone());
+                let emoji = emoji.collect();
+                Ok((Reactions::Log(log), emoji))
+            }
+            config::Reactions::Topic {
+                url,
+                cache,
+                topic,
+                token,
+                ..
+            } => {
+                let topic = TopicName::new(cache, topic)?;
+                let token = token.as_ref().map(|token| token.expose().to_owned());
+                let source = Momento::new(url, topic, token).context("cannot set up HTTP")?;
+                let inbox = Arc::new(Inbox::default());
+                let (into, counted) = (Arc::clone(&inbox), metrics.clone());
+                let allowed = Arc::clone(palette);
+                runtime.spawn(async move {
+                    let deliver = |cue| {
+                        if !into.deliver(cue) {
+                            counted.sprites_dropped_newest.inc();
+                        }
+                    };
+                    Source::Momento(source).follow(&allowed, &counted, deliver).await;
+                });
+                let emoji = palette.entries().map(|(_, emoji)| emoji.clone());
+                Ok((Reactions::Live(inbox), emoji.collect()))
+            }
+        }
+    }
+
+    fn progress(burn_in: &BurnIn) -> ProgressBar {
+        if !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let target = ProgressDrawTarget::stderr();
+        let (length, template) = match burn_in.duration().filter(|_| !burn_in.is_live()) {
+            Some(length) => (Some(length), "{wide_bar} {msg}, {eta} left"),
+            None => (None, "{spinner} {msg}"),
+        };
+        let milliseconds = length.map(|length| u64::try_from(length.as_millis()).unwrap_or(1));
+        let style = ProgressStyle::with_template(template);
+        let bar = ProgressBar::with_draw_target(milliseconds, target);
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+
+    fn show_progress(bar: &ProgressBar, status: &Status) {
+        let time = status.time();
+        let elapsed = bar.elapsed().as_secs_f64().max(0.001);
+        let frames = status.frames.load(Ordering::Relaxed);
+        bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        bar.set_message(format!(
+            "{:.1} s, {frames} frames, {:.1} fps, {:.2}x",
+            time.as_secs_f64(),
+            frames as f64 / elapsed,
+            time.as_secs_f64() / elapsed
+        ));
+    }
+
+    /// Says what was not as it should be.
+    fn sum_up(status: &Status) {
+        let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
+        for (number, what) in [
+            (count(&status.damaged), "packets or pictures were damaged"),
+            (count(&status.jumps), "jumps of the input's time were closed"),
+            (count(&status.losses), "times the input was lost"),
+            (count(&status.without_overlay), "pictures went on without reactions"),
+        ] {
+            if number > 0 {
+                tracing::warn!("{number} {what}");
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::look::Look;
 use crate::metrics::Output;
 use crate::output::{Artist, Fanout, Moment, Pace, Plan, Sink};
 use crate::paint::Painter;
+use crate::reaction::Palette;
 use crate::stage::{Stage, StageSettings};
 
 pub(super) fn run(job: &RenderJob) -> Result<()> {
@@ -27,7 +29,7 @@ pub(super) fn run(job: &RenderJob) -> Result<()> {
 
 /// The whole work, on one of the threads.
 fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
-    let log = read(job)?;
+    let log = read_log(&job.log, &job.picture.palette, job.skip_bad_lines)?;
     let picture = &job.picture;
     let look = Look::load(&picture.look)?;
     let emoji = log.iter().map(|entry| &entry.reaction.emoji);
@@ -102,15 +104,15 @@ fn frames_about(job: &RenderJob, log: &[Entry], look: &Look) -> u64 {
     job.frames.unwrap_or(whole)
 }
 
-/// The log's entries by rising time; entries at one time stay in the log's order.
-fn read(job: &RenderJob) -> Result<Vec<Entry>> {
-    let name = job.log.display();
-    let log = fs::read(&job.log).with_context(|| format!("cannot read {name}"))?;
+/// A log's entries by rising time; entries at one time stay in the log's order.
+pub(super) fn read_log(path: &Path, palette: &Palette, skip_bad_lines: bool) -> Result<Vec<Entry>> {
+    let name = path.display();
+    let log = fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let mut good = Vec::new();
-    for entry in entries(&log, &job.picture.palette) {
+    for entry in entries(&log, palette) {
         match entry {
             Ok(entry) => good.push(entry),
-            Err(bad) if job.skip_bad_lines => tracing::warn!("{name}: {bad}; skipped"),
+            Err(bad) if skip_bad_lines => tracing::warn!("{name}: {bad}; skipped"),
             Err(bad) => bail!("{name}: {bad} (--skip-bad-lines goes on without such lines)"),
         }
     }

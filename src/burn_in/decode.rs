@@ -1,0 +1,129 @@
+//! Packets to pictures, on a thread of their own. What is damaged is concealed by the decoder,
+//! counted, and passed by.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use anyhow::{Context as _, Result};
+use ffmpeg_next::codec::{self, decoder, threading};
+use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::{Dictionary, Error, frame};
+
+use super::input::StreamInfo;
+use super::reader::Coded;
+use super::status::Status;
+
+/// What the compositor gets.
+pub(super) enum Decoded {
+    Picture(frame::Video),
+    /// There are none until further notice.
+    Lost,
+    End,
+}
+
+/// A decoder at work.
+pub(super) struct Decoder {
+    decoder: decoder::Video,
+    status: Arc<Status>,
+    out: SyncSender<Decoded>,
+}
+
+/// Opens a stream's decoder.
+///
+/// # Errors
+/// There is none, or it can't do with the stream.
+pub(super) fn open(stream: &StreamInfo) -> Result<decoder::Video> {
+    let id = stream.parameters.id();
+    let codec = decoder::find(id);
+    let codec = codec.with_context(|| format!("this system's FFmpeg has no decoder of {}", id.name()))?;
+    let mut context = codec::context::Context::from_parameters(stream.parameters.clone())?;
+    context.set_threading(threading::Config {
+        kind: threading::Type::Frame,
+        ..threading::Config::default()
+    });
+    let mut context = context.decoder();
+    context.set_packet_time_base(stream.time_base);
+    let options: Dictionary<'_> = [("threads", "auto")].into_iter().collect();
+    let opened = context.open_as_with(codec, options);
+    let opened = opened.with_context(|| format!("the decoder of {} refuses the video", id.name()))?;
+    Ok(opened.video()?)
+}
+
+impl Decoder {
+    pub(super) fn new(
+        decoder: decoder::Video,
+        status: Arc<Status>,
+        out: SyncSender<Decoded>,
+    ) -> Self {
+        Self {
+            decoder,
+            status,
+            out,
+        }
+    }
+
+    /// Decodes what comes until the end.
+    pub(super) fn run(mut self, coded: &Receiver<Coded>) {
+        loop {
+            let goes_on = match coded.recv() {
+                Ok(Coded::Packet(packet)) => {
+                    match self.decoder.send_packet(&packet) {
+                        Ok(()) => {}
+                        Err(Error::Other { errno: EAGAIN }) => {
+                            // Its pictures are taken out each time, so it has room.
+                            self.status.damaged();
+                        }
+                        Err(_) => self.status.damaged(),
+                    }
+                    self.drain()
+                }
+                Ok(Coded::Lost) => self.flush() && self.out.send(Decoded::Lost).is_ok(),
+                Ok(Coded::Back(stream)) => {
+                    match open(&stream) {
+                        Ok(decoder) => self.decoder = decoder,
+                        Err(error) => tracing::error!("{error:#}"),
+                    }
+                    true
+                }
+                Ok(Coded::End) | Err(_) => {
+                    self.flush();
+                    drop(self.out.send(Decoded::End));
+                    false
+                }
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Hands on all pictures that are still in it; `false` if nobody takes them.
+    fn flush(&mut self) -> bool {
+        // One that is at its end already has nothing more to say.
+        self.decoder.send_eof().ok();
+        self.drain()
+    }
+
+    fn drain(&mut self) -> bool {
+        loop {
+            let mut picture = frame::Video::empty();
+            match self.decoder.receive_frame(&mut picture) {
+                Ok(()) => {
+                    if picture.is_corrupt() || picture.has_decode_errors() {
+                        self.status.damaged();
+                    }
+                    let at = picture.timestamp().or(picture.pts());
+                    picture.set_pts(at);
+                    if self.out.send(Decoded::Picture(picture)).is_err() {
+                        return false;
+                    }
+                }
+                Err(Error::Eof | Error::Other { errno: EAGAIN }) => return true,
+                Err(_) => {
+                    self.status.damaged();
+                    return true;
+                }
+            }
+        }
+    }
+}

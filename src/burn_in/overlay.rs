@@ -1,0 +1,462 @@
+//! The reactions' pictures, drawn on a thread of their own: whatever becomes of it, the programme
+//! goes on without them.
+//!
+//! A picture is asked for, and taken when it is done. It is a live programme that decides how long
+//! it waits; a recording waits for every one.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rayon::ThreadPool;
+
+use super::settings::Delay;
+use crate::cast::{Cast, Placement};
+use crate::frame::{Alpha, Frame, PixelFormat, Size};
+use crate::log::Entry;
+use crate::metrics::Channel as ChannelMetrics;
+use crate::paint::Painter;
+use crate::pixel::SimdLevel;
+use crate::source::Cue;
+use crate::stage::{Overflow, Stage, StageSettings};
+
+/// Cues that have come and are not on stage yet. One more is dropped, and counted: what is due
+/// later than so many others would not be seen among them.
+const CUES_MAX: usize = 10_000;
+
+/// Who can appear on a frame of this size, with that many device px per CSS px over what is set.
+pub(crate) type MakeCast = dyn Fn(Size, f64) -> Result<Cast> + Send;
+
+/// How reactions are drawn, however large the frame.
+pub struct Show {
+    /// Who can appear on a frame of a size, with so many device px per CSS px over what is set.
+    pub cast: Box<MakeCast>,
+    /// At most this many sprites at once.
+    pub sprites_max: usize,
+    /// What happens beyond that.
+    pub overflow: Overflow,
+    /// The vector instructions to draw with.
+    pub simd: SimdLevel,
+    /// The threads to draw on, where that is faster.
+    pub threads: Arc<ThreadPool>,
+    /// The page number of a reaction log's sprites.
+    pub seed: u64,
+    /// By how much later than they came reactions appear, or earlier.
+    pub delay: Delay,
+    /// What is counted.
+    pub metrics: ChannelMetrics,
+}
+
+impl std::fmt::Debug for Show {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Show({} sprites)", self.sprites_max)
+    }
+}
+
+/// Where reactions come from.
+#[derive(Debug)]
+pub enum Reactions {
+    /// A log, by rising time from the programme's first frame.
+    Log(Vec<Entry>),
+    /// Whoever delivers them while the programme runs.
+    Live(Arc<Inbox>),
+}
+
+/// Reactions that have come, until the next frame is drawn.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    cues: Mutex<VecDeque<Arrival>>,
+}
+
+/// A cue, and when it is to be seen.
+#[derive(Debug)]
+struct Arrival {
+    cue: Cue,
+    /// The programme's time, if that is known; else the next frame's.
+    at: Option<Duration>,
+}
+
+impl Inbox {
+    /// Puts a cue in; `false` if there is no room for it.
+    pub fn deliver(&self, cue: Cue) -> bool {
+        self.put(Arrival { cue, at: None })
+    }
+
+    fn put(&self, arrival: Arrival) -> bool {
+        let mut cues = lock(&self.cues);
+        let has_room = cues.len() < CUES_MAX;
+        if has_room {
+            cues.push_back(arrival);
+        }
+        has_room
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One size of overlay: what is painted of it, and where it lies in the programme's picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Canvas {
+    /// Of what is painted.
+    pub(super) size: Size,
+    /// Of what it is laid out for, in square pixels.
+    pub(super) layout: Size,
+    /// Device px per CSS px, over what is set.
+    pub(super) scale: f64,
+    /// Whether both fields of an interlaced picture are painted.
+    pub(super) fields: bool,
+}
+
+/// The pictures of one canvas: one, or that of each field.
+pub(super) struct Pictures {
+    pub(super) frames: Vec<Frame>,
+    /// Whether nothing shows on any of them.
+    pub(super) is_clear: bool,
+}
+
+impl Pictures {
+    fn new(canvas: &Canvas) -> Self {
+        let count = if canvas.fields { 2 } else { 1 };
+        let frame = || Frame::new(canvas.size, Alpha::Premultiplied, PixelFormat::Rgba);
+        Self {
+            frames: (0..count).map(|_| frame()).collect(),
+            is_clear: true,
+        }
+    }
+}
+
+/// What is asked of the painting thread.
+enum Ask {
+    /// The canvases to paint on from now on.
+    Canvases(Vec<Canvas>),
+    /// The pictures at this time, and those of second fields at the other.
+    Paint {
+        number: u64,
+        at: Duration,
+        second: Duration,
+        pictures: Vec<Pictures>,
+    },
+}
+
+/// What it answers.
+enum Answer {
+    Painted { number: u64, pictures: Vec<Pictures> },
+    /// It failed, and goes on with an empty stage.
+    Failed { number: u64 },
+}
+
+/// The painting thread, as the compositor sees it.
+pub(super) struct Overlay {
+    asks: SyncSender<Ask>,
+    answers: Receiver<Answer>,
+    /// What the thread is at work on.
+    asked: Option<u64>,
+    next: u64,
+    canvases: Vec<Canvas>,
+    /// What the next pictures are painted on.
+    spare: Option<Vec<Pictures>>,
+}
+
+/// Why there are no pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// They are not done yet.
+    Late,
+    /// The painter has failed.
+    Failed,
+}
+
+impl Overlay {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There can be no other thread.
+    pub(super) fn start(show: Show, reactions: Reactions) -> Result<Self> {
+        let (asks, asked) = sync_channel(2);
+        let (tell, answers) = sync_channel(2);
+        let mut easel = Easel::new(show, reactions);
+        let work = move || {
+            while let Ok(ask) = asked.recv() {
+                let answer = easel.answer(ask);
+                if answer.is_some_and(|answer| tell.send(answer).is_err()) {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("overlay".into()).spawn(work);
+        drop(thread.context("cannot start a thread")?);
+        Ok(Self {
+            asks,
+            answers,
+            asked: None,
+            next: 0,
+            canvases: Vec::new(),
+            spare: None,
+        })
+    }
+
+    /// The canvases to paint on from now on.
+    pub(super) fn set_canvases(&mut self, canvases: Vec<Canvas>) {
+        if self.canvases == canvases {
+            return;
+        }
+        self.canvases.clone_from(&canvases);
+        self.spare = None;
+        // A number that was asked before is of other canvases.
+        self.next += 1;
+        drop(self.asks.send(Ask::Canvases(canvases)));
+    }
+
+    /// Asks for the pictures at this time, and of second fields at the other; `false` if the thread
+    /// is still busy with others.
+    pub(super) fn ask(&mut self, at: Duration, second: Duration) -> bool {
+        self.collect();
+        if self.asked.is_some() {
+            return false;
+        }
+        let fresh = || self.canvases.iter().map(Pictures::new).collect();
+        let pictures = self.spare.take().unwrap_or_else(fresh);
+        let number = self.next;
+        self.next += 1;
+        let ask = Ask::Paint {
+            number,
+            at,
+            second,
+            pictures,
+        };
+        let is_sent = self.asks.try_send(ask).is_ok();
+        self.asked = is_sent.then_some(number);
+        is_sent
+    }
+
+    /// Takes the pictures that were asked for last, for which it waits that long, or as long as it
+    /// takes.
+    ///
+    /// # Errors
+    /// They are late, or the painter has failed.
+    pub(super) fn take(&mut self, patience: Option<Duration>) -> Result<Vec<Pictures>, Missing> {
+        let Some(wanted) = self.asked else {
+            return Err(Missing::Late);
+        };
+        loop {
+            let answer = match patience {
+                Some(patience) => self.answers.recv_timeout(patience),
+                None => self.answers.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match answer {
+                Ok(Answer::Painted { number, pictures }) if number == wanted => {
+                    self.asked = None;
+                    return Ok(pictures);
+                }
+                Ok(Answer::Painted { .. }) => {}
+                Ok(Answer::Failed { number }) if number == wanted => {
+                    self.asked = None;
+                    return Err(Missing::Failed);
+                }
+                Ok(Answer::Failed { .. }) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Missing::Late),
+                Err(RecvTimeoutError::Disconnected) => return Err(Missing::Failed),
+            }
+        }
+    }
+
+    /// Gives pictures back, to be painted on again.
+    pub(super) fn give_back(&mut self, pictures: Vec<Pictures>) {
+        self.spare = Some(pictures);
+    }
+
+    /// Takes back what came too late.
+    fn collect(&mut self) {
+        while let Ok(answer) = self.answers.try_recv() {
+            let (number, pictures) = match answer {
+                Answer::Painted { number, pictures } => (number, Some(pictures)),
+                Answer::Failed { number } => (number, None),
+            };
+            if self.asked == Some(number) {
+                self.asked = None;
+                let fits = |pictures: &Vec<Pictures>| pictures.len() == self.canvases.len();
+                self.spare = pictures.filter(fits).filter(|_| self.spare.is_none());
+            }
+        }
+    }
+}
+
+/// What paints on one canvas.
+struct Board {
+    canvas: Canvas,
+    stage: Stage,
+    painter: Painter,
+    placements: Vec<Placement>,
+}
+
+/// The painting thread's own.
+struct Easel {
+    show: Show,
+    reactions: Reactions,
+    /// How many entries of a log are on stage.
+    shown: usize,
+    /// Cues for later, by rising time. At most [`CUES_MAX`].
+    waiting: VecDeque<(Duration, Cue)>,
+    canvases: Vec<Canvas>,
+    boards: Vec<Board>,
+}
+
+impl Easel {
+    fn new(show: Show, reactions: Reactions) -> Self {
+        Self {
+            show,
+            reactions,
+            shown: 0,
+            waiting: VecDeque::new(),
+            canvases: Vec::new(),
+            boards: Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Option<Answer> {
+        match ask {
+            Ask::Canvases(canvases) => {
+                self.canvases = canvases;
+                self.set_up();
+                None
+            }
+            Ask::Paint {
+                number,
+                at,
+                second,
+                mut pictures,
+            } => {
+                if self.boards.len() != self.canvases.len() {
+                    self.set_up();
+                }
+                // Whatever is wrong with a sprite is no reason to end the programme.
+                let paint = AssertUnwindSafe(|| self.paint(at, second, &mut pictures));
+                Some(match catch_unwind(paint) {
+                    Ok(()) => Answer::Painted { number, pictures },
+                    Err(_) => {
+                        self.boards.clear();
+                        Answer::Failed { number }
+                    }
+                })
+            }
+        }
+    }
+
+    /// A stage and a painter for each canvas, or none.
+    fn set_up(&mut self) {
+        let boards = self.canvases.iter().map(|canvas| {
+            let cast = (self.show.cast)(canvas.layout, canvas.scale)?;
+            let sheet = Arc::clone(cast.sheet());
+            let stage = Stage::new(StageSettings {
+                cast,
+                sprites_max: self.show.sprites_max,
+                overflow: self.show.overflow,
+            });
+            Ok(Board {
+                canvas: *canvas,
+                stage,
+                painter: Painter::new(sheet, canvas.size)
+                    .with_level(self.show.simd)
+                    .with_threads(Arc::clone(&self.show.threads)),
+                placements: Vec::new(),
+            })
+        });
+        match boards.collect::<Result<Vec<_>>>() {
+            Ok(boards) => self.boards = boards,
+            Err(error) => {
+                tracing::error!("no reactions are shown: {error:#}");
+                self.boards.clear();
+            }
+        }
+    }
+
+    fn paint(&mut self, at: Duration, second: Duration, pictures: &mut [Pictures]) {
+        self.bring_on(at);
+        let mut live = 0;
+        for (board, pictures) in self.boards.iter_mut().zip(pictures) {
+            board.stage.retire(at);
+            live = live.max(board.stage.len());
+            let nothing = board.stage.is_empty();
+            if nothing && pictures.is_clear {
+                continue;
+            }
+            pictures.is_clear = true;
+            for (frame, time) in pictures.frames.iter_mut().zip([at, second]) {
+                board.draw(time, frame);
+                pictures.is_clear &= frame.is_clear();
+            }
+        }
+        let live = i64::try_from(live).unwrap_or(i64::MAX);
+        self.show.metrics.sprites_live.set(live);
+    }
+
+    /// Puts what is due by this time on every stage.
+    fn bring_on(&mut self, now: Duration) {
+        let Delay { by, earlier } = self.show.delay;
+        let delayed = |at: Duration| match earlier {
+            false => at.saturating_add(by),
+            true => at.saturating_sub(by),
+        };
+        let (mut dropped, mut refused) = (0, 0);
+        let stages = &mut self.boards;
+        let mut spawn = |page, number, reactions: &[_], at| {
+            for board in stages.iter_mut() {
+                board.stage.retire(at);
+                dropped += board.stage.spawn(page, number, reactions, at);
+            }
+        };
+        match &self.reactions {
+            Reactions::Log(entries) => {
+                while let Some(entry) = entries.get(self.shown)
+                    && delayed(entry.at) <= now
+                {
+                    self.shown += 1;
+                    let reactions = std::slice::from_ref(&entry.reaction);
+                    spawn(self.show.seed, entry.line, reactions, delayed(entry.at));
+                }
+            }
+            Reactions::Live(inbox) => {
+                for Arrival { cue, at } in lock(&inbox.cues).drain(..) {
+                    // What the programme is held back for is done already.
+                    let at = at.unwrap_or(if earlier { now } else { now.saturating_add(by) });
+                    if self.waiting.len() == CUES_MAX {
+                        refused += 1;
+                        continue;
+                    }
+                    let place = self.waiting.partition_point(|(before, _)| *before <= at);
+                    self.waiting.insert(place, (at, cue));
+                }
+                while let Some((at, cue)) = self.waiting.front()
+                    && *at <= now
+                {
+                    spawn(cue.page, cue.sequence, &cue.reactions, now);
+                    self.waiting.pop_front();
+                }
+            }
+        }
+        let counted = match self.show.overflow {
+            Overflow::DropNewest => &self.show.metrics.sprites_dropped_newest,
+            Overflow::RetireOldest => &self.show.metrics.sprites_retired_oldest,
+        };
+        counted.inc_by(dropped as u64);
+        self.show.metrics.sprites_dropped_newest.inc_by(refused);
+    }
+}
+
+impl Board {
+    fn draw(&mut self, at: Duration, frame: &mut Frame) {
+        let Canvas { size, layout, .. } = self.canvas;
+        let ratio = |of: u32, to: u32| f64::from(of) / f64::from(to);
+        let across = ratio(size.width(), layout.width());
+        let down = ratio(size.height(), layout.height());
+        self.placements.clear();
+        let placed = self.stage.placements(at);
+        self.placements.extend(placed.map(|placement| placement.stretched(across, down)));
+        self.painter.paint(self.placements.iter().copied()).draw(frame);
+    }
+}

@@ -1,0 +1,337 @@
+//! The threads of a burn-in, and what is between them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use ffmpeg_next::codec::packet::side_data::Type as SideData;
+use ffmpeg_next::format::context::Input;
+
+use super::coding::{Encoder, Task};
+use super::compose::{Compositor, Keyed, Rung, Settings};
+use super::decode::{self, Decoder};
+use super::input::{Origin, Programme, StreamInfo};
+use super::mux::{Begin, Counts, Item, Link, Writer};
+use super::overlay::{Overlay, Reactions, Show};
+use super::plan::{self, Plan};
+use super::reader::Reader;
+use super::settings::{Coding, OnInputLoss, OutputSettings, Region};
+use super::status::Status;
+use crate::metrics;
+
+/// Packets of video between the reader and the decoder. They are waited for: a live input is then
+/// read later, and what sends it holds it.
+const PACKETS: usize = 512;
+
+/// Pictures between the decoder and the compositor. They are waited for.
+const PICTURES: usize = 3;
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Job {
+    /// A file, `-`, or an address.
+    pub input: OsString,
+    /// libavformat's name of the input's demuxer; `None` to find out.
+    pub input_format: Option<String>,
+    /// At least one.
+    pub outputs: Vec<OutputSettings>,
+    /// The part of the picture that reactions stay within.
+    pub region: Region,
+    /// What to do without input; `None` for what suits it.
+    pub on_input_loss: Option<OnInputLoss>,
+    /// A picture to show while there is no input; `None` for black.
+    pub slate: Option<PathBuf>,
+    /// Whether a file is read no faster than it plays.
+    pub realtime: bool,
+    /// Whether streams that an output can't hold are left out.
+    pub drop_unsupported: bool,
+    /// Whether files are overwritten.
+    pub force: bool,
+}
+
+/// A burn-in that has been checked, and can begin.
+pub struct BurnIn {
+    job: Job,
+    origin: Origin,
+    input: Input,
+    programme: Programme,
+    plans: Vec<Plan>,
+    status: Arc<Status>,
+    stop: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for BurnIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BurnIn({})", self.origin)
+    }
+}
+
+impl BurnIn {
+    /// Opens the input and checks every output; nothing is written. When `stop` is set, all ends as
+    /// if the input did.
+    ///
+    /// # Errors
+    /// The input can't be read or has no video; an output can't be, with what is expected.
+    pub fn new(job: Job, stop: Arc<AtomicBool>) -> Result<Self> {
+        let origin = Origin::new(&job.input, job.input_format.clone(), Arc::clone(&stop));
+        let mut input = origin.open()?;
+        let programme = Programme::of(&mut input, &origin)?;
+        let plans = job.outputs.iter().map(|output| {
+            Plan::new(output, &job.input, &programme, job.force, job.drop_unsupported)
+        });
+        let plans = plans.collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            job,
+            origin,
+            input,
+            programme,
+            plans,
+            status: Arc::default(),
+            stop,
+        })
+    }
+
+    /// What will be done to each stream of each output.
+    #[must_use]
+    pub fn plan(&self) -> String {
+        let mut text = plan::tell_input(&self.origin, &self.programme);
+        for (plan, output) in self.plans.iter().zip(&self.job.outputs) {
+            text += &plan.tell(output, &self.programme).unwrap_or_default();
+        }
+        text
+    }
+
+    /// How it is getting on.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// How long the programme is, if that is known.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.programme.duration
+    }
+
+    /// Whether the programme comes as fast as it is made.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.origin.is_live || self.job.realtime
+    }
+
+    /// The outputs' names.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.plans.iter().map(|plan| &*plan.target.name)
+    }
+
+    /// Does it all, until the input ends. Each output has its figures.
+    ///
+    /// # Errors
+    /// The first output that can't be written, once all are done; what can't be decoded.
+    pub fn run(self, show: Show, reactions: Reactions, figures: Vec<metrics::Output>) -> Result<()> {
+        let is_live = self.is_live();
+        // A log's pictures are the same in every run.
+        let waits = matches!(reactions, Reactions::Log(_)) && !is_live;
+        let video = self.programme.main_video().clone();
+        let decoder = decode::open(&video)?;
+        let overlay = Overlay::start(show, reactions)?;
+        let figures = figures.into_iter().map(Some).chain(std::iter::repeat(None));
+        let (mut rungs, mut links, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+        let outputs = self.plans.into_iter().zip(self.job.outputs).zip(figures);
+        for ((plan, output), figures) in outputs {
+            let counts = Counts {
+                metrics: figures,
+                ..Counts::default()
+            };
+            let dropped = Arc::clone(&counts.dropped);
+            let drops = is_live && plan.target.is_address;
+            let (link, items) = Link::new(drops, counts);
+            let (rung, pictures) = Rung::new(plan.encoder, output.size, output.fit, dropped);
+            let global_header = plan.target.global_header();
+            let coder = Coder {
+                coding: output.coding,
+                encoder: plan.encoder,
+                stream: video.clone(),
+                programme: self.programme.clone(),
+                bitrate: bitrate(&self.programme),
+                is_live,
+                global_header,
+                link: link.clone(),
+            };
+            let name = plan.target.name.clone();
+            threads.push(start("encode", move || coder.run(&pictures))?);
+            let writer = Writer {
+                target: plan.target,
+                link: link.clone(),
+                kept: plan.kept,
+                is_live,
+                stop: Arc::clone(&self.stop),
+            };
+            let write = move || {
+                let written = writer.run(&items);
+                if let Err(error) = &written {
+                    tracing::error!("{name}: {error:#}");
+                }
+                written
+            };
+            threads.push(start("write", write)?);
+            rungs.push(rung);
+            links.push(link);
+        }
+        let (packets, coded) = sync_channel(PACKETS);
+        let (pictures, decoded) = sync_channel(PICTURES);
+        let on_loss = self.job.on_input_loss.unwrap_or(match self.origin.is_address {
+            true => OnInputLoss::Wait,
+            false => OnInputLoss::Exit,
+        });
+        let is_segments = matches!(&*self.programme.format, "hls" | "dash");
+        let settings = Settings {
+            region: self.job.region,
+            is_live: !waits,
+            on_loss,
+            rate: video.rate,
+            time_base: video.time_base,
+            matrix: display_matrix(&video),
+            sample_aspect_ratio: video.properties.sample_aspect_ratio,
+            slate: self.job.slate.as_deref().map(slate).transpose()?,
+        };
+        let reader = Reader {
+            paced: self.job.realtime || is_live && is_segments,
+            origin: self.origin,
+            programme: self.programme,
+            video: packets,
+            links,
+            on_loss,
+            status: Arc::clone(&self.status),
+            stop: Arc::clone(&self.stop),
+        };
+        let input = self.input;
+        let reading = start("read", move || {
+            reader.run(input);
+            Ok(())
+        })?;
+        let decoder = Decoder::new(decoder, Arc::clone(&self.status), pictures);
+        let decoding = start("decode", move || {
+            decoder.run(&coded);
+            Ok(())
+        })?;
+        let compositor = Compositor::new(settings, overlay, rungs, self.status);
+        let mut done = compositor.run(&decoded);
+        drop(decoded);
+        if done.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        for thread in [reading, decoding].into_iter().chain(threads) {
+            let result = join(thread);
+            done = done.and(result);
+        }
+        done
+    }
+}
+
+fn start(
+    name: &str,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<JoinHandle<Result<()>>> {
+    let thread = thread::Builder::new().name(name.into()).spawn(work);
+    thread.context("cannot start a thread")
+}
+
+fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|_| Err(anyhow!("a thread of the burn-in has panicked")))
+}
+
+/// Bits a second of the video; of all, if only that is known and there is little beside it.
+fn bitrate(programme: &Programme) -> Option<u64> {
+    let own = programme.main_video().bitrate();
+    let others = || {
+        let others = programme.streams.iter().enumerate();
+        let others = others.filter(|(number, _)| *number != programme.video);
+        others.map(|(_, stream)| stream.bitrate().unwrap_or(0)).sum::<u64>()
+    };
+    own.or_else(|| programme.bitrate?.checked_sub(others()).filter(|rate| *rate > 0))
+}
+
+fn display_matrix(stream: &StreamInfo) -> Option<[i32; 9]> {
+    let mut side_data = stream.properties.side_data.iter();
+    let (_, data) = side_data.find(|(kind, _)| *kind == SideData::DisplayMatrix)?;
+    let (numbers, _) = data.as_chunks::<4>();
+    let numbers: Vec<i32> = numbers.iter().map(|bytes| i32::from_ne_bytes(*bytes)).collect();
+    numbers.try_into().ok()
+}
+
+fn slate(path: &std::path::Path) -> Result<image::RgbaImage> {
+    let image = image::open(path).with_context(|| format!("--slate {}", path.display()))?;
+    Ok(image.into_rgba8())
+}
+
+/// The thread of one output's encoder.
+struct Coder {
+    coding: Coding,
+    encoder: ffmpeg_next::Codec,
+    stream: StreamInfo,
+    programme: Programme,
+    bitrate: Option<u64>,
+    is_live: bool,
+    global_header: bool,
+    link: Link,
+}
+
+impl Coder {
+    fn run(self, pictures: &Receiver<Keyed>) -> Result<()> {
+        let link = self.link.clone();
+        let done = self.work(pictures);
+        // Whatever has happened, what is written so far is finished.
+        link.send(Item::End);
+        done
+    }
+
+    fn work(self, pictures: &Receiver<Keyed>) -> Result<()> {
+        let mut encoder: Option<Encoder> = None;
+        while let Ok(Keyed::Picture(picture)) = pictures.recv() {
+            if self.link.is_gone() {
+                return Ok(());
+            }
+            let encoder = match &mut encoder {
+                Some(encoder) => encoder,
+                None => {
+                    let task = Task {
+                        coding: &self.coding,
+                        codec: self.encoder,
+                        stream: &self.stream,
+                        bitrate: self.bitrate,
+                        is_live: self.is_live,
+                        global_header: self.global_header,
+                    };
+                    let opened = Encoder::open(&task, &picture)?;
+                    self.link.send(Item::Begin(Box::new(Begin {
+                        parameters: opened.parameters(),
+                        time_base: opened.time_base(),
+                        programme: self.programme.clone(),
+                    })));
+                    encoder.insert(opened)
+                }
+            };
+            encoder.send(picture, self.link.take_wish_for_key())?;
+            self.link.count_picture();
+            self.hand_on(encoder)?;
+        }
+        if let Some(encoder) = &mut encoder {
+            encoder.end()?;
+            self.hand_on(encoder)?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&self, encoder: &mut Encoder) -> Result<()> {
+        while let Some(packet) = encoder.packet()? {
+            self.link.pass(Item::Video(packet));
+        }
+        Ok(())
+    }
+}
