@@ -89,11 +89,9 @@ pub(super) struct ServeArgs {
     pub output: OutputKeys,
 }
 
+/// The topic that is followed.
 #[derive(Debug, clap::Args)]
-pub(super) struct PipeArgs {
-    #[command(flatten)]
-    pub config: ConfigArgs,
-
+pub(super) struct TopicArgs {
     /// Channel to follow; one that the settings file doesn't have is its own topic's name
     #[arg(long, value_name = "NAME", default_value = "demo")]
     pub channel: Text<Name>,
@@ -111,6 +109,15 @@ pub(super) struct PipeArgs {
     /// [default: asked from the endpoint]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PipeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    #[command(flatten)]
+    pub topic: TopicArgs,
 
     /// Where frames go: - for stdout, a file, a FIFO, tcp://HOST:PORT, unix:PATH (both with ?listen
     /// to wait for readers), or an address such as srt://HOST:PORT
