@@ -1,5 +1,7 @@
 //! Keys to settings: layers merged, defaults put in, and what must go together checked.
 
+mod burn_in;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::burn_in::burn_in;
 use crate::config::args::{
     ConfigArgs, EnvKeys, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, TopicArgs,
     env_keys, env_name,
