@@ -437,6 +437,7 @@ pub fn command(
         Sub::Pipe(args) => Command::Pipe(resolve::pipe(args, &env)?),
         Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
+        Sub::BurnIn(args) => Command::BurnIn(Box::new(resolve::burn_in(*args, &env)?)),
         Sub::CheckConfig(args) => Command::CheckConfig(args.file),
         Sub::Obs(ObsSub::Source(args)) => Command::ObsSource(resolve::obs_source(args, &env)?),
         Sub::Presets => Command::Presets,

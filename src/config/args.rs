@@ -1,10 +1,13 @@
 //! The command line and the environment, as keys.
 
+mod burn_in;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+pub(super) use self::burn_in::{BurnInArgs, VideoArgs};
 use crate::config::ConfigError;
 use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys, names};
 use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole, target};
@@ -39,6 +42,8 @@ pub(super) enum Sub {
     Frame(FrameArgs),
     /// Draws a reaction log to frames, as fast as it goes
     Render(RenderArgs),
+    /// Burns reactions into a programme, live or recorded, and leaves all else as it is
+    BurnIn(Box<BurnInArgs>),
     /// Reports every mistake in a settings file, with its line
     CheckConfig(CheckArgs),
     /// Writes the browser-source page as one file
@@ -89,11 +94,9 @@ pub(super) struct ServeArgs {
     pub output: OutputKeys,
 }
 
+/// The topic that is followed.
 #[derive(Debug, clap::Args)]
-pub(super) struct PipeArgs {
-    #[command(flatten)]
-    pub config: ConfigArgs,
-
+pub(super) struct TopicArgs {
     /// Channel to follow; one that the settings file doesn't have is its own topic's name
     #[arg(long, value_name = "NAME", default_value = "demo")]
     pub channel: Text<Name>,
@@ -111,6 +114,15 @@ pub(super) struct PipeArgs {
     /// [default: asked from the endpoint]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PipeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    #[command(flatten)]
+    pub topic: TopicArgs,
 
     /// Where frames go: - for stdout, a file, a FIFO, tcp://HOST:PORT, unix:PATH (both with ?listen
     /// to wait for readers), or an address such as srt://HOST:PORT
@@ -267,8 +279,18 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, cla
     if command.is_none_or(|arg| is_flag(arg) && !asks.contains(&arg.as_os_str())) {
         args.insert(args.len().min(1), "serve".into());
     }
+    let mut of_each = Vec::new();
+    if args.get(1).is_some_and(|command| command == "burn-in") {
+        (args, of_each) = burn_in::split(args);
+    }
     let mut matches = command_line().try_get_matches_from(args)?;
-    Cli::from_arg_matches_mut(&mut matches)
+    let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
+    if let Sub::BurnIn(args) = &mut cli.command {
+        let each = args.to.iter().zip(&of_each);
+        let each = each.map(|(target, options)| burn_in::parse_video(target, options));
+        args.of_each = each.collect::<Result<_, _>>()?;
+    }
+    Ok(cli)
 }
 
 /// The whole command line, with each key's environment variable in its help.

@@ -14,7 +14,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::distance::distance;
 use crate::config::keys::{
-    ChannelKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, TargetKeys, names,
+    ChannelKeys, FrameKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys, TargetKeys,
+    names,
 };
 use crate::config::value::Text;
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, DEFAULT_CHANNEL, cache_exists, key_names};
@@ -139,7 +140,8 @@ impl Reader<'_> {
         let mut file = FileKeys::default();
         let service = names::<ServiceKeys>();
         let look = names::<LookKeys>();
-        let picture = names::<PictureKeys>();
+        let frame = names::<FrameKeys>();
+        let sprites = names::<SpriteKeys>();
         let output = names::<OutputKeys>();
         let known = key_names();
         let mut channel_lines = Vec::new();
@@ -159,8 +161,13 @@ impl Reader<'_> {
                 k if look.iter().any(|n| n == k) => {
                     file.look = file.look.over(self.entry("", (key, value)));
                 }
-                k if picture.iter().any(|n| n == k) => {
-                    file.picture = file.picture.over(self.entry("", (key, value)));
+                k if frame.iter().any(|n| n == k) => {
+                    let one: FrameKeys = self.entry("", (key, value));
+                    file.picture.frame = file.picture.frame.over(one);
+                }
+                k if sprites.iter().any(|n| n == k) => {
+                    let one: SpriteKeys = self.entry("", (key, value));
+                    file.picture.sprites = file.picture.sprites.over(one);
                 }
                 k if output.iter().any(|n| n == k) => {
                     file.output = file.output.over(self.entry("", (key, value)));
@@ -328,18 +335,24 @@ impl Reader<'_> {
     fn channel(&mut self, table: DeTable<'_>) -> ChannelTable {
         let mut channel = ChannelTable::default();
         let look = names::<LookKeys>();
-        let picture = names::<PictureKeys>();
+        let frame = names::<FrameKeys>();
+        let sprites = names::<SpriteKeys>();
         let mut known = ChannelKeys::NAMES.map(String::from).to_vec();
         known.extend_from_slice(&look);
-        known.extend_from_slice(&picture);
+        known.extend_from_slice(&frame);
+        known.extend_from_slice(&sprites);
         for (key, value) in table {
             let name = key.get_ref().to_string();
             if ChannelKeys::NAMES.contains(&name.as_str()) {
                 channel.keys = channel.keys.over(self.entry("channel.", (key, value)));
             } else if look.contains(&name) {
                 channel.look = channel.look.over(self.entry("channel.", (key, value)));
-            } else if picture.contains(&name) {
-                channel.picture = channel.picture.over(self.entry("channel.", (key, value)));
+            } else if frame.contains(&name) {
+                let one: FrameKeys = self.entry("channel.", (key, value));
+                channel.picture.frame = channel.picture.frame.over(one);
+            } else if sprites.contains(&name) {
+                let one: SpriteKeys = self.entry("channel.", (key, value));
+                channel.picture.sprites = channel.picture.sprites.over(one);
             } else {
                 self.unknown("channel.", &name, &key.span(), &known);
             }

@@ -140,11 +140,38 @@ impl LookKeys {
     }
 }
 
-/// The frames: their size, rate, kind of alpha, and how full they may get.
+/// What a channel's frames are, and what is on them.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct PictureKeys {
+    #[command(flatten)]
+    pub frame: FrameKeys,
+    #[command(flatten)]
+    pub sprites: SpriteKeys,
+}
+
+impl PictureKeys {
+    /// These keys with the video mode's size, rate and scan, where they are not given.
+    pub(super) fn with_mode(self) -> Self {
+        Self {
+            frame: self.frame.with_mode(),
+            ..self
+        }
+    }
+
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            frame: self.frame.over(under.frame),
+            sprites: self.sprites.over(under.sprites),
+        }
+    }
+}
+
+/// The frames: their size, rate, scan and kind of alpha. A programme has its own.
 #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
 #[command(next_help_heading = "Picture")]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct PictureKeys {
+pub(super) struct FrameKeys {
     /// Frame size in pixels, each side 1 to 16384 [default: 1920x1080]
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     pub size: Option<Text<Size>>,
@@ -163,36 +190,15 @@ pub(super) struct PictureKeys {
     #[arg(long, value_name = "MODE")]
     pub video_mode: Option<Text<VideoMode>>,
 
-    /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
-    #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]
-    pub font_size_px: Option<Text<FontSize>>,
-
-    /// Number that decides where a reaction log's sprites go, 0 to 2^64-1 [default: 0]
-    #[arg(long, value_name = "NUMBER")]
-    pub seed: Option<Text<Whole<0, { u64::MAX }>>>,
-
     /// How colour and alpha are related in pixels that leave: straight or premultiplied
     /// [default: straight]
     #[arg(long, value_name = "KIND")]
     pub alpha: Option<Text<Alpha>>,
-
-    /// Sprites at once, 1 to 100000 [default: 1000]
-    #[arg(long, value_name = "COUNT")]
-    pub sprites_max: Option<Text<Whole<1, 100_000>>>,
-
-    /// What happens beyond that: retire-oldest or drop-newest [default: retire-oldest]
-    #[arg(long, value_name = "POLICY")]
-    pub overflow: Option<Text<Overflow>>,
-
-    /// Draw a test chart of known colours and alpha in place of reactions [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", value_parser = switch)]
-    pub test_pattern: Option<bool>,
 }
 
-impl PictureKeys {
+impl FrameKeys {
     /// These keys with the video mode's size, rate and scan, where they are not given.
-    pub(super) fn with_mode(self) -> Self {
+    fn with_mode(self) -> Self {
         let Some(Text(mode)) = self.video_mode else {
             return self;
         };
@@ -211,9 +217,44 @@ impl PictureKeys {
             fps: self.fps.or(under.fps),
             scan: self.scan.or(under.scan),
             video_mode: self.video_mode.or(under.video_mode),
+            alpha: self.alpha.or(under.alpha),
+        }
+    }
+}
+
+/// What is on the frames, and how full they may get.
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
+#[command(next_help_heading = "Picture")]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SpriteKeys {
+    /// Font size of an emoji in px, 1 to 1000 [default: the stylesheet's]
+    #[arg(long = "font-size", visible_alias = "font-size-px", value_name = "PX")]
+    pub font_size_px: Option<Text<FontSize>>,
+
+    /// Number that decides where a reaction log's sprites go, 0 to 2^64-1 [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<Text<Whole<0, { u64::MAX }>>>,
+
+    /// Sprites at once, 1 to 100000 [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub sprites_max: Option<Text<Whole<1, 100_000>>>,
+
+    /// What happens beyond that: retire-oldest or drop-newest [default: retire-oldest]
+    #[arg(long, value_name = "POLICY")]
+    pub overflow: Option<Text<Overflow>>,
+
+    /// Draw a test chart of known colours and alpha in place of reactions [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub test_pattern: Option<bool>,
+}
+
+impl SpriteKeys {
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
             font_size_px: self.font_size_px.or(under.font_size_px),
             seed: self.seed.or(under.seed),
-            alpha: self.alpha.or(under.alpha),
             sprites_max: self.sprites_max.or(under.sprites_max),
             overflow: self.overflow.or(under.overflow),
             test_pattern: self.test_pattern.or(under.test_pattern),

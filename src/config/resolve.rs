@@ -1,5 +1,7 @@
 //! Keys to settings: layers merged, defaults put in, and what must go together checked.
 
+mod burn_in;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -8,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::burn_in::burn_in;
 use crate::config::args::{
-    ConfigArgs, EnvKeys, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, env_keys,
-    env_name,
+    ConfigArgs, EnvKeys, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, TopicArgs,
+    env_keys, env_name,
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
-use crate::config::keys::{ChannelKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys};
+use crate::config::keys::{
+    ChannelKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys,
+};
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
     ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, LookSettings, ObsForm,
@@ -81,17 +86,11 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
 
 pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
     let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
-    let mut table = layers.table(args.channel);
-    table.keys.cache = args.cache.or(table.keys.cache);
-    let url = match args.url {
-        Some(url) => url.0.0,
-        None => url_of(&layers)?,
-    };
-    let token = match args.token_file {
-        Some(path) => Some(read_secret(&path, "--token-file")?),
-        None => env_secret("token", env)?,
-    };
-    let channel = layers.channel(table);
+    let Followed {
+        url,
+        channel,
+        token,
+    } = layers.followed(args.topic, env)?;
     Ok(Pipe {
         url,
         output: layers.only_output(args.to, args.key.key, &channel.picture)?,
@@ -144,7 +143,10 @@ pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, Conf
         ..LookKeys::default()
     };
     let picture = PictureKeys {
-        font_size_px: args.font_size_px,
+        sprites: SpriteKeys {
+            font_size_px: args.font_size_px,
+            ..SpriteKeys::default()
+        },
         ..PictureKeys::default()
     };
     let layers = Layers::read(&args.config, look, picture, OutputKeys::default(), env)?;
@@ -192,6 +194,13 @@ struct Layers {
     env: EnvKeys,
     file: FileKeys,
     palette: Arc<Palette>,
+}
+
+/// A topic on its endpoint, as a channel.
+struct Followed {
+    url: reqwest::Url,
+    channel: ChannelConfig,
+    token: Option<Secret>,
 }
 
 impl Layers {
@@ -257,6 +266,23 @@ impl Layers {
         }
     }
 
+    /// What is followed, and where.
+    fn followed(&self, args: TopicArgs, env: Env<'_>) -> Result<Followed, ConfigError> {
+        let mut table = self.table(args.channel);
+        table.keys.cache = args.cache.or(table.keys.cache);
+        Ok(Followed {
+            url: match args.url {
+                Some(url) => url.0.0,
+                None => url_of(self)?,
+            },
+            channel: self.channel(table),
+            token: match args.token_file {
+                Some(path) => Some(read_secret(&path, "--token-file")?),
+                None => env_secret("token", env)?,
+            },
+        })
+    }
+
     /// The only output of a command.
     fn only_output(
         &self,
@@ -282,8 +308,9 @@ impl Layers {
         // A channel's own kind of alpha gives way to the output's, and that to flag and variable.
         let alpha = self
             .picture
+            .frame
             .alpha
-            .or(self.env.picture.alpha)
+            .or(self.env.picture.frame.alpha)
             .or(table.keys.alpha);
         let background = keys.background.map(|colour| Matte::Over(colour.0));
         let output = OutputConfig {
@@ -332,18 +359,19 @@ impl Layers {
         let keys = keys.over(self.env.picture.clone().with_mode());
         let keys = keys.over(picture.with_mode());
         let keys = keys.over(self.file.picture.clone().with_mode());
+        let PictureKeys { frame, sprites } = keys;
         Picture {
-            size: keys.size.map_or_else(default_size, |size| size.0),
-            rate: keys.fps.map_or_else(default_rate, |rate| rate.0),
-            scan: keys.scan.unwrap_or_default().0,
+            size: frame.size.map_or_else(default_size, |size| size.0),
+            rate: frame.fps.map_or_else(default_rate, |rate| rate.0),
+            scan: frame.scan.unwrap_or_default().0,
             threads: look.threads.map_or_else(default_threads, |n| n.0.count()),
             simd: look.simd.unwrap_or_default().0,
-            seed: keys.seed.map_or(0, |seed| seed.0.0),
-            alpha: keys.alpha.unwrap_or_default().0,
-            sprites_max: keys.sprites_max.map_or(1_000, |n| n.0.count()),
-            overflow: keys.overflow.unwrap_or_default().0,
-            test_pattern: keys.test_pattern.unwrap_or(false),
-            look: self.look_settings(look, keys.font_size_px.map(|px| px.0.0)),
+            seed: sprites.seed.map_or(0, |seed| seed.0.0),
+            alpha: frame.alpha.unwrap_or_default().0,
+            sprites_max: sprites.sprites_max.map_or(1_000, |n| n.0.count()),
+            overflow: sprites.overflow.unwrap_or_default().0,
+            test_pattern: sprites.test_pattern.unwrap_or(false),
+            look: self.look_settings(look, sprites.font_size_px.map(|px| px.0.0)),
             palette: Arc::clone(&self.palette),
         }
     }

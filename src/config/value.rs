@@ -1,6 +1,7 @@
 //! Values as a person writes them, parsed once. The same text is taken from a flag, an
 //! environment variable and the settings file, with the same message when it is wrong.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -292,6 +293,75 @@ impl FromStr for BaseUrl {
                 )
             })
     }
+}
+
+/// A constant rate factor: 0 to 51 or 63 by the encoder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Crf(pub f32);
+
+impl FromStr for Crf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|crf| (0.0..=63.0).contains(crf))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?}: expected a number from 0 to 63, such as 23"))
+    }
+}
+
+/// A size of even sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EvenSize(pub Size);
+
+impl FromStr for EvenSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let even = |size: &Size| size.width().is_multiple_of(2) && size.height().is_multiple_of(2);
+        text.parse().ok().filter(even).map(Self).ok_or_else(|| {
+            format!(
+                "{text:?}: expected WIDTHxHEIGHT, such as 1080x1920, each an even number from 2 to \
+                 {}",
+                Size::MAX
+            )
+        })
+    }
+}
+
+/// One option of an encoder: `NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EncoderOption {
+    pub name: String,
+    pub value: String,
+}
+
+impl FromStr for EncoderOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        text.split_once('=')
+            .filter(|(name, _)| !name.is_empty() && name.chars().all(plain))
+            .map(|(name, value)| Self {
+                name: name.into(),
+                value: value.into(),
+            })
+            .ok_or_else(|| {
+                format!(
+                    "{text:?}: expected an option's name and value, such as x264-params=bframes=2"
+                )
+            })
+    }
+}
+
+/// Reads what libav is to open, or `-` for the stream of that name; a path need not be text.
+pub(super) fn place(stream: &'static str) -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(move |place| match place.is_empty() {
+        true => Err(format!("expected a path, an address, or - for {stream}")),
+        false => Ok(place),
+    })
 }
 
 /// Reads where frames go; a path need not be text.

@@ -15,6 +15,7 @@ mod tree;
 mod access;
 mod any_input;
 mod broker;
+mod burn_in_settings;
 mod cli;
 mod compositor;
 mod end_to_end;

@@ -18,7 +18,7 @@ use crate::floatup::{floatup, stderr};
 use crate::tree::read;
 
 /// Settings from a command line, an environment and a file's text.
-fn command(
+pub(crate) fn command(
     args: &[&str],
     env: &[(&str, &str)],
     file: Option<&str>,
@@ -53,7 +53,12 @@ fn pipe(args: &[&str], env: &[(&str, &str)], file: &str) -> Pipe {
 }
 
 /// The message of settings that are refused holds each of `parts`.
-fn check_refused(args: &[&str], env: &[(&str, &str)], file: Option<&str>, parts: &[&str]) {
+pub(crate) fn check_refused(
+    args: &[&str],
+    env: &[(&str, &str)],
+    file: Option<&str>,
+    parts: &[&str],
+) {
     let message = match command(args, env, file) {
         Ok(command) => panic!("{args:?} {env:?} {file:?}: {command:?}"),
         Err(error) => error.to_string(),

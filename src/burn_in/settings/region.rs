@@ -82,6 +82,10 @@ impl Region {
     /// that it ends at, but never empty. A window that isn't wholly inside is moved inside, and cut
     /// to the picture where it is larger.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a part of a picture is no larger, and not empty"
+    )]
     pub fn on(self, picture: Size) -> Rect {
         let part = |from, len| (Length::Share(from), Length::Share(len));
         let whole = part(0, Length::SIDE);
@@ -107,7 +111,7 @@ impl Region {
         let (x, width) = span(across, picture.width());
         let (y, height) = span(down, picture.height());
         let size = Size::new(width, height);
-        let size = size.expect("invariant: a part of a picture is no larger, and not empty");
+        let size = size.expect("invariant: a part of a picture has a size");
         Rect { x, y, size }
     }
 }
