@@ -160,6 +160,7 @@
 pub mod pixel;
 pub mod frame;
 pub mod planes;
+pub mod keyer;
 pub mod matte;
 pub mod motion;
 pub mod reaction;

@@ -8,8 +8,8 @@ use crate::tree::{files_below, read, root};
 
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
-    "pixel", "frame", "planes", "matte", "motion", "reaction", "scatter", "token", "emoji",
-    "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "chart",
+    "pixel", "frame", "planes", "keyer", "matte", "motion", "reaction", "scatter", "token",
+    "emoji", "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "chart",
 ];
 
 /// Modules that meet the world.
