@@ -185,13 +185,23 @@ impl Placement {
         if across == 1.0 && down == 1.0 {
             return self;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "what is too far is off the frame")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what is too far is off the frame"
+        )]
         let whole = |at: i32, by: f64| (f64::from(at) * by).round() as i32;
         let [a, b, c, d, e, f] = self.matrix;
         Self {
             x: whole(self.x, across),
             y: whole(self.y, down),
-            matrix: [a * across, b * down, c * across, d * down, e * across, f * down],
+            matrix: [
+                a * across,
+                b * down,
+                c * across,
+                d * down,
+                e * across,
+                f * down,
+            ],
             ..self
         }
     }

@@ -8,7 +8,7 @@ use ffmpeg_next::codec::{self, Parameters};
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::frame::side_data::Type as SideData;
 use ffmpeg_next::util::chroma;
-use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, encoder, format, frame, picture};
+use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, encoder, frame, picture};
 
 use super::ffi;
 use super::input::StreamInfo;
@@ -32,7 +32,13 @@ const HELD_MAX: usize = 1_024;
 /// The encoder of a codec, in the order in which they are taken.
 fn preferred(id: codec::Id) -> &'static [&'static str] {
     match id {
-        codec::Id::H264 => &["libx264", "libopenh264", "h264_nvenc", "h264_qsv", "h264_videotoolbox"],
+        codec::Id::H264 => &[
+            "libx264",
+            "libopenh264",
+            "h264_nvenc",
+            "h264_qsv",
+            "h264_videotoolbox",
+        ],
         codec::Id::HEVC => &["libx265", "hevc_nvenc", "hevc_qsv", "hevc_videotoolbox"],
         codec::Id::VP8 => &["libvpx"],
         codec::Id::VP9 => &["libvpx-vp9"],
@@ -54,11 +60,7 @@ fn encoder_of(id: codec::Id) -> Option<Codec> {
 ///
 /// # Errors
 /// There is none; the message names those that there are.
-pub(super) fn choose(
-    coding: &Coding,
-    input: codec::Id,
-    target: &Target,
-) -> Result<Codec> {
+pub(super) fn choose(coding: &Coding, input: codec::Id, target: &Target) -> Result<Codec> {
     if let Some(name) = &coding.codec {
         let named = encoder::find_by_name(name).filter(Codec::is_video);
         let found = named.or_else(|| ffi::codec_named(name).and_then(encoder_of));
@@ -136,7 +138,12 @@ impl Encoder {
         };
         video.set_time_base(time_base);
         video.set_frame_rate(rate);
-        video.set_aspect_ratio(like.aspect_ratio());
+        let ratio = like.aspect_ratio();
+        let (num, den) = task.stream.properties.sample_aspect_ratio;
+        video.set_aspect_ratio(match ratio.numerator() {
+            0 if num > 0 => Rational::new(num, den),
+            _ => ratio,
+        });
         video.set_colorspace(like.color_space());
         video.set_color_primaries(like.color_primaries());
         video.set_color_transfer_characteristic(like.color_transfer_characteristic());
@@ -153,7 +160,9 @@ impl Encoder {
         let pairs = options.iter().map(|(name, value)| (&**name, &**value));
         let opened = video.open_with(pairs.collect::<Dictionary<'_>>());
         let encoder = opened.with_context(|| {
-            let set = options.iter().map(|(name, value)| format!("{name}={value}"));
+            let set = options
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
             let set = set.collect::<Vec<_>>().join(" ");
             format!(
                 "encoder {name} refuses {}x{} {:?} with {set}",
@@ -180,7 +189,9 @@ impl Encoder {
 
     /// Sends a picture; its time stamp goes forward in any case.
     pub(super) fn send(&mut self, mut frame: frame::Video, key: bool) -> Result<()> {
-        let asked = frame.pts().unwrap_or_else(|| self.last_pts.map_or(0, |last| last + 1));
+        let asked = frame
+            .pts()
+            .unwrap_or_else(|| self.last_pts.map_or(0, |last| last + 1));
         let pts = self.last_pts.map_or(asked, |last| asked.max(last + 1));
         self.last_pts = Some(pts);
         if self.held.len() == HELD_MAX {
@@ -195,7 +206,11 @@ impl Encoder {
             None => frame.set_pts(Some(pts)),
         }
         // Which kind it was in the input decides nothing here.
-        frame.set_kind(if key { picture::Type::I } else { picture::Type::None });
+        frame.set_kind(if key {
+            picture::Type::I
+        } else {
+            picture::Type::None
+        });
         let sent = self.encoder.send_frame(&frame);
         sent.with_context(|| format!("encoder {}", self.name))
     }
@@ -294,8 +309,12 @@ fn options(task: &Task<'_>, like: &frame::Video) -> Result<Options> {
     if is_x26x {
         set("forced-idr", "1".into());
     }
-    if like.is_interlaced() {
-        set("field_order", if like.is_top_first() { "tt" } else { "bb" }.into());
+    let of_frame = || {
+        let order = if like.is_top_first() { "tt" } else { "bb" };
+        like.is_interlaced().then_some(order)
+    };
+    if let Some(order) = ffi::field_order(&task.stream.parameters).or_else(of_frame) {
+        set("field_order", order.into());
     }
     if let Some(location) = location(like.chroma_location()) {
         set("chroma_sample_location", location.into());
@@ -366,7 +385,9 @@ fn location(of: chroma::Location) -> Option<&'static str> {
 fn hdr(task: &Task<'_>, like: &frame::Video) -> Vec<String> {
     let of_stream = |kind| {
         let mut side_data = task.stream.properties.side_data.iter();
-        side_data.find(|(of, _)| *of == kind).map(|(_, data)| &**data)
+        side_data
+            .find(|(of, _)| *of == kind)
+            .map(|(_, data)| &**data)
     };
     let of_frame = |kind| like.side_data(kind).map(|data| data.data().to_vec());
     let mastering = of_frame(SideData::MasteringDisplayMetadata)
@@ -417,9 +438,16 @@ mod tests {
     #[test]
     fn mastering_metadata_is_told_as_x265_takes_it() {
         let ratios = [
-            (34_000, 50_000), (16_000, 50_000), (13_250, 50_000), (34_500, 50_000),
-            (7_500, 50_000), (3_000, 50_000), (15_635, 50_000), (16_450, 50_000),
-            (1, 10_000), (10_000_000, 10_000),
+            (34_000, 50_000),
+            (16_000, 50_000),
+            (13_250, 50_000),
+            (34_500, 50_000),
+            (7_500, 50_000),
+            (3_000, 50_000),
+            (15_635, 50_000),
+            (16_450, 50_000),
+            (1, 10_000),
+            (10_000_000, 10_000),
         ];
         let numbers = ratios.iter().flat_map(|(num, den)| [*num, *den]);
         let numbers = numbers.chain([1, 1]);

@@ -18,10 +18,10 @@ use super::decode::Decoded;
 use super::ffi;
 use super::geometry::{Geometry, Shape};
 use super::mux::micros;
+use super::now;
 use super::overlay::{Canvas, Missing, Overlay, Pictures};
 use super::settings::{Fit, OnInputLoss, Region};
 use super::status::Status;
-use super::now;
 use crate::frame::{Frame, Size};
 use crate::keyer::{Keyer, Parity, PictureFormat, PlaneMut, Rows};
 
@@ -229,7 +229,9 @@ impl Compositor {
         self.set_views(&picture)?;
         let is_asked = self.overlay.ask(at, at + self.interval() / 2);
         let scaled = self.rasters.iter_mut();
-        let scaled = scaled.map(|raster| raster.scale(&picture)).collect::<Result<Vec<_>>>()?;
+        let scaled = scaled
+            .map(|raster| raster.scale(&picture))
+            .collect::<Result<Vec<_>>>()?;
         let patience = self.settings.is_live.then(|| self.interval() / 2);
         let painted = match is_asked {
             true => self.overlay.take(patience),
@@ -239,7 +241,10 @@ impl Compositor {
         let began = now();
         let mut keyed = Vec::new();
         for ((raster, scaled), number) in self.rasters.iter_mut().zip(scaled).zip(0..) {
-            let pictures = painted.as_ref().ok().map(|painted: &Vec<Pictures>| &painted[number]);
+            let pictures = painted
+                .as_ref()
+                .ok()
+                .map(|painted: &Vec<Pictures>| &painted[number]);
             keyed.push(raster.key(&picture, scaled, pictures)?);
         }
         self.status.keyed(began.elapsed());
@@ -256,7 +261,8 @@ impl Compositor {
     fn ticks(&self, time: Duration) -> i64 {
         use ffmpeg_next::Rescale as _;
         let us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        us.rescale(Rational::new(1, 1_000_000), self.settings.time_base).max(1)
+        us.rescale(Rational::new(1, 1_000_000), self.settings.time_base)
+            .max(1)
     }
 
     /// A picture in place of one that hasn't come.
@@ -280,7 +286,8 @@ impl Compositor {
 
     /// What every output's pictures are, from the first one on.
     fn set_rasters(&mut self, first: &frame::Video) -> Result<()> {
-        let can_key = |format: Pixel| name(format).is_some_and(|name| PictureFormat::named(name).is_some());
+        let can_key =
+            |format: Pixel| name(format).is_some_and(|name| PictureFormat::named(name).is_some());
         for rung in &mut self.rungs {
             let own = Size::new(first.width(), first.height())?;
             let size = rung.size.unwrap_or(own);
@@ -291,7 +298,9 @@ impl Compositor {
                     rung.encoder.name()
                 );
             };
-            let is_like = |raster: &Raster| (raster.size, raster.format, raster.fit) == (size, format, rung.fit);
+            let is_like = |raster: &Raster| {
+                (raster.size, raster.format, raster.fit) == (size, format, rung.fit)
+            };
             let found = self.rasters.iter().position(is_like);
             rung.raster = found.unwrap_or_else(|| {
                 self.rasters.push(Raster {
@@ -319,8 +328,13 @@ impl Compositor {
         let mut is_new = false;
         let own_side = picture.width().min(picture.height());
         for raster in &mut self.rasters {
-            let shape =
-                Shape::of(picture, raster.format, raster.size, *matrix, *sample_aspect_ratio);
+            let shape = Shape::of(
+                picture,
+                raster.format,
+                raster.size,
+                *matrix,
+                *sample_aspect_ratio,
+            );
             if raster.view.as_ref().is_some_and(|view| view.shape == shape) {
                 continue;
             }
@@ -338,7 +352,10 @@ impl Compositor {
             });
         }
         if is_new {
-            let views = self.rasters.iter().filter_map(|raster| raster.view.as_ref());
+            let views = self
+                .rasters
+                .iter()
+                .filter_map(|raster| raster.view.as_ref());
             let canvases: Vec<Canvas> = views.map(|view| view.geometry.canvas).collect();
             self.overlay.set_canvases(canvases);
         }
@@ -386,7 +403,8 @@ impl Compositor {
                         std::thread::park_timeout(Duration::from_millis(2));
                     }
                     Err(TrySendError::Full(_)) => {
-                        rung.dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        rung.dropped
+                            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         break true;
                     }
                 }
@@ -471,7 +489,8 @@ impl Raster {
         for (overlay, rows) in painted.frames.iter().zip(fields) {
             let overlay = view.geometry.turn(overlay, &mut view.turned);
             let mut planes = planes(&mut out);
-            view.keyer.key(overlay, view.geometry.origin, *rows, &mut planes);
+            view.keyer
+                .key(overlay, view.geometry.origin, *rows, &mut planes);
         }
         if self.pool.len() < POOL_MAX {
             self.pool.push(ffi::share(&out)?);
@@ -535,12 +554,19 @@ fn lay_middle(part: &frame::Video, on: &mut frame::Video) {
         let (more, less) = (part.max(on) - part.min(on), part.min(on));
         // Whole samples of chroma.
         let beside = more / 4 * 2;
-        (beside * u32::from(part > on), beside * u32::from(part < on), less)
+        (
+            beside * u32::from(part > on),
+            beside * u32::from(part < on),
+            less,
+        )
     };
     let (from_x, to_x, width) = cut(part.width(), on.width());
     let (from_y, to_y, height) = cut(part.height(), on.height());
     for plane in 0..part.planes() {
-        let down = part.height().div_ceil(part.plane_height(plane).max(1)).max(1);
+        let down = part
+            .height()
+            .div_ceil(part.plane_height(plane).max(1))
+            .max(1);
         let bytes = |pixels: u32| ffi::row_bytes(format, pixels, plane);
         let (part_stride, on_stride) = (part.stride(plane), on.stride(plane));
         let source = part.data(plane);
@@ -565,8 +591,15 @@ fn lay_image(image: &image::RgbaImage, on: &mut frame::Video) -> Result<()> {
     let (to_width, to_height) = part_of((width, height), (on.width(), on.height()), Fit::Contain);
     let (to_width, to_height) = (to_width.min(on.width()), to_height.min(on.height()));
     let flags = Flags::BICUBIC | Flags::ACCURATE_RND;
-    let mut scaler =
-        scaling::Context::get(Pixel::RGBA, width, height, on.format(), to_width, to_height, flags)?;
+    let mut scaler = scaling::Context::get(
+        Pixel::RGBA,
+        width,
+        height,
+        on.format(),
+        to_width,
+        to_height,
+        flags,
+    )?;
     let mut part = frame::Video::empty();
     scaler.run(&source, &mut part)?;
     ffi::fill_black(on);

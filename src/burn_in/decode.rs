@@ -35,7 +35,8 @@ pub(super) struct Decoder {
 pub(super) fn open(stream: &StreamInfo) -> Result<decoder::Video> {
     let id = stream.parameters.id();
     let codec = decoder::find(id);
-    let codec = codec.with_context(|| format!("this system's FFmpeg has no decoder of {}", id.name()))?;
+    let codec =
+        codec.with_context(|| format!("this system's FFmpeg has no decoder of {}", id.name()))?;
     let mut context = codec::context::Context::from_parameters(stream.parameters.clone())?;
     context.set_threading(threading::Config {
         kind: threading::Type::Frame,
@@ -45,7 +46,8 @@ pub(super) fn open(stream: &StreamInfo) -> Result<decoder::Video> {
     context.set_packet_time_base(stream.time_base);
     let options: Dictionary<'_> = [("threads", "auto")].into_iter().collect();
     let opened = context.open_as_with(codec, options);
-    let opened = opened.with_context(|| format!("the decoder of {} refuses the video", id.name()))?;
+    let opened =
+        opened.with_context(|| format!("the decoder of {} refuses the video", id.name()))?;
     Ok(opened.video()?)
 }
 

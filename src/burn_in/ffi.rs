@@ -16,12 +16,15 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::{Input, Output};
 use ffmpeg_next::format::{self, Pixel};
 use ffmpeg_next::util::interrupt;
-use ffmpeg_next::{Codec, Dictionary, DictionaryRef, Discard, Error, Rational, Stream, codec, frame};
+use ffmpeg_next::{
+    Codec, Dictionary, DictionaryRef, Discard, Error, Rational, Stream, codec, frame,
+};
 
 /// Whether this FFmpeg has a demuxer of that name.
 pub(super) fn has_demuxer(name: &str) -> bool {
     // SAFETY: a C string; formats are static.
-    CString::new(name).is_ok_and(|name| unsafe { !ffi::av_find_input_format(name.as_ptr()).is_null() })
+    CString::new(name)
+        .is_ok_and(|name| unsafe { !ffi::av_find_input_format(name.as_ptr()).is_null() })
 }
 
 /// Opens an input, of the demuxer of that name or one that is found out, and finds its streams.
@@ -54,12 +57,8 @@ pub(super) fn open_input(
         let format = format.as_ref();
         let format = format.map_or(ptr::null(), |name| ffi::av_find_input_format(name.as_ptr()));
         let mut left = options.disown();
-        let opened = ffi::avformat_open_input(
-            &raw mut context,
-            address.as_ptr(),
-            format,
-            &raw mut left,
-        );
+        let opened =
+            ffi::avformat_open_input(&raw mut context, address.as_ptr(), format, &raw mut left);
         drop(Dictionary::own(left));
         if opened < 0 {
             return Err(Error::from(opened));
@@ -153,6 +152,20 @@ pub(super) fn set_properties(
         }
     }
     Ok(())
+}
+
+/// In which order a stream's fields are coded and shown, as encoders' option `field_order` has it;
+/// `None` if the stream doesn't say.
+pub(super) fn field_order(parameters: &codec::Parameters) -> Option<&'static str> {
+    // SAFETY: parameters are valid while they are borrowed.
+    match unsafe { (*parameters.as_ptr()).field_order } {
+        ffi::AVFieldOrder::AV_FIELD_UNKNOWN => None,
+        ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE => Some("progressive"),
+        ffi::AVFieldOrder::AV_FIELD_TT => Some("tt"),
+        ffi::AVFieldOrder::AV_FIELD_BB => Some("bb"),
+        ffi::AVFieldOrder::AV_FIELD_TB => Some("tb"),
+        ffi::AVFieldOrder::AV_FIELD_BT => Some("bt"),
+    }
 }
 
 /// The four characters by which a container names a codec, low byte first.
@@ -418,8 +431,7 @@ pub(super) fn nearest_format(
         return Some(to);
     }
     let list = formats.iter().map(|format| (*format).into());
-    let list: Vec<ffi::AVPixelFormat> =
-        list.chain([ffi::AVPixelFormat::AV_PIX_FMT_NONE]).collect();
+    let list: Vec<ffi::AVPixelFormat> = list.chain([ffi::AVPixelFormat::AV_PIX_FMT_NONE]).collect();
     // SAFETY: the list ends with none.
     let found = unsafe {
         ffi::avcodec_find_best_pix_fmt_of_list(list.as_ptr(), to.into(), 0, ptr::null_mut())
@@ -436,7 +448,9 @@ pub(super) fn planes_mut(frame: &mut frame::Video) -> Vec<&mut [u8]> {
     unsafe {
         let data = (*frame.as_mut_ptr()).data;
         let planes = data.iter().zip(lengths);
-        planes.map(|(start, length)| std::slice::from_raw_parts_mut(*start, length)).collect()
+        planes
+            .map(|(start, length)| std::slice::from_raw_parts_mut(*start, length))
+            .collect()
     }
 }
 
@@ -462,9 +476,8 @@ pub(super) fn fill_black(frame: &mut frame::Video) {
 pub(super) fn row_bytes(format: Pixel, width: u32, plane: usize) -> usize {
     let number = |n: usize| c_int::try_from(n).unwrap_or(c_int::MAX);
     // SAFETY: it looks at the format's static description.
-    let bytes = unsafe {
-        ffi::av_image_get_linesize(format.into(), number(width as usize), number(plane))
-    };
+    let bytes =
+        unsafe { ffi::av_image_get_linesize(format.into(), number(width as usize), number(plane)) };
     usize::try_from(bytes).unwrap_or(0)
 }
 

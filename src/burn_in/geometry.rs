@@ -45,12 +45,16 @@ impl Shape {
         let own = (own.numerator(), own.denominator());
         let (num, den) = if own.0 > 0 && own.1 > 0 { own } else { ratio };
         let known = num > 0 && den > 0;
-        let aspect = if known { f64::from(num) / f64::from(den) } else { 1.0 };
+        let aspect = if known {
+            f64::from(num) / f64::from(den)
+        } else {
+            1.0
+        };
         Self {
             size,
             colour: colour(picture, format),
             aspect,
-            turn: matrix.map_or(Turn::None, |matrix| turn_of(&matrix)),
+            turn: matrix.map_or(Turn::NONE, |matrix| turn_of(&matrix)),
             is_interlaced: picture.is_interlaced(),
             top_first: picture.is_top_first(),
         }
@@ -74,15 +78,23 @@ impl Geometry {
     pub(super) fn new(shape: &Shape, region: Region, scale: f64) -> Result<Self> {
         let (width, height) = (shape.size.width(), shape.size.height());
         let swaps = shape.turn.swaps_sides();
-        let shown = if swaps { Size::new(height, width)? } else { shape.size };
-        let is_interlaced = shape.is_interlaced && shape.turn == Turn::None;
+        let shown = if swaps {
+            Size::new(height, width)?
+        } else {
+            shape.size
+        };
+        let is_interlaced = shape.is_interlaced && shape.turn == Turn::NONE;
         let mut part = region.on(shown);
         if is_interlaced {
             // Whole samples of chroma in both fields.
             let above = part.y % 4;
             part.y -= above;
         }
-        let aspect = if swaps { 1.0 / shape.aspect } else { shape.aspect };
+        let aspect = if swaps {
+            1.0 / shape.aspect
+        } else {
+            shape.aspect
+        };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -103,7 +115,7 @@ impl Geometry {
 
     /// A frame to turn overlays on; `None` if they are the right way up as they are.
     pub(super) fn turned_frame(&self) -> Option<Frame> {
-        if self.turn == Turn::None {
+        if self.turn == Turn::NONE {
             return None;
         }
         let size = self.canvas.size;
@@ -137,7 +149,7 @@ fn origin(part: Rect, shown: Size, turn: Turn) -> (u32, u32) {
 /// One that is no multiple of a quarter turn is taken for none.
 fn turn_of(matrix: &[i32; 9]) -> Turn {
     let sign = |at: usize| matrix[at].signum();
-    Turn::of_signs([sign(0), sign(1), sign(3), sign(4)]).unwrap_or(Turn::None)
+    Turn::of_signs([sign(0), sign(1), sign(3), sign(4)]).unwrap_or(Turn::NONE)
 }
 
 fn colour(picture: &frame::Video, format: Pixel) -> Colour {
@@ -148,8 +160,7 @@ fn colour(picture: &frame::Video, format: Pixel) -> Colour {
         _ if full_by_name => Range::Full,
         _ => Range::Limited,
     };
-    let is_standard =
-        picture.height() <= STANDARD_ROWS && picture.width() <= STANDARD_COLUMNS;
+    let is_standard = picture.height() <= STANDARD_ROWS && picture.width() <= STANDARD_COLUMNS;
     let matrix = match picture.color_space() {
         color::Space::BT709 => MatrixCoefficients::Bt709,
         color::Space::BT470BG | color::Space::SMPTE170M => MatrixCoefficients::Bt601,

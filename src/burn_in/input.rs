@@ -2,8 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -63,7 +63,9 @@ impl Watch {
 
     fn is_over(&self) -> bool {
         let silence = self.silence_ms.load(Ordering::Relaxed);
-        let quiet = self.elapsed_ms().saturating_sub(self.heard_ms.load(Ordering::Relaxed));
+        let quiet = self
+            .elapsed_ms()
+            .saturating_sub(self.heard_ms.load(Ordering::Relaxed));
         self.stop.load(Ordering::Relaxed) || silence > 0 && quiet > silence
     }
 }
@@ -81,7 +83,9 @@ impl Origin {
         } else if is_address {
             let mut address = text.to_owned();
             for listen in ["?listen", "&listen"] {
-                let by_option = ["rtmp", "http"].iter().any(|scheme| text.starts_with(scheme));
+                let by_option = ["rtmp", "http"]
+                    .iter()
+                    .any(|scheme| text.starts_with(scheme));
                 if by_option && let Some(rest) = address.strip_suffix(listen) {
                     address = rest.to_owned();
                     options.push(("listen", "1".into()));
@@ -127,7 +131,11 @@ impl Origin {
         let watch = Arc::clone(&self.watch);
         watch.hear();
         // Who listens waits for as long as it takes.
-        let silence = if self.listens { Duration::ZERO } else { SEGMENT_SILENCE_MAX };
+        let silence = if self.listens {
+            Duration::ZERO
+        } else {
+            SEGMENT_SILENCE_MAX
+        };
         self.expect_within(silence);
         let format = self.format.as_deref();
         if let Some(name) = format
@@ -197,7 +205,9 @@ impl StreamInfo {
 
     /// Bits a second, if that is known.
     pub(super) fn bitrate(&self) -> Option<u64> {
-        u64::try_from(self.parameters.bit_rate()).ok().filter(|rate| *rate > 0)
+        u64::try_from(self.parameters.bit_rate())
+            .ok()
+            .filter(|rate| *rate > 0)
     }
 }
 
@@ -240,7 +250,9 @@ impl Programme {
         let mut streams = Vec::new();
         for index in 0..input.nb_streams() as usize {
             let rate = ffi::frame_rate(input, index);
-            let Some(stream) = input.stream(index) else { continue };
+            let Some(stream) = input.stream(index) else {
+                continue;
+            };
             let parameters = stream.parameters().clone();
             streams.push(StreamInfo {
                 medium: parameters.medium(),
@@ -276,7 +288,9 @@ impl Programme {
             chapters: chapters.collect(),
             programs: ffi::programs(input),
             duration: duration.map(Duration::from_micros),
-            bitrate: u64::try_from(input.bit_rate()).ok().filter(|rate| *rate > 0),
+            bitrate: u64::try_from(input.bit_rate())
+                .ok()
+                .filter(|rate| *rate > 0),
             may_jump: MAY_JUMP.contains(&&*name),
             format: name,
             streams,
@@ -298,6 +312,8 @@ fn main_video(input: &Input) -> Option<usize> {
         .filter(|stream| stream.parameters().medium() == media::Type::Video);
     match best.filter(|stream| !is_cover(stream)) {
         Some(stream) => Some(stream.index()),
-        None => videos.find(|stream| !is_cover(stream)).map(|stream| stream.index()),
+        None => videos
+            .find(|stream| !is_cover(stream))
+            .map(|stream| stream.index()),
     }
 }

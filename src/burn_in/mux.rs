@@ -47,7 +47,12 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
 /// Tags of the container that come in, and are for the one that is written to say.
-const NOT_COPIED: [&str; 4] = ["major_brand", "minor_version", "compatible_brands", "encoder"];
+const NOT_COPIED: [&str; 4] = [
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+];
 
 /// Where an output goes, checked.
 pub(super) struct Target {
@@ -85,24 +90,45 @@ impl Target {
         let is_file = !is_address
             && !is_stdout
             && std::fs::metadata(path).map_or(true, |about| about.is_file());
-        let by_address = ["rtmp", "rtsp", "srt", "udp", "rtp", "tcp", "rist", "unix", "http"];
-        let muxers = ["flv", "rtsp", "mpegts", "mpegts", "rtp_mpegts", "mpegts", "mpegts", "mpegts", "mpegts"];
+        let by_address = [
+            "rtmp", "rtsp", "srt", "udp", "rtp", "tcp", "rist", "unix", "http",
+        ];
+        let muxers = [
+            "flv",
+            "rtsp",
+            "mpegts",
+            "mpegts",
+            "rtp_mpegts",
+            "mpegts",
+            "mpegts",
+            "mpegts",
+            "mpegts",
+        ];
         let container = match &settings.container {
             Some(named) => ffi::muxer(Some(named), None).with_context(|| {
                 format!("--container {named}: this system's FFmpeg has no muxer of that name")
             })?,
             None => {
                 let mut schemes = by_address.iter().zip(muxers);
-                let by_scheme = schemes.find(|(scheme, _)| is_address && text.starts_with(**scheme));
+                let by_scheme =
+                    schemes.find(|(scheme, _)| is_address && text.starts_with(**scheme));
                 let by_name = match by_scheme {
                     Some((_, muxer)) => ffi::muxer(Some(muxer), None),
                     None => ffi::muxer(None, given.to_str()).filter(|_| !is_stdout),
                 };
-                let own = || input_format.split(',').find_map(|name| ffi::muxer(Some(name), None));
+                let own = || {
+                    input_format
+                        .split(',')
+                        .find_map(|name| ffi::muxer(Some(name), None))
+                };
                 let of_input = || is_stdout.then(own).flatten();
                 by_name
                     .or_else(of_input)
-                    .or_else(|| is_stdout.then(|| ffi::muxer(Some("matroska"), None)).flatten())
+                    .or_else(|| {
+                        is_stdout
+                            .then(|| ffi::muxer(Some("matroska"), None))
+                            .flatten()
+                    })
                     .with_context(|| {
                         format!(
                             "{name}: its ending names no container: expected one such as .mp4, \
@@ -520,7 +546,8 @@ impl Writer {
         let over = move || {
             let deadline = deadline.load(Ordering::Relaxed);
             let is_late = || began.elapsed().as_millis() > u128::from(deadline);
-            is_address && (stop.load(Ordering::Relaxed) && deadline == 0 || deadline > 0 && is_late())
+            is_address
+                && (stop.load(Ordering::Relaxed) && deadline == 0 || deadline > 0 && is_late())
         };
         let options = self.target.options.iter();
         let options = options.map(|(name, value)| (*name, &**value)).collect();
@@ -584,7 +611,11 @@ impl Writer {
         container.write_header_with(options.into_iter().collect())?;
         let places = indices.iter().zip(&programme.streams).enumerate();
         let places = places.map(|(number, (index, stream))| {
-            let own = if number == programme.video { *time_base } else { stream.time_base };
+            let own = if number == programme.video {
+                *time_base
+            } else {
+                stream.time_base
+            };
             let out = container.stream((*index)?)?;
             Some(Place {
                 index: (*index)?,
@@ -606,7 +637,9 @@ impl Writer {
         let time = |packet: &Packet| {
             let place = open.places.get(packet.stream()).copied().flatten();
             let at = packet.dts().or(packet.pts());
-            place.zip(at).map(|(place, at)| micros(at, place.time_bases[0]))
+            place
+                .zip(at)
+                .map(|(place, at)| micros(at, place.time_bases[0]))
         };
         let longest = if self.is_live { HELD_LIVE_US } else { HELD_US };
         let newest = held.back().and_then(time);
@@ -662,8 +695,16 @@ impl Writer {
                 errno: EPIPE | ECONNRESET | ECONNABORTED,
             }) => Ok(Written::Closed),
             // A packet that its own container had no time for, or that is empty.
-            Err(Error::InvalidData | Error::Other { errno: ffmpeg_next::error::EINVAL }) => {
-                tracing::warn!("{}: a packet of stream {stream} can't be written", self.target.name);
+            Err(
+                Error::InvalidData
+                | Error::Other {
+                    errno: ffmpeg_next::error::EINVAL,
+                },
+            ) => {
+                tracing::warn!(
+                    "{}: a packet of stream {stream} can't be written",
+                    self.target.name
+                );
                 Ok(Written::Whole)
             }
             Err(error) => Err(error.into()),

@@ -145,7 +145,10 @@ enum Ask {
 
 /// What it answers.
 enum Answer {
-    Painted { number: u64, pictures: Vec<Pictures> },
+    Painted {
+        number: u64,
+        pictures: Vec<Pictures>,
+    },
     /// It failed, and goes on with an empty stage.
     Failed { number: u64 },
 }
@@ -188,7 +191,9 @@ impl Overlay {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("overlay".into()).spawn(work);
+        let thread = std::thread::Builder::new()
+            .name("overlay".into())
+            .spawn(work);
         drop(thread.context("cannot start a thread")?);
         Ok(Self {
             asks,
@@ -246,7 +251,10 @@ impl Overlay {
         loop {
             let answer = match patience {
                 Some(patience) => self.answers.recv_timeout(patience),
-                None => self.answers.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => self
+                    .answers
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
             };
             match answer {
                 Ok(Answer::Painted { number, pictures }) if number == wanted => {
@@ -456,7 +464,10 @@ impl Board {
         let down = ratio(size.height(), layout.height());
         self.placements.clear();
         let placed = self.stage.placements(at);
-        self.placements.extend(placed.map(|placement| placement.stretched(across, down)));
-        self.painter.paint(self.placements.iter().copied()).draw(frame);
+        self.placements
+            .extend(placed.map(|placement| placement.stretched(across, down)));
+        self.painter
+            .paint(self.placements.iter().copied())
+            .draw(frame);
     }
 }

@@ -74,9 +74,16 @@ impl Plan {
         writeln!(text, "{} ({}):", self.target.name, self.target.container)?;
         for (number, stream) in programme.streams.iter().enumerate() {
             write!(text, "  stream {number}: {}: ", about(stream))?;
-            let why = self.left_out.iter().find(|(left_out, _)| *left_out == number);
+            let why = self
+                .left_out
+                .iter()
+                .find(|(left_out, _)| *left_out == number);
             if number == programme.video {
-                write!(text, "reactions are burned in; coded by {}", self.encoder.name())?;
+                write!(
+                    text,
+                    "reactions are burned in; coded by {}",
+                    self.encoder.name()
+                )?;
                 if let Some(size) = settings.size {
                     write!(text, ", {size} ({})", settings.fit)?;
                 }

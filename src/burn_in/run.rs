@@ -82,7 +82,13 @@ impl BurnIn {
         let mut input = origin.open()?;
         let programme = Programme::of(&mut input, &origin)?;
         let plans = job.outputs.iter().map(|output| {
-            Plan::new(output, &job.input, &programme, job.force, job.drop_unsupported)
+            Plan::new(
+                output,
+                &job.input,
+                &programme,
+                job.force,
+                job.drop_unsupported,
+            )
         });
         let plans = plans.collect::<Result<Vec<_>>>()?;
         Ok(Self {
@@ -133,7 +139,12 @@ impl BurnIn {
     ///
     /// # Errors
     /// The first output that can't be written, once all are done; what can't be decoded.
-    pub fn run(self, show: Show, reactions: Reactions, figures: Vec<metrics::Output>) -> Result<()> {
+    pub fn run(
+        self,
+        show: Show,
+        reactions: Reactions,
+        figures: Vec<metrics::Output>,
+    ) -> Result<()> {
         let is_live = self.is_live();
         // A log's pictures are the same in every run.
         let waits = matches!(reactions, Reactions::Log(_)) && !is_live;
@@ -185,10 +196,13 @@ impl BurnIn {
         }
         let (packets, coded) = sync_channel(PACKETS);
         let (pictures, decoded) = sync_channel(PICTURES);
-        let on_loss = self.job.on_input_loss.unwrap_or(match self.origin.is_address {
-            true => OnInputLoss::Wait,
-            false => OnInputLoss::Exit,
-        });
+        let on_loss = self
+            .job
+            .on_input_loss
+            .unwrap_or(match self.origin.is_address {
+                true => OnInputLoss::Wait,
+                false => OnInputLoss::Exit,
+            });
         let is_segments = matches!(&*self.programme.format, "hls" | "dash");
         let settings = Settings {
             region: self.job.region,
@@ -243,7 +257,9 @@ fn start(
 }
 
 fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|_| Err(anyhow!("a thread of the burn-in has panicked")))
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(anyhow!("a thread of the burn-in has panicked")))
 }
 
 /// Bits a second of the video; of all, if only that is known and there is little beside it.
@@ -252,16 +268,26 @@ fn bitrate(programme: &Programme) -> Option<u64> {
     let others = || {
         let others = programme.streams.iter().enumerate();
         let others = others.filter(|(number, _)| *number != programme.video);
-        others.map(|(_, stream)| stream.bitrate().unwrap_or(0)).sum::<u64>()
+        others
+            .map(|(_, stream)| stream.bitrate().unwrap_or(0))
+            .sum::<u64>()
     };
-    own.or_else(|| programme.bitrate?.checked_sub(others()).filter(|rate| *rate > 0))
+    own.or_else(|| {
+        programme
+            .bitrate?
+            .checked_sub(others())
+            .filter(|rate| *rate > 0)
+    })
 }
 
 fn display_matrix(stream: &StreamInfo) -> Option<[i32; 9]> {
     let mut side_data = stream.properties.side_data.iter();
     let (_, data) = side_data.find(|(kind, _)| *kind == SideData::DisplayMatrix)?;
     let (numbers, _) = data.as_chunks::<4>();
-    let numbers: Vec<i32> = numbers.iter().map(|bytes| i32::from_ne_bytes(*bytes)).collect();
+    let numbers: Vec<i32> = numbers
+        .iter()
+        .map(|bytes| i32::from_ne_bytes(*bytes))
+        .collect();
     numbers.try_into().ok()
 }
 

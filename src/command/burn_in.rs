@@ -91,7 +91,9 @@ mod with_libav {
         let (status, progress) = (burn_in.status(), progress(&burn_in));
         let (tell, mut done) = oneshot::channel();
         let work = move || drop(tell.send(burn_in.run(show, reactions, figures)));
-        let thread = std::thread::Builder::new().name("compose".into()).spawn(work);
+        let thread = std::thread::Builder::new()
+            .name("compose".into())
+            .spawn(work);
         drop(thread.context("cannot start a thread")?);
         let result = runtime.block_on(async {
             let mut tick = tokio::time::interval(TICK);
@@ -155,7 +157,9 @@ mod with_libav {
                             counted.sprites_dropped_newest.inc();
                         }
                     };
-                    Source::Momento(source).follow(&allowed, &counted, deliver).await;
+                    Source::Momento(source)
+                        .follow(&allowed, &counted, deliver)
+                        .await;
                 });
                 let emoji = palette.entries().map(|(_, emoji)| emoji.clone());
                 Ok((Reactions::Live(inbox), emoji.collect()))
@@ -196,9 +200,15 @@ mod with_libav {
         let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
         for (number, what) in [
             (count(&status.damaged), "packets or pictures were damaged"),
-            (count(&status.jumps), "jumps of the input's time were closed"),
+            (
+                count(&status.jumps),
+                "jumps of the input's time were closed",
+            ),
             (count(&status.losses), "times the input was lost"),
-            (count(&status.without_overlay), "pictures went on without reactions"),
+            (
+                count(&status.without_overlay),
+                "pictures went on without reactions",
+            ),
         ] {
             if number > 0 {
                 tracing::warn!("{number} {what}");
