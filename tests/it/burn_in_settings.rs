@@ -183,6 +183,7 @@ fn a_topic_and_its_picture_are_those_of_pipe() {
         [[channel]]
         name = 'b'
         topic = 't'
+        overflow = 'drop-newest'
         sprites_max = 2
         [palette]
         heart = '❤️'";
@@ -206,6 +207,7 @@ fn a_topic_and_its_picture_are_those_of_pipe() {
     );
     assert_eq!(token.as_ref().unwrap().expose(), "tok-en");
     assert_eq!((job.picture.seed, job.picture.sprites_max), (2, 2));
+    assert_eq!(job.picture.overflow, Overflow::DropNewest);
     assert_eq!(job.picture.palette.entries().count(), 1);
     assert_eq!(
         job.outputs,
@@ -213,8 +215,9 @@ fn a_topic_and_its_picture_are_those_of_pipe() {
         "the file's outputs are others"
     );
     // A log is of no channel.
-    let job = burn_in(&["in.ts", "out.mp4", "--reactions=log"], &env, file);
-    assert_eq!((job.picture.seed, job.picture.sprites_max), (2, 1));
+    let job = burn_in(&["in.ts", "out.mp4", "--reactions=log"], &[], file);
+    assert_eq!((job.picture.seed, job.picture.sprites_max), (1, 1));
+    assert_eq!(job.picture.overflow, Overflow::RetireOldest);
 }
 
 #[test]

@@ -287,8 +287,8 @@ fn misplaced(error: &clap::Error) -> Option<String> {
     });
     known.then(|| {
         format!(
-            "'{argument}' holds for the whole programme, not for one output: expected it before the first \
-             --output\n"
+            "'{argument}' holds for the whole programme, not for one output: expected it before \
+             the first --output\n"
         )
     })
 }
