@@ -4,6 +4,8 @@
 //! run side by side. Every label takes its values from the code or from the settings, never from
 //! a viewer, so the number of series is bounded.
 
+mod programme;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+pub use self::programme::{Encoding, Programme};
 
 /// Upper bounds of [`Channel::frame_render_seconds`], in seconds. A frame at 60 a second has
 /// 0.0167 s, at 30 a second 0.0333 s.

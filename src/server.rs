@@ -184,6 +184,18 @@ pub async fn serve(
     }
 }
 
+/// Serves `/metrics` and `/healthz` alone, for as long as the future is kept.
+///
+/// # Errors
+/// The listener is of no use any more.
+pub async fn serve_figures(listener: TcpListener, metrics: Arc<Metrics>) -> io::Result<()> {
+    let figures = move || async move { control::figures(&metrics) };
+    let routes = Router::new()
+        .route("/metrics", get(figures))
+        .route("/healthz", get(control::healthz));
+    axum::serve(listener, routes).await
+}
+
 /// The service with what it remembers of its callers.
 struct App {
     service: Arc<Service>,

@@ -13,6 +13,8 @@ use anyhow::{Context as _, Result, bail};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling::{self, Flags};
 use ffmpeg_next::{Codec, Rational, frame};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::decode::Decoded;
 use super::ffi;
@@ -31,6 +33,9 @@ const PICTURES: usize = 4;
 
 /// How long a live programme waits for an encoder that others don't wait for.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often it looks whether there is room.
+const ROOM_CHECK: Duration = Duration::from_millis(2);
 
 /// Pictures kept to copy others into: more than an encoder that looks ahead holds.
 const POOL_MAX: usize = 96;
@@ -52,7 +57,9 @@ pub(super) struct Rung {
     pictures: Option<SyncSender<Keyed>>,
     /// What it is a user of.
     raster: usize,
-    dropped: Arc<std::sync::atomic::AtomicU64>,
+    dropped: Counter,
+    /// How many pictures wait for the encoder.
+    waiting: Gauge,
 }
 
 impl Rung {
@@ -61,7 +68,8 @@ impl Rung {
         encoder: Codec,
         size: Option<Size>,
         fit: Fit,
-        dropped: Arc<std::sync::atomic::AtomicU64>,
+        dropped: Counter,
+        waiting: Gauge,
     ) -> (Self, Receiver<Keyed>) {
         let (pictures, ends) = sync_channel(PICTURES);
         let rung = Self {
@@ -71,6 +79,7 @@ impl Rung {
             pictures: Some(pictures),
             raster: 0,
             dropped,
+            waiting,
         };
         (rung, ends)
     }
@@ -389,31 +398,46 @@ impl Compositor {
             let Some(pictures) = &rung.pictures else {
                 continue;
             };
-            let mut picture = Keyed::Picture(ffi::share(&keyed[rung.raster])?);
-            let until = now() + PATIENCE;
-            let is_there = loop {
-                if alone || !self.settings.is_live {
-                    break pictures.send(picture).is_ok();
+            let picture = Keyed::Picture(ffi::share(&keyed[rung.raster])?);
+            let waits = alone || !self.settings.is_live;
+            match hand(pictures, picture, (!waits).then_some(PATIENCE)) {
+                Handed::Taken => {
+                    rung.waiting.inc();
                 }
-                match pictures.try_send(picture) {
-                    Ok(()) => break true,
-                    Err(TrySendError::Disconnected(_)) => break false,
-                    Err(TrySendError::Full(back)) if now() < until => {
-                        picture = back;
-                        std::thread::park_timeout(Duration::from_millis(2));
-                    }
-                    Err(TrySendError::Full(_)) => {
-                        rung.dropped
-                            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        break true;
-                    }
+                Handed::Full => {
+                    rung.dropped.inc();
                 }
-            };
-            if !is_there {
-                rung.pictures = None;
+                Handed::Gone => rung.pictures = None,
             }
         }
         Ok(())
+    }
+}
+
+/// What became of a picture for an encoder.
+enum Handed {
+    Taken,
+    /// There was no room for it in time.
+    Full,
+    Gone,
+}
+
+/// Gives an encoder a picture; waits that long for room, or as long as it takes.
+fn hand(to: &SyncSender<Keyed>, mut picture: Keyed, patience: Option<Duration>) -> Handed {
+    let Some(patience) = patience else {
+        return to.send(picture).map_or(Handed::Gone, |()| Handed::Taken);
+    };
+    let until = now() + patience;
+    loop {
+        match to.try_send(picture) {
+            Ok(()) => return Handed::Taken,
+            Err(TrySendError::Disconnected(_)) => return Handed::Gone,
+            Err(TrySendError::Full(_)) if now() >= until => return Handed::Full,
+            Err(TrySendError::Full(back)) => {
+                picture = back;
+                std::thread::park_timeout(ROOM_CHECK);
+            }
+        }
     }
 }
 

@@ -17,11 +17,12 @@ use super::compose::{Compositor, Keyed, Rung, Settings};
 use super::decode::{self, Decoder};
 use super::input::{Origin, Programme, StreamInfo};
 use super::mux::{Begin, Counts, Item, Link, Writer};
+use super::now;
 use super::overlay::{Overlay, Reactions, Show};
 use super::plan::{self, Plan};
 use super::reader::Reader;
 use super::settings::{Coding, OnInputLoss, OutputSettings, Region};
-use super::status::Status;
+use super::status::{Encoding, Status};
 use crate::metrics;
 
 /// Packets of video between the reader and the decoder. They are waited for: a live input is then
@@ -118,6 +119,11 @@ impl BurnIn {
         Arc::clone(&self.status)
     }
 
+    /// Counts on these figures from now on.
+    pub fn count_on(&mut self, status: Status) {
+        self.status = Arc::new(status);
+    }
+
     /// How long the programme is, if that is known.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
@@ -143,7 +149,7 @@ impl BurnIn {
         self,
         show: Show,
         reactions: Reactions,
-        figures: Vec<metrics::Output>,
+        figures: Vec<(metrics::Output, Encoding)>,
     ) -> Result<()> {
         let is_live = self.is_live();
         // A log's pictures are the same in every run.
@@ -155,14 +161,18 @@ impl BurnIn {
         let (mut rungs, mut links, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         let outputs = self.plans.into_iter().zip(self.job.outputs).zip(figures);
         for ((plan, output), figures) in outputs {
+            let (figures, encoding) = figures.unzip();
+            let encoding: Encoding = encoding.unwrap_or_default();
             let counts = Counts {
                 metrics: figures,
                 ..Counts::default()
             };
-            let dropped = Arc::clone(&counts.dropped);
+            let dropped = counts.metrics.clone().unwrap_or_default().frames_dropped;
             let drops = is_live && plan.target.is_address;
             let (link, items) = Link::new(drops, counts);
-            let (rung, pictures) = Rung::new(plan.encoder, output.size, output.fit, dropped);
+            let waiting = encoding.pictures_waiting.clone();
+            let (rung, pictures) =
+                Rung::new(plan.encoder, output.size, output.fit, dropped, waiting);
             let global_header = plan.target.global_header();
             let coder = Coder {
                 coding: output.coding,
@@ -173,6 +183,7 @@ impl BurnIn {
                 is_live,
                 global_header,
                 link: link.clone(),
+                encoding,
             };
             let name = plan.target.name.clone();
             threads.push(start("encode", move || coder.run(&pictures))?);
@@ -306,6 +317,7 @@ struct Coder {
     is_live: bool,
     global_header: bool,
     link: Link,
+    encoding: Encoding,
 }
 
 impl Coder {
@@ -320,6 +332,7 @@ impl Coder {
     fn work(self, pictures: &Receiver<Keyed>) -> Result<()> {
         let mut encoder: Option<Encoder> = None;
         while let Ok(Keyed::Picture(picture)) = pictures.recv() {
+            self.encoding.pictures_waiting.dec();
             if self.link.is_gone() {
                 return Ok(());
             }
@@ -343,9 +356,11 @@ impl Coder {
                     encoder.insert(opened)
                 }
             };
+            let began = now();
             encoder.send(picture, self.link.take_wish_for_key())?;
             self.link.count_picture();
             self.hand_on(encoder)?;
+            self.encoding.encoded(began.elapsed());
         }
         if let Some(encoder) = &mut encoder {
             encoder.end()?;

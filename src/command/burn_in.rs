@@ -27,6 +27,8 @@ mod with_libav {
     use anyhow::{Context as _, Result, bail};
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
     use rayon::ThreadPoolBuilder;
+    use tokio::net::TcpListener;
+    use tokio::runtime::Runtime;
     use tokio::sync::oneshot;
 
     use crate::burn_in::overlay::{Inbox, Reactions, Show};
@@ -36,8 +38,9 @@ mod with_libav {
     use crate::command::{FINISH_GRACE, asked_to_end, runtime, tell};
     use crate::config::{self, BurnInJob};
     use crate::look::Look;
-    use crate::metrics::{Channel, Metrics};
+    use crate::metrics::{Channel, Encoding, Metrics, Output};
     use crate::reaction::Emoji;
+    use crate::server;
     use crate::source::Source;
     use crate::source::momento::Momento;
     use crate::topic::TopicName;
@@ -47,7 +50,7 @@ mod with_libav {
 
     pub(super) fn run(job: &BurnInJob) -> Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
-        let burn_in = BurnIn::new(
+        let mut burn_in = BurnIn::new(
             Job {
                 input: job.input.clone(),
                 input_format: job.input_format.clone(),
@@ -64,13 +67,18 @@ mod with_libav {
         if job.dry_run {
             return tell(&burn_in.plan());
         }
-        let all = Metrics::new();
+        let mut all = Metrics::new();
+        let names: Vec<String> = burn_in.outputs().map(str::to_owned).collect();
+        let (status, encodings) = all.programme(names.iter().map(String::as_str));
+        burn_in.count_on(status);
         let name = match &job.reactions {
             config::Reactions::Topic { name, .. } => name,
             config::Reactions::Log { .. } => "log",
         };
         let metrics = all.channel(name);
         let runtime = runtime()?;
+        let all = Arc::new(all);
+        serve_figures(job, &all, &runtime)?;
         let (reactions, emoji) = reactions(job, &metrics, &runtime)?;
         let look = Look::load(&job.picture.look)?;
         let palette = Arc::clone(&job.picture.palette);
@@ -86,8 +94,13 @@ mod with_libav {
             delay: job.delay,
             metrics,
         };
-        let figures = burn_in.outputs().map(|output| all.output(name, output));
-        let figures = figures.collect();
+        let figures = names.iter().zip(encodings);
+        let figures = figures.map(|(output, encoding)| (all.output(name, output), encoding));
+        let figures: Vec<_> = figures.collect();
+        let is_live = burn_in.is_live();
+        let outputs = names.iter().zip(figures.clone());
+        let outputs = outputs.map(|(name, (output, encoding))| (name.clone(), output, encoding));
+        let outputs: Vec<_> = outputs.collect();
         let (status, progress) = (burn_in.status(), progress(&burn_in));
         let (tell, mut done) = oneshot::channel();
         let work = move || drop(tell.send(burn_in.run(show, reactions, figures)));
@@ -103,7 +116,7 @@ mod with_libav {
                 tokio::select! {
                     result = &mut done => return result.context("a thread has panicked")?,
                     () = &mut asked => break,
-                    _ = tick.tick() => show_progress(&progress, &status),
+                    _ = tick.tick() => show_progress(&progress, &status, is_live, &outputs),
                 }
             }
             stop.store(true, Ordering::Relaxed);
@@ -121,11 +134,29 @@ mod with_libav {
         result
     }
 
+    /// Serves what is counted, if that is asked for.
+    fn serve_figures(job: &BurnInJob, all: &Arc<Metrics>, runtime: &Runtime) -> Result<()> {
+        let Some(address) = job.metrics else {
+            return Ok(());
+        };
+        let listener = runtime.block_on(TcpListener::bind(address));
+        let listener = listener.with_context(|| {
+            format!("cannot listen on {address} (--metrics names another address)")
+        })?;
+        let all = Arc::clone(all);
+        runtime.spawn(async move {
+            if let Err(error) = server::serve_figures(listener, all).await {
+                tracing::error!("metrics: {error}");
+            }
+        });
+        Ok(())
+    }
+
     /// Where reactions come from, and all emoji that may come.
     fn reactions(
         job: &BurnInJob,
         metrics: &Channel,
-        runtime: &tokio::runtime::Runtime,
+        runtime: &Runtime,
     ) -> Result<(Reactions, Vec<Emoji>)> {
         let palette = &job.picture.palette;
         match &job.reactions {
@@ -182,31 +213,48 @@ mod with_libav {
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
-    fn show_progress(bar: &ProgressBar, status: &Status) {
+    fn show_progress(
+        bar: &ProgressBar,
+        status: &Status,
+        is_live: bool,
+        outputs: &[(String, Output, Encoding)],
+    ) {
         let time = status.time();
         let elapsed = bar.elapsed().as_secs_f64().max(0.001);
-        let frames = status.frames.load(Ordering::Relaxed);
+        let frames = status.frames.get();
         bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        bar.set_message(format!(
+        let mut text = format!(
             "{:.1} s, {frames} frames, {:.1} fps, {:.2}x",
             time.as_secs_f64(),
             frames as f64 / elapsed,
             time.as_secs_f64() / elapsed
-        ));
+        );
+        if is_live {
+            let waiting = (status.packets_waiting.get(), status.pictures_waiting.get());
+            text += &format!(", waiting {}+{}", waiting.0, waiting.1);
+            for (name, output, encoding) in outputs {
+                let written = output.frames.get();
+                let waiting = encoding.pictures_waiting.get() + encoding.packets_waiting.get();
+                let dropped = output.frames_dropped.get();
+                let count = encoding.pictures.get().max(1) as f64;
+                text += &format!(
+                    " | {name}: {:.1} fps, {:.1} ms, waiting {waiting}, dropped {dropped}",
+                    written as f64 / elapsed,
+                    1_000.0 * encoding.encode_seconds.get() / count
+                );
+            }
+        }
+        bar.set_message(text);
     }
 
     /// Says what was not as it should be.
     fn sum_up(status: &Status) {
-        let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
         for (number, what) in [
-            (count(&status.damaged), "packets or pictures were damaged"),
+            (status.damaged.get(), "packets or pictures were damaged"),
+            (status.jumps.get(), "jumps of the input's time were closed"),
+            (status.losses.get(), "times the input was lost"),
             (
-                count(&status.jumps),
-                "jumps of the input's time were closed",
-            ),
-            (count(&status.losses), "times the input was lost"),
-            (
-                count(&status.without_overlay),
+                status.without_overlay.get(),
                 "pictures went on without reactions",
             ),
         ] {

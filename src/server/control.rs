@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
-use crate::metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
+use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};
 use crate::server::App;
 use crate::server::answer::ApiError;
 use crate::server::path::segments;
@@ -72,6 +72,10 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let topics = i64::try_from(app.service.broker.topics()).unwrap_or(i64::MAX);
     app.service.metrics.topics.set(topics);
-    let text = app.service.metrics.encode();
-    ([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], text).into_response()
+    figures(&app.service.metrics)
+}
+
+/// The answer with all figures.
+pub(super) fn figures(metrics: &Metrics) -> Response {
+    ([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.encode()).into_response()
 }
