@@ -3,6 +3,7 @@
 mod field;
 mod ink;
 mod memory;
+mod turn;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use self::field::{FieldOrder, Scan, weave};
 pub(crate) use self::ink::{BLOCK, Ink, blocks, columns, mark, touched};
 pub(crate) use self::memory::Pixels;
+pub use self::turn::{Turn, turn};
 
 /// A frame's size in pixels, each side in `1..=16384`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
