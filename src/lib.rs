@@ -122,6 +122,9 @@
 //! | field, scan | every other row of a frame, and whether fields are of one time |
 //! | video frame, plane | a picture in a video format, and one of its arrays of samples |
 //! | range | the levels that luma and chroma have, limited or full |
+//! | keyer, overlay | what puts a frame over a programme's picture in its own pixel format, and that frame |
+//! | cell, siting | the pixels of one chroma sample, and where among them it is |
+//! | turn | a quarter turn or mirror of a frame |
 //! | matte, plate | how a frame with alpha becomes an opaque picture, and that picture |
 //! | key, fill | a frame's alpha as a grey, and its colours |
 //! | bleed | colour for clear pixels near others, for lossy codecs |
@@ -152,8 +155,10 @@
 //! | OpenMetrics text | [`metrics`] |
 //! | EBML (RFC 8794), Matroska (RFC 9559), NUT, QuickTime File Format, ISO/IEC 14496-12 | [`output`] |
 //! | SMPTE ST 274, ST 296 | [`config`] |
-//! | ITU-R BT.709-6 | [`planes`], [`output`], [`chart`], [`capture`] |
-//! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB), EBU R 95 | [`chart`] |
+//! | ITU-R BT.2020-2, BT.2087-0, BT.2100-2, BT.2408-7, ITU-T H.273, H.264 (6.2) | [`keyer`] |
+//! | ITU-R BT.709-6 | [`planes`], [`keyer`], [`output`], [`chart`], [`capture`] |
+//! | ITU-R BT.601-7, IEC 61966-2-1 (sRGB) | [`keyer`], [`chart`] |
+//! | EBU R 95 | [`chart`] |
 #![deny(unsafe_code)]
 
 // Core.

@@ -337,9 +337,12 @@ impl Compositor {
         let mut is_new = false;
         let own_side = picture.width().min(picture.height());
         for raster in &mut self.rasters {
+            let format = name(raster.format).and_then(PictureFormat::named);
+            let format = format.context("a pixel format that can be keyed")?;
             let shape = Shape::of(
                 picture,
                 raster.format,
+                format,
                 raster.size,
                 *matrix,
                 *sample_aspect_ratio,
@@ -351,8 +354,6 @@ impl Compositor {
             let side = raster.size.width().min(raster.size.height());
             let scale = f64::from(side) / f64::from(own_side);
             let geometry = Geometry::new(&shape, *region, scale)?;
-            let format = name(raster.format).and_then(PictureFormat::named);
-            let format = format.context("a pixel format that can be keyed")?;
             raster.view = Some(View {
                 keyer: Keyer::new(raster.size, format, shape.colour),
                 turned: geometry.turned_frame(),

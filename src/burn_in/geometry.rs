@@ -9,7 +9,7 @@ use ffmpeg_next::{color, frame};
 use super::overlay::Canvas;
 use super::settings::{Rect, Region};
 use crate::frame::{Alpha, Frame, PixelFormat, Size, Turn, turn};
-use crate::keyer::{Colour, MatrixCoefficients, Primaries, Siting, Transfer};
+use crate::keyer::{Colour, MatrixCoefficients, PictureFormat, Primaries, Siting, Transfer};
 use crate::planes::Range;
 
 /// Pictures of more rows are high definition, and have its matrix if they don't say another: as
@@ -23,6 +23,7 @@ const STANDARD_COLUMNS: u32 = 1_024;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
     size: Size,
+    pub(super) format: PictureFormat,
     pub(super) colour: Colour,
     /// Width of a pixel to its height.
     aspect: f64,
@@ -36,7 +37,8 @@ impl Shape {
     /// and aspect ratio hold where the picture has none of its own.
     pub(super) fn of(
         picture: &frame::Video,
-        format: Pixel,
+        pixel: Pixel,
+        format: PictureFormat,
         size: Size,
         matrix: Option<[i32; 9]>,
         ratio: (i32, i32),
@@ -52,9 +54,11 @@ impl Shape {
         };
         Self {
             size,
-            colour: colour(picture, format),
+            format,
+            colour: colour(picture, pixel),
             aspect,
-            turn: matrix.map_or(Turn::NONE, |matrix| turn_of(&matrix)),
+            // One that is no multiple of a quarter turn is taken for none.
+            turn: matrix.and_then(Turn::of_display_matrix).unwrap_or_default(),
             is_interlaced: picture.is_interlaced(),
             top_first: picture.is_top_first(),
         }
@@ -76,24 +80,12 @@ impl Geometry {
     /// # Errors
     /// They are wider than a frame can be.
     pub(super) fn new(shape: &Shape, region: Region, scale: f64) -> Result<Self> {
-        let (width, height) = (shape.size.width(), shape.size.height());
-        let swaps = shape.turn.swaps_sides();
-        let shown = if swaps {
-            Size::new(height, width)?
-        } else {
-            shape.size
-        };
-        let is_interlaced = shape.is_interlaced && shape.turn == Turn::NONE;
-        let mut part = region.on(shown);
-        if is_interlaced {
-            // Whole samples of chroma in both fields.
-            let above = part.y % 4;
-            part.y -= above;
-        }
-        let aspect = if swaps {
-            1.0 / shape.aspect
-        } else {
-            shape.aspect
+        let shown = shape.turn.size(shape.size);
+        let is_interlaced = shape.is_interlaced && shape.turn == Turn::Upright;
+        let part = region.on(shown);
+        let aspect = match shape.turn.transposes() {
+            true => shape.aspect.recip(),
+            false => shape.aspect,
         };
         #[expect(
             clippy::cast_possible_truncation,
@@ -101,6 +93,10 @@ impl Geometry {
             reason = "a size that is refused if it is too large"
         )]
         let across = (f64::from(part.size.width()) * aspect).round().max(1.0) as u32;
+        let (x, y) = corner(part, shown, shape.turn);
+        // Whole samples of chroma, in both fields.
+        let (across_cell, down_cell) = shape.format.cell();
+        let down_cell = if is_interlaced { 2 * down_cell } else { down_cell };
         Ok(Self {
             canvas: Canvas {
                 size: part.size,
@@ -108,21 +104,17 @@ impl Geometry {
                 scale,
                 fields: is_interlaced,
             },
-            origin: origin(part, shown, shape.turn),
+            origin: (x - x % across_cell, y - y % down_cell),
             turn: shape.turn,
         })
     }
 
     /// A frame to turn overlays on; `None` if they are the right way up as they are.
     pub(super) fn turned_frame(&self) -> Option<Frame> {
-        if self.turn == Turn::NONE {
+        if self.turn == Turn::Upright {
             return None;
         }
-        let size = self.canvas.size;
-        let size = match self.turn.swaps_sides() {
-            true => Size::new(size.height(), size.width()).unwrap_or(size),
-            false => size,
-        };
+        let size = self.turn.inverse().size(self.canvas.size);
         Some(Frame::new(size, Alpha::Premultiplied, PixelFormat::Rgba))
     }
 
@@ -139,17 +131,10 @@ impl Geometry {
 }
 
 /// Where the part's top left pixel comes to lie in the picture as it is coded.
-fn origin(part: Rect, shown: Size, turn: Turn) -> (u32, u32) {
+fn corner(part: Rect, shown: Size, turn: Turn) -> (u32, u32) {
     let right = shown.width() - part.x - part.size.width();
     let below = shown.height() - part.y - part.size.height();
     turn.inverse().corner([part.x, part.y, right, below])
-}
-
-/// How pictures are turned by a display matrix: `ISO/IEC 14496-12` 8.2.2, whose points are rows.
-/// One that is no multiple of a quarter turn is taken for none.
-fn turn_of(matrix: &[i32; 9]) -> Turn {
-    let sign = |at: usize| matrix[at].signum();
-    Turn::of_signs([sign(0), sign(1), sign(3), sign(4)]).unwrap_or(Turn::NONE)
 }
 
 fn colour(picture: &frame::Video, format: Pixel) -> Colour {

@@ -1,116 +1,147 @@
-//! Quarter turns and mirrors: how a picture is coded, and how it is shown.
+//! Quarter turns and mirrors of frames.
 
-use super::{Frame, blocks, columns, mark};
+use super::{Frame, Size, blocks, columns, mark};
 
-/// One of the eight ways in which a picture can be turned by quarters and mirrored. Sides are
-/// swapped first, along the diagonal from the top left; then the picture is mirrored.
+/// How a picture is turned before it is shown, exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Turn {
-    swaps_sides: bool,
-    mirrors_x: bool,
-    mirrors_y: bool,
+pub enum Turn {
+    /// As it is.
+    #[default]
+    Upright,
+    /// A quarter turn clockwise: the left column becomes the upper row.
+    Right,
+    /// A half turn.
+    Half,
+    /// A quarter turn anticlockwise: the upper row becomes the left column, from its foot.
+    Left,
+    /// Left and right are swapped.
+    Mirrored,
+    /// Above and below are swapped.
+    Flipped,
+    /// Columns become rows: mirrored at the diagonal from the upper left.
+    Transposed,
+    /// Columns become rows from the right and from below: mirrored at the other diagonal.
+    Transversed,
 }
 
 impl Turn {
-    /// The picture as it is.
-    pub const NONE: Self = Self {
-        swaps_sides: false,
-        mirrors_x: false,
-        mirrors_y: false,
-    };
+    /// Every turn.
+    pub const ALL: [Self; 8] = [
+        Self::Upright,
+        Self::Right,
+        Self::Half,
+        Self::Left,
+        Self::Mirrored,
+        Self::Flipped,
+        Self::Transposed,
+        Self::Transversed,
+    ];
 
-    /// The turn by a matrix that takes a point `(x, y)` to `(a x + c y, b x + d y)`, from the signs
-    /// of `a, b, c, d`; `None` if it isn't by quarters.
+    /// What a display matrix does to a picture: `a b u c d v x y w` of ISO/IEC 14496-12, 6.2.2,
+    /// as ffmpeg's side data has them. None if it is more than a turn and a scale.
     #[must_use]
-    pub fn of_signs([a, b, c, d]: [i32; 4]) -> Option<Self> {
-        let (swaps_sides, x, y) = match [a, b, c, d] {
-            [x, 0, 0, y] => (false, x, y),
-            [0, y, x, 0] => (true, x, y),
-            _ => return None,
-        };
-        (x != 0 && y != 0).then_some(Self {
-            swaps_sides,
-            mirrors_x: x < 0,
-            mirrors_y: y < 0,
-        })
+    pub fn of_display_matrix(matrix: [i32; 9]) -> Option<Self> {
+        let [a, b, _, c, d, ..] = matrix.map(i32::signum);
+        // To the right goes what was at (a, c), downwards what was at (b, d).
+        match (a, b, c, d) {
+            (1, 0, 0, 1) => Some(Self::Upright),
+            (0, 1, -1, 0) => Some(Self::Right),
+            (-1, 0, 0, -1) => Some(Self::Half),
+            (0, -1, 1, 0) => Some(Self::Left),
+            (-1, 0, 0, 1) => Some(Self::Mirrored),
+            (1, 0, 0, -1) => Some(Self::Flipped),
+            (0, 1, 1, 0) => Some(Self::Transposed),
+            (0, -1, -1, 0) => Some(Self::Transversed),
+            _ => None,
+        }
     }
 
-    /// Whether width and height are swapped.
-    #[must_use]
-    pub fn swaps_sides(self) -> bool {
-        self.swaps_sides
-    }
-
-    /// What turns back.
+    /// What undoes it.
     #[must_use]
     pub fn inverse(self) -> Self {
-        match self.swaps_sides {
-            false => self,
-            true => Self {
-                mirrors_x: self.mirrors_y,
-                mirrors_y: self.mirrors_x,
-                ..self
-            },
+        match self {
+            Self::Right => Self::Left,
+            Self::Left => Self::Right,
+            other => other,
         }
+    }
+
+    /// The size of a frame that was of this one.
+    #[must_use]
+    pub fn size(self, size: Size) -> Size {
+        if self.transposes() {
+            Size {
+                width: size.height,
+                height: size.width,
+            }
+        } else {
+            size
+        }
+    }
+
+    /// Whether columns become rows.
+    #[must_use]
+    pub fn transposes(self) -> bool {
+        self.steps().0
     }
 
     /// How far from the left and from the top something is once it is turned that was this far from
     /// the left, the top, the right and the bottom.
     #[must_use]
     pub fn corner(self, [left, top, right, bottom]: [u32; 4]) -> (u32, u32) {
-        let (across, down) = match self.swaps_sides {
+        let (transposes, mirrors, flips) = self.steps();
+        let (across, down) = match transposes {
             false => ([left, right], [top, bottom]),
             true => ([top, bottom], [left, right]),
         };
-        (
-            across[usize::from(self.mirrors_x)],
-            down[usize::from(self.mirrors_y)],
-        )
+        (across[usize::from(mirrors)], down[usize::from(flips)])
+    }
+
+    /// Whether columns become rows; then, whether left and right, and above and below, are swapped.
+    fn steps(self) -> (bool, bool, bool) {
+        match self {
+            Self::Upright => (false, false, false),
+            Self::Right => (true, true, false),
+            Self::Half => (false, true, true),
+            Self::Left => (true, false, true),
+            Self::Mirrored => (false, true, false),
+            Self::Flipped => (false, false, true),
+            Self::Transposed => (true, false, false),
+            Self::Transversed => (true, true, true),
+        }
     }
 }
 
-/// Makes `out` the source, turned. Blocks that are clear and were clear cost nothing.
+/// Makes `out`, whatever it was, `source` turned.
 ///
 /// # Panics
-/// `out` has another size than the source once it is turned, or is of another kind.
+/// `out` is not of the [turned size](Turn::size), or its kind of alpha or order of channels is
+/// another.
 pub fn turn(source: &Frame, turn: Turn, out: &mut Frame) {
-    let (width, height) = (source.size.width as usize, source.size.height as usize);
-    let (out_width, out_height) = (out.size.width as usize, out.size.height as usize);
-    let turned = if turn.swaps_sides {
-        (height, width)
-    } else {
-        (width, height)
-    };
-    assert_eq!(
-        (out_width, out_height),
-        turned,
-        "the size of the turned source"
-    );
-    let kind = |frame: &Frame| (frame.alpha, frame.format);
-    assert_eq!(kind(source), kind(out), "frames of one kind");
-    for (row, line) in out.pixels.chunks_exact_mut(out_width).enumerate() {
+    let size = turn.size(source.size);
+    let kind = (size, source.alpha, source.format);
+    assert_eq!(kind, (out.size, out.alpha, out.format), "a frame as turned");
+    let (source_width, width) = (source.size.width as usize, size.width as usize);
+    for (row, line) in out.pixels.chunks_exact_mut(width).enumerate() {
         for block in blocks(out.ink.row(row).iter().copied()) {
-            line[columns(block, out_width)].fill([0; 4]);
+            line[columns(block, width)].fill([0; 4]);
         }
-        out.ink.row_mut(row).fill(0);
     }
-    for y in 0..height {
-        let line = &source.pixels[y * width..][..width];
+    out.ink.words_mut().fill(0);
+    let (transposes, mirrors, flips) = turn.steps();
+    let last = (width - 1, size.height as usize - 1);
+    for (y, line) in source.pixels.chunks_exact(source_width).enumerate() {
         for block in blocks(source.ink.row(y).iter().copied()) {
-            for x in columns(block, width) {
-                let (across, down) = if turn.swaps_sides { (y, x) } else { (x, y) };
-                let across = if turn.mirrors_x {
-                    out_width - 1 - across
-                } else {
-                    across
-                };
-                let down = if turn.mirrors_y {
-                    out_height - 1 - down
-                } else {
-                    down
-                };
-                out.pixels[down * out_width + across] = line[x];
-                mark(out.ink.row_mut(down), &(across..across + 1));
+            let columns = columns(block, source_width);
+            for (x, pixel) in columns.clone().zip(&line[columns]) {
+                if *pixel == [0; 4] {
+                    continue;
+                }
+                let (x, y) = if transposes { (y, x) } else { (x, y) };
+                let x = if mirrors { last.0 - x } else { x };
+                let y = if flips { last.1 - y } else { y };
+                out.pixels[y * width + x] = *pixel;
+                mark(out.ink.row_mut(y), &(x..x + 1));
             }
         }
     }
@@ -121,113 +152,83 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::frame::{Alpha, PixelFormat, Size};
+    use crate::frame::{Alpha, BLOCK, PixelFormat};
 
-    /// Every turn, as the signs of its matrix.
-    const ALL: [[i32; 4]; 8] = [
-        [1, 0, 0, 1],
-        [-1, 0, 0, 1],
-        [1, 0, 0, -1],
-        [-1, 0, 0, -1],
-        [0, 1, 1, 0],
-        [0, 1, -1, 0],
-        [0, -1, 1, 0],
-        [0, -1, -1, 0],
-    ];
-
-    fn blank(width: usize, height: usize) -> Frame {
-        let size = Size::new(
-            u32::try_from(width).unwrap(),
-            u32::try_from(height).unwrap(),
-        );
-        Frame::new(size.unwrap(), Alpha::Premultiplied, PixelFormat::Rgba)
+    /// Where a display matrix puts the centre of a pixel, in halves of a pixel from the centre.
+    fn placed(matrix: [i32; 9], (x, y): (i32, i32)) -> (i32, i32) {
+        (matrix[0] * x + matrix[3] * y, matrix[1] * x + matrix[4] * y)
     }
 
-    /// A frame with these runs of pixels: row, first column, length, level.
-    fn frame(width: usize, height: usize, runs: &[(usize, usize, usize, u8)]) -> Frame {
-        let mut frame = blank(width, height);
-        for &(row, start, length, level) in runs {
-            let (row, start) = (row % height, start % width);
-            let columns = start..(start + length).min(width);
-            mark(frame.ink.row_mut(row), &columns);
-            for x in columns {
-                frame.pixels[row * width + x] = [level, u8::try_from(x % 251).unwrap(), 3, 255];
-            }
-        }
-        frame
+    fn matrices() -> Vec<[i32; 9]> {
+        let turns = [[1, 0, 0, 1], [-1, 0, 0, 1], [1, 0, 0, -1], [-1, 0, 0, -1]];
+        let swapped = turns.map(|[a, _, _, d]| [0, a, d, 0]);
+        let matrix = |[a, b, c, d]: [i32; 4]| [a, b, 0, c, d, 0, 0, 0, 1];
+        turns.into_iter().chain(swapped).map(matrix).collect()
     }
 
     proptest! {
         #[test]
-        fn a_point_goes_where_the_matrix_says(
-            (width, height) in (1..90_usize, 1..50_usize),
+        fn each_pixel_is_where_the_display_matrix_puts_it(
+            (width, height) in (1..70_u32, 1..70_u32),
             frames in prop::collection::vec(
-                prop::collection::vec((0..50_usize, 0..90_usize, 1..60_usize, 1..=255_u8), 0..9),
-                2..4,
+                prop::collection::vec((0..70_u32, 0..70_u32, 1..=255_u8), 0..30),
+                1..4,
             ),
-            signs in prop::sample::select(&ALL),
+            matrix in prop::sample::select(matrices()),
         ) {
-            let [a, b, c, d] = signs.map(i64::from);
-            let by = Turn::of_signs(signs).unwrap();
-            let (out_width, out_height) = if by.swaps_sides() { (height, width) } else { (width, height) };
-            let mut out = blank(out_width, out_height);
-            let mut back = blank(width, height);
-            for runs in frames {
-                let source = frame(width, height, &runs);
-                turn(&source, by, &mut out);
-                let mut expected = vec![[0; 4]; width * height];
+            let size = Size::new(width, height).unwrap();
+            let turned = Turn::of_display_matrix(matrix).unwrap();
+            let kind = (Alpha::Straight, PixelFormat::Argb);
+            let mut out = Frame::new(turned.size(size), kind.0, kind.1);
+            for pixels in frames {
+                let mut source = Frame::new(size, kind.0, kind.1);
+                for (x, y, level) in pixels {
+                    let (x, y) = ((x % width) as usize, (y % height) as usize);
+                    source.pixels[y * width as usize + x] = [level; 4];
+                    mark(source.ink.row_mut(y), &(x..x + 1));
+                }
+                turn(&source, turned, &mut out);
+                let signed = |n: u32| i32::try_from(n).unwrap();
+                let (turned_width, turned_height) = (out.size.width, out.size.height);
+                let mut inked = vec![false; (turned_height * turned_width.div_ceil(16)) as usize];
                 for y in 0..height {
                     for x in 0..width {
-                        // From the far side, where the matrix would leave the frame.
-                        let at = |along: i64, side: usize, sign: i64| {
-                            let along = usize::try_from(along.abs()).unwrap();
-                            if sign < 0 { side - 1 - along } else { along }
-                        };
-                        let (x_, y_) = (x as i64, y as i64);
-                        let u = at(a * x_ + c * y_, out_width, a + c);
-                        let v = at(b * x_ + d * y_, out_height, b + d);
-                        expected[v * out_width + u] = source.pixels()[y * width + x];
+                        let centre = |n: u32, side: u32| 2 * signed(n) + 1 - signed(side);
+                        let at = placed(matrix, (centre(x, width), centre(y, height)));
+                        let back = |n: i32, side: u32| usize::try_from((n - 1 + signed(side)) / 2);
+                        let column = back(at.0, turned_width).unwrap();
+                        let row = back(at.1, turned_height).unwrap();
+                        let pixel = out.pixels[row * turned_width as usize + column];
+                        prop_assert_eq!(pixel, source.pixels[(y * width + x) as usize]);
+                        let wide = turned_width.div_ceil(16) as usize;
+                        inked[row * wide + column / BLOCK] |= pixel != [0; 4];
                     }
                 }
-                prop_assert_eq!(out.pixels(), &expected[..]);
-                for (row, line) in out.pixels().chunks_exact(out_width).enumerate() {
-                    let inked: Vec<_> = out.inked(row).flatten().collect();
-                    for (x, pixel) in line.iter().enumerate() {
-                        prop_assert!(*pixel == [0; 4] || inked.contains(&x));
-                    }
+                let wide = turned_width.div_ceil(16) as usize;
+                for (row, expected) in inked.chunks(wide).enumerate() {
+                    let got: Vec<_> = blocks(out.ink.row(row).iter().copied()).collect();
+                    let expected: Vec<_> = (0..wide).filter(|n| expected[*n]).collect();
+                    prop_assert_eq!(got, expected, "ink of row {}", row);
                 }
-                turn(&out, by.inverse(), &mut back);
-                prop_assert_eq!(back.pixels(), source.pixels());
+                let mut back = Frame::new(size, kind.0, kind.1);
+                turn(&out, turned.inverse(), &mut back);
+                prop_assert!(back == source, "the inverse undoes it");
             }
-        }
-
-        #[test]
-        fn corners_go_where_their_pixels_go(
-            margins in prop::array::uniform4(0..20_usize),
-            signs in prop::sample::select(&ALL),
-        ) {
-            let [left, top, right, bottom] = margins;
-            let (width, height) = (left + 3 + right, top + 2 + bottom);
-            let by = Turn::of_signs(signs).unwrap();
-            let runs = [(top, left, 3, 9), (top + 1, left, 3, 9)];
-            let source = frame(width, height, &runs);
-            let (out_width, out_height) = if by.swaps_sides() { (height, width) } else { (width, height) };
-            let mut out = blank(out_width, out_height);
-            turn(&source, by, &mut out);
-            let shown = |(at, _): &(usize, &[u8; 4])| (at % out_width, at / out_width);
-            let pixels = out.pixels().iter().enumerate();
-            let first = pixels.filter(|(_, pixel)| pixel[3] > 0).map(|pixel| shown(&pixel));
-            let first = first.fold((usize::MAX, usize::MAX), |(x, y), (u, v)| (x.min(u), y.min(v)));
-            let margins = margins.map(|margin| u32::try_from(margin).unwrap());
-            let (x, y) = by.corner(margins);
-            prop_assert_eq!((x as usize, y as usize), first);
         }
     }
 
     #[test]
-    fn what_is_no_quarter_turn_is_none() {
-        assert_eq!(Turn::of_signs([1, 1, -1, 1]), None);
-        assert_eq!(Turn::of_signs([0, 0, 0, 0]), None);
-        assert_eq!(Turn::of_signs([1, 0, 0, 1]), Some(Turn::NONE));
+    fn a_quarter_turn_is_what_ffmpeg_has() {
+        // `ffmpeg -display_rotation 90`, which is anticlockwise, writes this.
+        let one = 1 << 16;
+        let matrix = [0, -one, 0, one, 0, 0, 0, 0, 1 << 30];
+        assert_eq!(Turn::of_display_matrix(matrix), Some(Turn::Left));
+        let slanted = [one, one, 0, -one, one, 0, 0, 0, 1 << 30];
+        assert_eq!(Turn::of_display_matrix(slanted), None);
+        let all: Vec<_> = matrices()
+            .into_iter()
+            .filter_map(Turn::of_display_matrix)
+            .collect();
+        assert!(Turn::ALL.iter().all(|turn| all.contains(turn)), "{all:?}");
     }
 }

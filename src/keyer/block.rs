@@ -1,9 +1,14 @@
 //! What is done to one block of pixels and to the samples below it.
 //!
+//! No closures: they are not inlined, and then have not the instructions of what calls them.
+//!
 //! Floats of 32 bits, and no fused products: levels are to the nearest but where the exact value
 //! is within 2^-9 of a half (of 16 bits, 2^-5), and the same with any instructions.
 
-use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*, u8x16, u8x64, u16x16};
+use fearless_simd::{
+    Simd, f32x8, f32x16, i32x16, mask32x16, prelude::*, u8x16, u8x64, u16x8, u16x16, u16x32,
+    u32x16, u64x2, u64x8,
+};
 
 use super::colour::Row;
 use super::format::Channel;
@@ -12,39 +17,138 @@ use crate::frame::BLOCK;
 /// Chroma samples of a block, where each is of two columns.
 pub(super) const HALF: usize = BLOCK / 2;
 
+/// One block's pixels as they are in a frame, R lowest; or as many weighted rows' sums.
+#[derive(Clone, Copy)]
+pub(super) struct Words<S: Simd>(pub(super) u32x16<S>);
+
+/// Sums of words, each channel in 16 bits: R and B, and G and A.
+#[derive(Clone, Copy)]
+pub(super) struct Sums<S: Simd>([u16x32<S>; 2]);
+
+impl<S: Simd> Words<S> {
+    #[inline(always)]
+    pub(super) fn load(simd: S, pixels: &[[u8; 4]; BLOCK]) -> Self {
+        Self(u8x64::from_slice(simd, pixels.as_flattened()).bitcast())
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(simd: S) -> Self {
+        Self(u32x16::splat(simd, 0))
+    }
+
+    #[inline(always)]
+    pub(super) fn tile(self) -> Tile<S> {
+        let words: i32x16<S> = self.0.bitcast();
+        Tile([
+            (words & 0xff).to_float(),
+            ((words >> 8) & 0xff).to_float(),
+            ((words >> 16) & 0xff).to_float(),
+            ((words >> 24) & 0xff).to_float(),
+        ])
+    }
+
+    #[inline(always)]
+    pub(super) fn times(self, weight: u16) -> Sums<S> {
+        let low: u16x32<S> = (self.0 & 0x00ff_00ff).bitcast();
+        let high: u16x32<S> = ((self.0 >> 8) & 0x00ff_00ff).bitcast();
+        Sums([low * weight, high * weight])
+    }
+
+    /// Each two columns: whether either is more than clear, twice over.
+    #[inline(always)]
+    pub(super) fn shown_pairs(self) -> mask32x16<S> {
+        let pairs: u64x8<S> = self.0.bitcast();
+        let either: u32x16<S> = (pairs | (pairs >> 32)).bitcast();
+        let either: i32x16<S> = (either.unzip_low(either) >> 24).bitcast();
+        either.simd_gt(0)
+    }
+}
+
+/// A block's pixels, weighted and summed over rows.
+pub(super) trait Sum<S: Simd>: Copy {
+    fn clear(simd: S) -> Self;
+    fn add(&mut self, other: Self);
+
+    /// Each two columns' sum, of weight 4, twice over; with the pixel to the left of them, which
+    /// for the first ones is the last of the block before, if that is what the samples are of.
+    fn halved(self, before: Self, cosited: bool) -> Tile<S>;
+
+    /// The first pixel in the last place: what is to the left of a picture.
+    fn edge(self, simd: S) -> Self;
+}
+
+impl<S: Simd> Sum<S> for Sums<S> {
+    #[inline(always)]
+    fn clear(simd: S) -> Self {
+        Self([u16x32::splat(simd, 0); 2])
+    }
+
+    #[inline(always)]
+    fn add(&mut self, other: Self) {
+        self.0[0] += other.0[0];
+        self.0[1] += other.0[1];
+    }
+
+    #[inline(always)]
+    fn halved(self, before: Self, cosited: bool) -> Tile<S> {
+        let rb = halved(self.0[0], before.0[0], cosited);
+        let ga = halved(self.0[1], before.0[1], cosited);
+        Tile([
+            (rb & 0xffff).to_float(),
+            (ga & 0xffff).to_float(),
+            (rb >> 16).to_float(),
+            (ga >> 16).to_float(),
+        ])
+    }
+
+    #[inline(always)]
+    fn edge(self, simd: S) -> Self {
+        let mut edge = self;
+        for sums in &mut edge.0 {
+            let words: u32x16<S> = sums.bitcast();
+            *sums = u32x16::splat(simd, words.as_slice()[0]).bitcast();
+        }
+        edge
+    }
+}
+
+#[inline(always)]
+fn halved<S: Simd>(sums: u16x32<S>, before: u16x32<S>, cosited: bool) -> i32x16<S> {
+    let pairs: u64x8<S> = sums.bitcast();
+    let right = sums + (pairs >> 32).bitcast::<u16x32<S>>();
+    let both = if cosited {
+        let left = before
+            .bitcast::<u32x16<S>>()
+            .slide::<{ BLOCK - 1 }>(sums.bitcast::<u32x16<S>>());
+        right + (left.bitcast::<u16x32<S>>() + sums)
+    } else {
+        right + right
+    };
+    let both: i32x16<S> = both.bitcast();
+    both.unzip_low(both)
+}
+
 /// R, G, B and A of a block's pixels, premultiplied, 0 to 255; or sums of several.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<S: Simd>(pub(super) [f32x16<S>; 4]);
 
 impl<S: Simd> Tile<S> {
-    #[inline(always)]
-    pub(super) fn clear(simd: S) -> Self {
-        Self([f32x16::splat(simd, 0.0); 4])
-    }
-
-    /// One block's pixels.
-    #[inline(always)]
-    pub(super) fn load(simd: S, pixels: &[[u8; 4]; BLOCK]) -> Self {
-        let words: i32x16<S> = u8x64::from_slice(simd, pixels.as_flattened()).bitcast();
-        Self([0, 8, 16, 24].map(|shift| ((words >> shift) & 0xff).to_float()))
-    }
-
     /// What has been converted, or sums.
     #[inline(always)]
     pub(super) fn of(simd: S, channels: &[[f32; BLOCK]; 4]) -> Self {
-        Self(channels.map(|levels| f32x16::from_slice(simd, &levels)))
+        let [r, g, b, a] = channels;
+        Self([
+            f32x16::from_slice(simd, r),
+            f32x16::from_slice(simd, g),
+            f32x16::from_slice(simd, b),
+            f32x16::from_slice(simd, a),
+        ])
     }
 
     #[inline(always)]
     pub(super) fn times(&self, weight: f32) -> Self {
-        Self(self.0.map(|channel| channel * weight))
-    }
-
-    #[inline(always)]
-    pub(super) fn add(&mut self, other: &Self) {
-        for (sum, channel) in self.0.iter_mut().zip(&other.0) {
-            *sum += *channel;
-        }
+        let [r, g, b, a] = self.0;
+        Self([r * weight, g * weight, b * weight, a * weight])
     }
 
     /// 255 times a channel's level, weighted by alpha.
@@ -58,24 +162,31 @@ impl<S: Simd> Tile<S> {
     /// As [`level`](Self::level): that of the first row in the lower half, that of the second in
     /// the upper one.
     #[inline(always)]
-    pub(super) fn levels(&self, simd: S, rows: &[Row; 2]) -> f32x16<S> {
-        let halves = |first: f32, second: f32| {
-            let mut lanes = [first; BLOCK];
-            lanes[HALF..].fill(second);
-            f32x16::from_slice(simd, &lanes)
-        };
-        let [cb, cr] = rows;
+    pub(super) fn levels(&self, simd: S, cb: &Row, cr: &Row) -> f32x16<S> {
         let [r, g, b, a] = self.0;
-        let of = |n: usize| halves(cb.weights[n], cr.weights[n]);
-        r * of(0) + g * of(1) + b * of(2) + a * halves(cb.black, cr.black)
+        let of_r = halves(simd, cb.weights[0], cr.weights[0]);
+        let of_g = halves(simd, cb.weights[1], cr.weights[1]);
+        let of_b = halves(simd, cb.weights[2], cr.weights[2]);
+        r * of_r + g * of_g + b * of_b + a * halves(simd, cb.black, cr.black)
+    }
+}
+
+impl<S: Simd> Sum<S> for Tile<S> {
+    #[inline(always)]
+    fn clear(simd: S) -> Self {
+        Self([f32x16::splat(simd, 0.0); 4])
     }
 
-    /// Each two columns' sum, of weight 4, twice over; with the pixel to the left of them, if that
-    /// is what the samples are of.
     #[inline(always)]
-    pub(super) fn halved(&self, before: &Self, cosited: bool) -> Self {
-        let mut halved = *self;
-        for (channel, before) in halved.0.iter_mut().zip(before.0) {
+    fn add(&mut self, other: Self) {
+        for (sum, channel) in self.0.iter_mut().zip(other.0) {
+            *sum += channel;
+        }
+    }
+
+    #[inline(always)]
+    fn halved(mut self, before: Self, cosited: bool) -> Tile<S> {
+        for (channel, before) in self.0.iter_mut().zip(before.0) {
             let right = *channel + channel.slide::<1>(*channel);
             let both = if cosited {
                 let left = before.slide::<{ BLOCK - 1 }>(*channel);
@@ -85,17 +196,22 @@ impl<S: Simd> Tile<S> {
             };
             *channel = both.unzip_low(both);
         }
-        halved
+        self
     }
 
-    /// The first pixel in the last place: what is to the left of a picture.
     #[inline(always)]
-    pub(super) fn edge(&self, simd: S) -> Self {
-        Self(
-            self.0
-                .map(|channel| f32x16::splat(simd, channel.as_slice()[0])),
-        )
+    fn edge(mut self, simd: S) -> Self {
+        for channel in &mut self.0 {
+            *channel = f32x16::splat(simd, channel.as_slice()[0]);
+        }
+        self
     }
+}
+
+/// A number in the lower half, and one in the upper half.
+#[inline(always)]
+fn halves<S: Simd>(simd: S, first: f32, second: f32) -> f32x16<S> {
+    f32x8::splat(simd, first).combine(f32x8::splat(simd, second))
 }
 
 /// What samples are keyed over.
@@ -139,7 +255,7 @@ pub(super) fn over<S: Simd>(
         Under::Opaque(rest, scale) => (level + before * rest) * scale,
         Under::Clear(rest, total) => (level + before * rest) / total,
     };
-    let level = (level + 0.5).max(0.0).min(depth.most);
+    let level = (level + 0.5).min(depth.most);
     visible.select(level.to_int::<i32x16<S>>() << depth.shift, samples)
 }
 
@@ -150,6 +266,8 @@ pub(super) trait Sample: Copy + Default + Into<u16> {
     fn get(bytes: &[u8]) -> Self;
     fn put(self, bytes: &mut [u8]);
     fn widen<S: Simd>(simd: S, samples: &[Self; BLOCK]) -> i32x16<S>;
+    /// As [`widen`](Self::widen), of two halves.
+    fn join<S: Simd>(simd: S, low: &[Self; HALF], high: &[Self; HALF]) -> i32x16<S>;
     fn narrow<S: Simd>(samples: i32x16<S>) -> [Self; BLOCK];
 }
 
@@ -168,10 +286,14 @@ impl Sample for u8 {
 
     #[inline(always)]
     fn widen<S: Simd>(simd: S, samples: &[Self; BLOCK]) -> i32x16<S> {
-        let (low, high) = u8x16::from_slice(simd, samples).widen();
-        let words: u16x16<S> = low.combine(high);
-        let (low, high) = words.widen();
-        low.combine(high).bitcast()
+        widen_bytes(u8x16::from_slice(simd, samples))
+    }
+
+    #[inline(always)]
+    fn join<S: Simd>(simd: S, low: &[Self; HALF], high: &[Self; HALF]) -> i32x16<S> {
+        // By way of memory the processor would wait for both halves to be written.
+        let halves = [u64::from_ne_bytes(*low), u64::from_ne_bytes(*high)];
+        widen_bytes(u64x2::from_slice(simd, &halves).bitcast())
     }
 
     #[inline(always)]
@@ -199,19 +321,34 @@ impl Sample for u16 {
 
     #[inline(always)]
     fn widen<S: Simd>(simd: S, samples: &[Self; BLOCK]) -> i32x16<S> {
-        let (low, high) = u16x16::from_slice(simd, samples).widen();
-        low.combine(high).bitcast()
+        widen_words(u16x16::from_slice(simd, samples))
+    }
+
+    #[inline(always)]
+    fn join<S: Simd>(simd: S, low: &[Self; HALF], high: &[Self; HALF]) -> i32x16<S> {
+        let low = u16x8::from_slice(simd, low);
+        widen_words(low.combine(u16x8::from_slice(simd, high)))
     }
 
     #[inline(always)]
     fn narrow<S: Simd>(samples: i32x16<S>) -> [Self; BLOCK] {
-        let words = samples
-            .narrow(samples)
-            .bitcast::<fearless_simd::u16x32<S>>();
+        let words = samples.narrow(samples).bitcast::<u16x32<S>>();
         let mut out = [0; BLOCK];
         out.copy_from_slice(&words.as_slice()[..BLOCK]);
         out
     }
+}
+
+#[inline(always)]
+fn widen_bytes<S: Simd>(bytes: u8x16<S>) -> i32x16<S> {
+    let (low, high) = bytes.widen();
+    widen_words(low.combine(high))
+}
+
+#[inline(always)]
+fn widen_words<S: Simd>(words: u16x16<S>) -> i32x16<S> {
+    let (low, high) = words.widen();
+    low.combine(high).bitcast()
 }
 
 /// The samples of a channel in these bytes, up to so many.

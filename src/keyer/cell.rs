@@ -60,10 +60,10 @@ impl Pass<'_, '_> {
             let start = ((first + lane) << right).cast_signed();
             for (row, row_weight) in (row.cast_signed() - 1..).zip(taps.down) {
                 for (column, weight) in (start - Taps::BEFORE..).zip(taps.across) {
-                    let weight = weight * row_weight;
-                    if weight == 0.0 {
+                    if weight * row_weight == 0 {
                         continue;
                     }
+                    let weight = f32::from(weight * row_weight);
                     let pixel = self.pixel(column, row);
                     for (sums, level) in cells.sums.iter_mut().zip(pixel) {
                         sums[lane] += level * weight;

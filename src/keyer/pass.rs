@@ -3,7 +3,7 @@
 use fearless_simd::{Simd, f32x16, mask32x16, prelude::*};
 
 use super::PlaneMut;
-use super::block::{Depth, HALF, Sample, Tile, Under, gather, over, scatter};
+use super::block::{Depth, HALF, Sample, Sum, Sums, Tile, Under, Words, gather, over, scatter};
 use super::colour::Row;
 use super::format::Spec;
 use super::light::Light;
@@ -86,27 +86,30 @@ impl Pass<'_, '_> {
             // The chroma of a field's last row may be that of the other field alone.
             let chroma_row = (self.origin.1 + row) >> self.spec.down;
             let cells = self.cells && chroma_row < self.chroma_rows;
-            let mut before = None;
+            let mut before: Option<(usize, Sums<S>)> = None;
+            let mut before_light: Option<(usize, Tile<S>)> = None;
             for block in blocks(inked) {
                 let own = self.own(simd, row, block);
-                if !(own[0].0[3] + own[1].0[3]).simd_gt(0.0).any_true() {
+                let either = Words(own[0].0 | own[1].0);
+                if either.0.reduce_max() == 0 {
                     continue;
                 }
                 if self.whole {
-                    for (row, own) in own_rows.clone().zip(&own) {
-                        self.key_whole::<S, T>(simd, row, block, own);
+                    for (n, row) in own_rows.clone().enumerate() {
+                        let tile = match self.light {
+                            None => own[n & 1].tile(),
+                            Some(_) => self.tile(simd, row, block),
+                        };
+                        self.key_whole::<S, T>(simd, row, block, &tile);
                     }
                 }
                 if cells && is_plain {
-                    let sum = self.sum(simd, row, block, &own);
-                    let left = match before {
-                        Some((n, tile)) if n + 1 == block => tile,
-                        _ if self.taps.cosited => self.left_of(simd, row, block, &sum),
-                        _ => sum,
+                    let tile = if self.light.is_none() {
+                        self.pairs(simd, row, block, &mut before)
+                    } else {
+                        self.pairs(simd, row, block, &mut before_light)
                     };
-                    before = Some((block, sum));
-                    let sum = sum.halved(&left, self.taps.cosited);
-                    self.key_pairs::<S, T>(simd, chroma_row, block, &own, &sum);
+                    self.key_pairs::<S, T>(simd, chroma_row, block, either, &tile);
                 } else if cells {
                     self.key_cells::<S, T>(simd, row, block);
                 }
@@ -161,11 +164,10 @@ impl Pass<'_, '_> {
         }
     }
 
+    /// One block as it has been converted.
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, row: usize, block: usize) -> Tile<S> {
-        if self.light.is_none() {
-            Tile::load(simd, &self.pixels(row, block))
-        } else if self.has_ink(row, block) {
+        if self.has_ink(row, block) {
             Tile::of(simd, &self.lines[self.place(row, block)])
         } else {
             Tile::clear(simd)
@@ -174,54 +176,64 @@ impl Pass<'_, '_> {
 
     /// A block of a row, or of the two whose chroma is one.
     #[inline(always)]
-    fn own<S: Simd>(&self, simd: S, row: usize, block: usize) -> [Tile<S>; 2] {
-        let second = if self.spec.down == 1 {
-            self.reach(row.cast_signed() + 1)
-        } else {
-            None
-        };
-        [
-            self.tile(simd, row, block),
-            second.map_or(Tile::clear(simd), |row| self.tile(simd, row, block)),
-        ]
+    fn own<S: Simd>(&self, simd: S, row: usize, block: usize) -> [Words<S>; 2] {
+        let mut own = [Words::load(simd, &self.pixels(row, block)); 2];
+        if self.spec.down == 1 {
+            own[1] = match self.reach(row.cast_signed() + 1) {
+                Some(row) => Words::load(simd, &self.pixels(row, block)),
+                None => Words::clear(simd),
+            };
+        }
+        own
     }
 
     /// The weighted sum of a block's rows.
     #[inline(always)]
-    fn sum<S: Simd>(&self, simd: S, row: usize, block: usize, own: &[Tile<S>; 2]) -> Tile<S> {
-        let [above, first, second, below] = self.taps.down;
-        let mut sum = own[0].times(first);
-        sum.add(&own[1].times(second));
-        let row = row.cast_signed();
-        for (weight, row) in [(above, row - 1), (below, row + 2)] {
-            if weight > 0.0
+    fn sum<S: Simd, M: Weighted<S>>(&self, simd: S, row: usize, block: usize) -> M {
+        let mut sum = M::clear(simd);
+        for (row, weight) in (row.cast_signed() - 1..).zip(self.taps.down) {
+            if weight > 0
                 && let Some(row) = self.reach(row)
             {
-                sum.add(&self.tile(simd, row, block).times(weight));
+                sum.add(M::weighted(self, simd, row, block, weight));
             }
         }
         sum
     }
 
-    /// The weighted sum of the block to the left of one, whose own is known.
+    /// The sums of a block's pixels by chroma sample, given those of the block that was before.
     #[inline(always)]
-    fn left_of<S: Simd>(&self, simd: S, row: usize, block: usize, sum: &Tile<S>) -> Tile<S> {
-        let Some(left) = block.checked_sub(1) else {
-            return if self.origin.0 == 0 {
-                sum.edge(simd)
-            } else {
-                Tile::clear(simd)
-            };
+    fn pairs<S: Simd, M: Weighted<S>>(
+        &self,
+        simd: S,
+        row: usize,
+        block: usize,
+        before: &mut Option<(usize, M)>,
+    ) -> Tile<S> {
+        let sum: M = self.sum(simd, row, block);
+        let left = match *before {
+            _ if !self.taps.cosited => sum,
+            Some((n, before)) if n + 1 == block => before,
+            _ if block > 0 && self.is_near_ink(row, block - 1) => self.sum(simd, row, block - 1),
+            _ if block == 0 && self.origin.0 == 0 => sum.edge(simd),
+            _ => M::clear(simd),
         };
-        let near = (row.cast_signed() - 1)..=(row.cast_signed() + 2);
-        if near
-            .flat_map(|row| self.reach(row))
-            .any(|row| self.has_ink(row, left))
-        {
-            self.sum(simd, row, left, &self.own(simd, row, left))
-        } else {
-            Tile::clear(simd)
+        *before = Some((block, sum));
+        sum.halved(left, self.taps.cosited)
+    }
+
+    /// Whether a block has ink in any row that has a weight in this one's chroma.
+    #[inline(always)]
+    fn is_near_ink(&self, row: usize, block: usize) -> bool {
+        let mut is = false;
+        for (row, weight) in (row.cast_signed() - 1..).zip(self.taps.down) {
+            if weight > 0
+                && let Some(row) = self.reach(row)
+            {
+                is |= self.has_ink(row, block);
+            }
         }
+        is
     }
 
     /// The bytes of samples of a channel, and of what is between them.
@@ -243,9 +255,6 @@ impl Pass<'_, '_> {
     #[inline(always)]
     fn key_whole<S: Simd, T: Sample>(&mut self, simd: S, row: usize, block: usize, tile: &Tile<S>) {
         let visible = tile.0[3].simd_gt(0.0);
-        if !visible.any_true() {
-            return;
-        }
         let (spec, depth) = (self.spec, self.depth());
         let span = Span {
             row: self.origin.1 + row,
@@ -283,12 +292,10 @@ impl Pass<'_, '_> {
         simd: S,
         row: usize,
         block: usize,
-        own: &[Tile<S>; 2],
+        own: Words<S>,
         sum: &Tile<S>,
     ) {
-        let shown = own[0].0[3] + own[1].0[3];
-        let shown = shown + shown.slide::<1>(shown);
-        let visible = shown.unzip_low(shown).simd_gt(0.0);
+        let visible = own.shown_pairs();
         let whole = 255.0 * self.taps.total();
         let rest = f32x16::splat(simd, whole) - sum.0[3];
         let span = Span {
@@ -310,18 +317,36 @@ impl Pass<'_, '_> {
         under: Under<S>,
         visible: mask32x16<S>,
     ) {
-        let [_, cb, cr, _] = *self.rows;
-        let level = sum.levels(simd, &[cb, cr]);
-        let mut samples = [T::default(); BLOCK];
-        for (n, half) in (1..).zip(samples.as_chunks_mut::<HALF>().0) {
-            let channel = self.spec.channels[n];
-            *half = gather(self.bytes::<T>(n, span), channel);
-        }
-        let samples = T::widen(simd, &samples);
+        let level = sum.levels(simd, &self.rows[1], &self.rows[2]);
+        let [_, of_cb, of_cr, ..] = *self.spec.channels else {
+            return;
+        };
+        let cb: [T; HALF] = gather(self.bytes::<T>(1, span), of_cb);
+        let cr: [T; HALF] = gather(self.bytes::<T>(2, span), of_cr);
+        let samples = T::join(simd, &cb, &cr);
         let samples = T::narrow(over(samples, self.depth(), level, under, visible));
         for (n, half) in (1..).zip(samples.as_chunks::<HALF>().0) {
             let channel = self.spec.channels[n];
             scatter(half, self.bytes::<T>(n, span), channel);
         }
+    }
+}
+
+/// A sum that is made of a pass's own pixels.
+trait Weighted<S: Simd>: Sum<S> {
+    fn weighted(pass: &Pass<'_, '_>, simd: S, row: usize, block: usize, weight: u16) -> Self;
+}
+
+impl<S: Simd> Weighted<S> for Sums<S> {
+    #[inline(always)]
+    fn weighted(pass: &Pass<'_, '_>, simd: S, row: usize, block: usize, weight: u16) -> Self {
+        Words::load(simd, &pass.pixels(row, block)).times(weight)
+    }
+}
+
+impl<S: Simd> Weighted<S> for Tile<S> {
+    #[inline(always)]
+    fn weighted(pass: &Pass<'_, '_>, simd: S, row: usize, block: usize, weight: u16) -> Self {
+        pass.tile(simd, row, block).times(f32::from(weight))
     }
 }

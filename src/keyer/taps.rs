@@ -7,11 +7,11 @@ use super::{Parity, Rows, Siting};
 pub(super) struct Taps {
     /// Of the columns from [`BEFORE`](Self::BEFORE) ahead of a cell's first one on; 4 together in
     /// cells of one or two, 16 in those of four.
-    pub(super) across: [f32; 7],
+    pub(super) across: [u16; 7],
     /// Whether samples are on their cell's first column.
     pub(super) cosited: bool,
     /// Of the rows from that above a cell's first one on; 4 together.
-    pub(super) down: [f32; 4],
+    pub(super) down: [u16; 4],
 }
 
 impl Taps {
@@ -20,7 +20,7 @@ impl Taps {
 
     pub(super) fn new(spec: &Spec, siting: Siting, rows: Rows) -> Self {
         let cosited = matches!(siting, Siting::Left | Siting::TopLeft | Siting::BottomLeft);
-        let across: [u8; 7] = match (spec.right, cosited) {
+        let across = match (spec.right, cosited) {
             (0, _) => [0, 0, 0, 4, 0, 0, 0],
             (1, true) => [0, 0, 1, 2, 1, 0, 0],
             (1, false) => [0, 0, 0, 2, 2, 0, 0],
@@ -39,22 +39,22 @@ impl Taps {
             Rows::Field(Parity::Top) => place / 2,
             Rows::Field(Parity::Bottom) => place / 2 + 2,
         };
-        let down: [u8; 4] = match (spec.down, place) {
+        let down = match (spec.down, place) {
             (0, _) => [0, 4, 0, 0],
             (_, 0) => [1, 2, 1, 0],
             (_, 4) => [0, 1, 2, 1],
             (_, place) => [0, 4 - place, place, 0],
         };
         Self {
-            across: across.map(f32::from),
+            across,
             cosited,
-            down: down.map(f32::from),
+            down,
         }
     }
 
     /// All weights together.
     pub(super) fn total(&self) -> f32 {
-        self.across.iter().sum::<f32>() * self.down.iter().sum::<f32>()
+        f32::from(self.across.iter().sum::<u16>() * self.down.iter().sum::<u16>())
     }
 }
 

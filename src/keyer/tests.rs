@@ -166,3 +166,96 @@ proptest! {
         check(&picture, colour, &overlay, origin, rows);
     }
 }
+
+#[test]
+fn white_is_at_reference_level_in_high_dynamic_range() {
+    let format = PictureFormat::named("yuv444p16le").unwrap();
+    for (transfer, expected) in [(Transfer::Pq, 0.580_7), (Transfer::Hlg, 0.75)] {
+        let colour = Colour {
+            transfer,
+            primaries: Primaries::Bt2020,
+            matrix: MatrixCoefficients::Bt2020,
+            ..SDR
+        };
+        let picture = Picture::noise(size(16, 1), format, &mut Noise::new(1));
+        let white = frame(picture.size, &[[255; 4]; 16]);
+        let keyed = key(&picture, colour, &white, (0, 0), Rows::All);
+        let [luma, cb, cr] = [0, 1, 2].map(|n| f64::from(keyed.samples(n)[0][0]) / 256.0);
+        let signal = (luma - 16.0) / 219.0;
+        assert!((signal - expected).abs() < 3e-4, "{transfer:?}: {signal}");
+        assert!((cb - 128.0).abs() < 0.01 && (cr - 128.0).abs() < 0.01);
+    }
+}
+
+#[test]
+fn high_dynamic_range_is_that_of_exact_formulas() {
+    let format = PictureFormat::named("yuv420p10le").unwrap();
+    for transfer in TRANSFERS {
+        let colour = Colour {
+            transfer,
+            primaries: Primaries::Bt2020,
+            matrix: MatrixCoefficients::Bt2020,
+            siting: Siting::TopLeft,
+            ..SDR
+        };
+        let mut noise = Noise::new(7);
+        let picture = Picture::noise(size(320, 180), format, &mut noise);
+        let overlay = overlay(picture.size, &mut noise);
+        let keyed = key(&picture, colour, &overlay, (0, 0), Rows::All);
+        let (mut squares, mut count) = (0.0, 0.0);
+        for n in 0..3 {
+            let expected = reference::keyed(&picture, &colour, &overlay, (0, 0), Rows::All, n);
+            let pairs = keyed
+                .samples(n)
+                .into_iter()
+                .flatten()
+                .zip(expected.into_iter().flatten());
+            for (sample, expected) in pairs {
+                let Some(expected) = expected else { continue };
+                squares += ((f64::from(sample) - expected) / 1_023.0).powi(2);
+                count += 1.0;
+            }
+        }
+        let psnr = -10.0 * f64::log10(squares / count);
+        // Rounding to whole levels alone is 71 dB.
+        assert!(psnr >= 70.9, "{transfer:?}: {psnr} dB");
+    }
+}
+
+#[test]
+fn names_are_ffmpegs_and_say_what_a_format_has() {
+    let mut names: Vec<_> = PictureFormat::names().collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "each once");
+    assert!(PictureFormat::named("yuv410").is_none());
+    let format = |name| PictureFormat::named(name).unwrap();
+    let odd = size(161, 91);
+    let expected = [
+        ("yuv420p", 8, 3, (2, 2), vec![(161, 91), (81, 46), (81, 46)]),
+        (
+            "yuva422p10le",
+            10,
+            4,
+            (2, 1),
+            vec![(322, 91), (162, 91), (162, 91), (322, 91)],
+        ),
+        ("p010le", 10, 2, (2, 2), vec![(322, 91), (324, 46)]),
+        ("uyvy422", 8, 1, (2, 1), vec![(324, 91)]),
+        ("yuv411p", 8, 3, (4, 1), vec![(161, 91), (41, 91), (41, 91)]),
+        ("rgb48le", 16, 1, (1, 1), vec![(966, 91)]),
+        ("gbrap12le", 12, 4, (1, 1), vec![(322, 91); 4]),
+        ("gray", 8, 1, (1, 1), vec![(161, 91)]),
+    ];
+    for (name, bits, planes, cell, extents) in expected {
+        let format = format(name);
+        assert_eq!(
+            (format.bits(), format.planes(), format.cell()),
+            (bits, planes, cell),
+            "{name}"
+        );
+        let got: Vec<_> = (0..planes).map(|n| format.plane(n, odd)).collect();
+        assert_eq!(got, extents, "{name}");
+    }
+}
