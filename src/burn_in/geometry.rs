@@ -96,7 +96,11 @@ impl Geometry {
         let (x, y) = corner(part, shown, shape.turn);
         // Whole samples of chroma, in both fields.
         let (across_cell, down_cell) = shape.format.cell();
-        let down_cell = if is_interlaced { 2 * down_cell } else { down_cell };
+        let down_cell = if is_interlaced {
+            2 * down_cell
+        } else {
+            down_cell
+        };
         Ok(Self {
             canvas: Canvas {
                 size: part.size,

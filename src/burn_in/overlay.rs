@@ -15,6 +15,7 @@ use rayon::ThreadPool;
 
 use super::settings::Delay;
 use crate::cast::{Cast, Placement};
+use crate::chart::Chart;
 use crate::frame::{Alpha, Frame, PixelFormat, Size};
 use crate::log::Entry;
 use crate::metrics::Channel as ChannelMetrics;
@@ -44,6 +45,8 @@ pub struct Show {
     pub threads: Arc<ThreadPool>,
     /// The page number of a reaction log's sprites.
     pub seed: u64,
+    /// Whether a test chart is drawn in place of sprites.
+    pub test_pattern: bool,
     /// By how much later than they came reactions appear, or earlier.
     pub delay: Delay,
     /// What is counted.
@@ -300,6 +303,9 @@ struct Board {
     stage: Stage,
     painter: Painter,
     placements: Vec<Placement>,
+    chart: Option<Chart>,
+    /// Pictures that were drawn.
+    drawn: u64,
 }
 
 /// The painting thread's own.
@@ -365,7 +371,10 @@ impl Easel {
                 sprites_max: self.show.sprites_max,
                 overflow: self.show.overflow,
             });
+            let chart = self.show.test_pattern.then(|| Chart::new(canvas.size));
             Ok(Board {
+                chart: chart.transpose()?,
+                drawn: 0,
                 canvas: *canvas,
                 stage,
                 painter: Painter::new(sheet, canvas.size)
@@ -389,7 +398,7 @@ impl Easel {
         for (board, pictures) in self.boards.iter_mut().zip(pictures) {
             board.stage.retire(at);
             live = live.max(board.stage.len());
-            let nothing = board.stage.is_empty();
+            let nothing = board.stage.is_empty() && board.chart.is_none();
             if nothing && pictures.is_clear {
                 continue;
             }
@@ -458,6 +467,11 @@ impl Easel {
 
 impl Board {
     fn draw(&mut self, at: Duration, frame: &mut Frame) {
+        if let Some(chart) = &self.chart {
+            chart.draw(self.drawn, frame);
+            self.drawn += 1;
+            return;
+        }
         let Canvas { size, layout, .. } = self.canvas;
         let ratio = |of: u32, to: u32| f64::from(of) / f64::from(to);
         let across = ratio(size.width(), layout.width());

@@ -58,7 +58,8 @@ mod with_libav {
                 region: job.region,
                 on_input_loss: job.on_input_loss,
                 slate: job.slate.clone(),
-                realtime: job.realtime,
+                // What is burned in while it is watched.
+                realtime: job.realtime || matches!(job.reactions, config::Reactions::Topic { .. }),
                 drop_unsupported: job.drop_unsupported,
                 force: job.force,
             },
@@ -91,6 +92,7 @@ mod with_libav {
             simd: job.picture.simd,
             threads: Arc::new(threads.context("cannot start threads to draw on")?),
             seed: job.picture.seed,
+            test_pattern: job.picture.test_pattern,
             delay: job.delay,
             metrics,
         };
