@@ -7,6 +7,7 @@ use std::process::Output;
 use crate::floatup::{run, stderr};
 
 mod media;
+mod overlays;
 mod pixels;
 mod probe;
 mod ts;

@@ -1,7 +1,8 @@
 //! The checkers themselves: what ffmpeg does right passes, and what it is made to damage fails.
 
 use super::media::{H264, ffmpeg, mkv, mp4, video};
-use super::pixels::{BT709, Finding, Pictures, overlays, render};
+use super::overlays::{overlays, render};
+use super::pixels::{BT709, Finding, Pictures};
 use super::probe::{self, Probe};
 use super::{folder, ts};
 

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use super::media::{H264, PICTURE, ffmpeg, video};
-use super::pixels::{
-    BT601, BT709, BT2020, Colour, Finding, Overlay, Pictures, Transfer, UNTAGGED, overlays,
-};
+use super::overlays::{Overlay, overlays};
+use super::pixels::{BT601, BT709, BT2020, Colour, Finding, Pictures, Transfer, UNTAGGED};
 use super::probe::{self, Probe};
 use super::{burn, folder};
 

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::media::{H264, video};
-use super::pixels::{Finding, Overlay, Pictures, UNTAGGED, overlays, overlays_at};
+use super::overlays::{Overlay, overlays, overlays_at};
+use super::pixels::{Finding, Pictures, UNTAGGED};
 use super::{burn, folder};
 
 /// A programme and its burn-in, without loss.

@@ -222,11 +222,13 @@ pub(super) fn copies(before: &Probe, after: &Probe) -> Differences {
         if before.text("codec_name") != "mov_text" {
             found.see_entries(&what, &before.told, &after.told, &["extradata_hash"]);
         }
-        found.see(
-            &what,
-            &tags(&before.told["tags"]),
-            &tags(&after.told["tags"]),
-        );
+        let tags = [before, after].map(|stream| {
+            let mut tags = tags(&stream.told["tags"]);
+            // A track of time codes or chapter names is made anew, under a name of the muxer's.
+            tags.retain(|(name, _)| stream.kind() != "data" || name != "handler_name");
+            tags
+        });
+        found.see(&what, &tags[0], &tags[1]);
         found.see(
             &format!("{what}: packets"),
             &before.packets.len(),
@@ -348,4 +350,28 @@ pub(super) fn frames(folder: &Path, name: &str) -> Vec<Value> {
         Value::Object(kept)
     };
     frames.iter().map(one).collect()
+}
+
+/// By how many seconds at most a packet lies in the file after one that is due later.
+pub(super) fn lag(folder: &Path, name: &str) -> f64 {
+    let mut command = tool("ffprobe");
+    command.current_dir(folder).args(["-of", "json"]);
+    let told = output(command.args(["-show_entries", "packet=pos,dts_time,pts_time", name]));
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let number = |value: &Value| -> Option<f64> { value.as_str()?.parse().ok() };
+    let packets = told["packets"].as_array().unwrap().iter();
+    let mut packets: Vec<_> = packets
+        .filter_map(|packet| {
+            let due = number(&packet["dts_time"]).or(number(&packet["pts_time"]))?;
+            Some((number(&packet["pos"])?, due))
+        })
+        .collect();
+    assert!(!packets.is_empty(), "{name}: packets have places");
+    packets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut latest = f64::MIN;
+    let lags = packets.into_iter().map(|(_, due)| {
+        latest = latest.max(due);
+        latest - due
+    });
+    lags.fold(0.0, f64::max)
 }

@@ -1,7 +1,8 @@
 //! What is not the picture comes through as it is, and the picture's times with it.
 
 use super::media::{H264, PICTURE, ffmpeg, mkv, mp4, video};
-use super::pixels::{Finding, Pictures, UNTAGGED, overlays};
+use super::overlays::overlays;
+use super::pixels::{Finding, Pictures, UNTAGGED};
 use super::probe::{self, Probe};
 use super::{burn, folder, media, ts};
 
@@ -186,6 +187,9 @@ fn ten_minutes_do_not_drift() {
     assert!(before.picture_times().len() > 2_990);
     probe::copies(&before, &after).none();
     probe::picture(&before, &after).none();
+    // A player gets sound and picture together.
+    let lags = ["in.mp4", "out.mp4"].map(|name| probe::lag(folder, name));
+    assert!(lags[1] < lags[0] + 1.0, "seconds: {lags:?}");
     burn(folder, "--video-codec ffv1 in.mp4 lossless.mkv");
     let [before, after] = ["in.mp4", "lossless.mkv"].map(|name| Pictures::of(folder, name));
     let overlays = overlays(folder, (64, 64), rate, before.frames.len());
