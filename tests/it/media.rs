@@ -17,7 +17,8 @@ pub(crate) fn tool(name: &str) -> Command {
     command
 }
 
-fn output(command: &mut Command) -> Vec<u8> {
+/// What it writes to stdout; it must succeed.
+pub(crate) fn output(command: &mut Command) -> Vec<u8> {
     let output = command
         .output()
         .unwrap_or_else(|e| panic!("{command:?}: {e}: apt-get install ffmpeg"));
