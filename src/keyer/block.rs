@@ -17,7 +17,7 @@ use crate::frame::BLOCK;
 /// Chroma samples of a block, where each is of two columns.
 pub(super) const HALF: usize = BLOCK / 2;
 
-/// One block's pixels as they are in a frame, R lowest; or as many weighted rows' sums.
+/// One block's pixels as they are in a frame: R in the lowest byte.
 #[derive(Clone, Copy)]
 pub(super) struct Words<S: Simd>(pub(super) u32x16<S>);
 
@@ -185,7 +185,7 @@ impl<S: Simd> Sum<S> for Tile<S> {
     }
 
     #[inline(always)]
-    fn halved(mut self, before: Self, cosited: bool) -> Tile<S> {
+    fn halved(mut self, before: Self, cosited: bool) -> Self {
         for (channel, before) in self.0.iter_mut().zip(before.0) {
             let right = *channel + channel.slide::<1>(*channel);
             let both = if cosited {
@@ -356,7 +356,7 @@ fn widen_words<S: Simd>(words: u16x16<S>) -> i32x16<S> {
 pub(super) fn gather<T: Sample, const COUNT: usize>(bytes: &[u8], channel: Channel) -> [T; COUNT] {
     let mut samples = [T::default(); COUNT];
     if channel.step == 1 && bytes.len() == COUNT * T::BYTES {
-        // As many as the compiler knows of.
+        // A number that the compiler knows: one move.
         for (sample, bytes) in samples.iter_mut().zip(bytes.chunks_exact(T::BYTES)) {
             *sample = T::get(bytes);
         }

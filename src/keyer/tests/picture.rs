@@ -1,7 +1,7 @@
 //! Pictures of noise, and overlays.
 
-use super::super::{PictureFormat, PlaneMut};
 use crate::frame::{Alpha, Frame, PixelFormat, Size, mark};
+use crate::keyer::{PictureFormat, PlaneMut};
 
 /// Numbers without a pattern, alike for the same seed.
 pub(super) struct Noise(u64);

@@ -1,8 +1,8 @@
 //! Keying sample by sample in floats of 64 bits, from the specifications' own formulas.
 
-use super::super::{Colour, MatrixCoefficients, Parity, Primaries, Rows, Siting, Transfer};
 use super::picture::Picture;
 use crate::frame::Frame;
+use crate::keyer::{Colour, MatrixCoefficients, Parity, Primaries, Rows, Siting, Transfer};
 use crate::planes::Range;
 
 /// A sprite's colour, straight sRGB 0 to 1, as the programme's signal 0 to 1.
