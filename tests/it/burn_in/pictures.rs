@@ -60,8 +60,11 @@ fn samples_are_right_in_every_format() {
         video(folder, &format!("{coded} {name}"));
         let finding = lossless(folder, &name, UNTAGGED);
         finding.right(coded);
-        // Half a level is what rounding takes, and as much what the frame's 8 bits do.
-        assert!(finding.worst < 8.0, "{coded}: {finding:?}");
+        let worst = finding.worst();
+        assert!(
+            worst < 1.0,
+            "{coded}: {worst} of 8 bits' levels, {finding:?}"
+        );
     }
 }
 

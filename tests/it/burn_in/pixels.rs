@@ -202,8 +202,7 @@ pub(super) struct Finding {
     /// Samples that a sprite touches.
     pub(super) touched: u64,
     squares: f64,
-    /// The most that one is off, in levels.
-    pub(super) worst: f64,
+    worst: f64,
     peak: f64,
 }
 
@@ -213,6 +212,11 @@ impl Finding {
         #[expect(clippy::cast_precision_loss, reason = "a count of samples")]
         let mean = self.squares / self.touched as f64;
         10.0 * (self.peak * self.peak / mean).log10()
+    }
+
+    /// The most that one of them is off, in levels of 8 bits.
+    pub(super) fn worst(&self) -> f64 {
+        self.worst * 255.0 / self.peak
     }
 
     /// Whether clear samples are as they were, and touched ones are right.
