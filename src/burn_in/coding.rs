@@ -61,19 +61,28 @@ fn encoder_of(id: codec::Id) -> Option<Codec> {
 /// # Errors
 /// There is none; the message names those that there are.
 pub(super) fn choose(coding: &Coding, input: codec::Id, target: &Target) -> Result<Codec> {
+    let muxer = target.muxer().context("a muxer that was there")?;
+    let fits = |id: codec::Id| ffi::can_hold(&muxer, id) != Some(false);
     if let Some(name) = &coding.codec {
         let named = encoder::find_by_name(name).filter(Codec::is_video);
         let found = named.or_else(|| ffi::codec_named(name).and_then(encoder_of));
-        return found.with_context(|| {
+        let found = found.with_context(|| {
             let there = ffi::video_encoders().join(", ");
             format!(
                 "--video-codec {name}: this system's FFmpeg has no such encoder: expected one of \
                  {there}"
             )
-        });
+        })?;
+        if !fits(found.id()) {
+            bail!(
+                "{}: video of {} can't be in {}: expected another --video-codec or container",
+                target.name,
+                found.id().name(),
+                target.container
+            );
+        }
+        return Ok(found);
     }
-    let muxer = target.muxer().context("a muxer that was there")?;
-    let fits = |id: codec::Id| ffi::can_hold(&muxer, id) != Some(false);
     if fits(input)
         && let Some(found) = encoder_of(input)
     {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling::{self, Flags};
-use ffmpeg_next::{Codec, Rational, frame};
+use ffmpeg_next::{Codec, Rational, color, frame};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -198,6 +198,9 @@ impl Compositor {
                     is_lost = true;
                     due = now();
                 }
+                Decoded::End if self.first.is_none() => {
+                    break Err(anyhow!("no picture of its video could be decoded"));
+                }
                 Decoded::End => break Ok(()),
             }
             if self.rungs.iter().all(|rung| rung.pictures.is_none()) {
@@ -300,7 +303,17 @@ impl Compositor {
         for rung in &mut self.rungs {
             let own = Size::new(first.width(), first.height())?;
             let size = rung.size.unwrap_or(own);
-            let format = ffi::nearest_format(rung.encoder, first.format(), can_key);
+            let takes = |to: Pixel| ffi::nearest_format(rung.encoder, to, can_key);
+            let format = first.format();
+            let format = match takes(format) {
+                // By another name it is taken as it is.
+                nearest
+                    if nearest != Some(format) && takes(plain(format)) == Some(plain(format)) =>
+                {
+                    Some(plain(format))
+                }
+                nearest => nearest,
+            };
             let Some(format) = format else {
                 bail!(
                     "encoder {}: it takes no pixel format that reactions can be put into",
@@ -450,6 +463,15 @@ impl Raster {
         if of == to {
             return Ok(None);
         }
+        if (plain(of.0), of.1, of.2) == (plain(to.0), to.1, to.2) {
+            // The same samples by another name.
+            let mut renamed = ffi::share(picture)?;
+            if is_full_by_name(of.0) {
+                renamed.set_color_range(color::Range::JPEG);
+            }
+            renamed.set_format(to.0);
+            return Ok(Some(renamed));
+        }
         let part = part_of((of.1, of.2), (to.1, to.2), self.fit);
         let scaler = match &mut self.scaler {
             Some(scaler) if scaler.of == of => scaler,
@@ -496,13 +518,14 @@ impl Raster {
                 None => ffi::share(picture)?,
             });
         };
+        let source = scaled.as_ref().unwrap_or(picture);
         let mut out = match scaled {
-            Some(scaled) => scaled,
-            None => {
-                let (width, height) = (picture.width(), picture.height());
-                let mut out = take(&mut self.pool, picture.format(), width, height)?;
-                ffi::copy_pixels(picture, &mut out)?;
-                ffi::copy_properties(picture, &mut out)?;
+            Some(scaled) if ffi::is_alone(&scaled) => scaled,
+            _ => {
+                let (width, height) = (source.width(), source.height());
+                let mut out = take(&mut self.pool, source.format(), width, height)?;
+                ffi::copy_pixels(source, &mut out)?;
+                ffi::copy_properties(source, &mut out)?;
                 out
             }
         };
@@ -529,6 +552,23 @@ fn name(format: Pixel) -> Option<&'static str> {
     format.descriptor().map(|about| about.name())
 }
 
+/// Whether a pixel format's name alone says that it is of full range: one of JPEG's.
+fn is_full_by_name(format: Pixel) -> bool {
+    plain(format) != format
+}
+
+/// The same samples without saying of which range they are.
+fn plain(format: Pixel) -> Pixel {
+    match format {
+        Pixel::YUVJ420P => Pixel::YUV420P,
+        Pixel::YUVJ422P => Pixel::YUV422P,
+        Pixel::YUVJ444P => Pixel::YUV444P,
+        Pixel::YUVJ440P => Pixel::YUV440P,
+        Pixel::YUVJ411P => Pixel::YUV411P,
+        other => other,
+    }
+}
+
 /// A picture that nobody else holds: one that was used before, or a new one.
 fn take(
     pool: &mut Vec<frame::Video>,
@@ -537,7 +577,7 @@ fn take(
     height: u32,
 ) -> Result<frame::Video> {
     pool.retain(|kept| (kept.format(), kept.width(), kept.height()) == (format, width, height));
-    let free = pool.iter_mut().position(ffi::is_alone);
+    let free = pool.iter().position(ffi::is_alone);
     Ok(match free {
         Some(free) => pool.swap_remove(free),
         None => frame::Video::new(format, width, height),

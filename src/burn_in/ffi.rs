@@ -496,9 +496,9 @@ pub(super) fn share(frame: &frame::Video) -> Result<frame::Video, Error> {
 }
 
 /// Whether nobody else holds the picture's pixels.
-pub(super) fn is_alone(frame: &mut frame::Video) -> bool {
-    // SAFETY: it is a frame.
-    unsafe { ffi::av_frame_is_writable(frame.as_mut_ptr()) > 0 }
+pub(super) fn is_alone(frame: &frame::Video) -> bool {
+    // SAFETY: it is a frame, which is only looked at.
+    unsafe { ffi::av_frame_is_writable(frame.as_ptr().cast_mut()) > 0 }
 }
 
 /// Gives `to` the time stamps, tags and side data of `from`, without its pixels.

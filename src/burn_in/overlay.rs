@@ -393,6 +393,11 @@ impl Easel {
     }
 
     fn paint(&mut self, at: Duration, second: Duration, pictures: &mut [Pictures]) {
+        // Reactions of a log that are to be earlier: its time is ahead of the programme's.
+        let Delay { by, earlier } = self.show.delay;
+        let is_ahead = earlier && matches!(self.reactions, Reactions::Log(_));
+        let ahead = if is_ahead { by } else { Duration::ZERO };
+        let (at, second) = (at.saturating_add(ahead), second.saturating_add(ahead));
         self.bring_on(at);
         let mut live = 0;
         for (board, pictures) in self.boards.iter_mut().zip(pictures) {
@@ -415,10 +420,7 @@ impl Easel {
     /// Puts what is due by this time on every stage.
     fn bring_on(&mut self, now: Duration) {
         let Delay { by, earlier } = self.show.delay;
-        let delayed = |at: Duration| match earlier {
-            false => at.saturating_add(by),
-            true => at.saturating_sub(by),
-        };
+        let later = if earlier { Duration::ZERO } else { by };
         let (mut dropped, mut refused) = (0, 0);
         let stages = &mut self.boards;
         let mut spawn = |page, number, reactions: &[_], at| {
@@ -430,17 +432,22 @@ impl Easel {
         match &self.reactions {
             Reactions::Log(entries) => {
                 while let Some(entry) = entries.get(self.shown)
-                    && delayed(entry.at) <= now
+                    && entry.at.saturating_add(later) <= now
                 {
                     self.shown += 1;
                     let reactions = std::slice::from_ref(&entry.reaction);
-                    spawn(self.show.seed, entry.line, reactions, delayed(entry.at));
+                    spawn(
+                        self.show.seed,
+                        entry.line,
+                        reactions,
+                        entry.at.saturating_add(later),
+                    );
                 }
             }
             Reactions::Live(inbox) => {
                 for Arrival { cue, at } in lock(&inbox.cues).drain(..) {
                     // What the programme is held back for is done already.
-                    let at = at.unwrap_or(if earlier { now } else { now.saturating_add(by) });
+                    let at = at.unwrap_or(now.saturating_add(later));
                     if self.waiting.len() == CUES_MAX {
                         refused += 1;
                         continue;

@@ -46,8 +46,19 @@ impl Plan {
                 _ if stream.properties.is_discarded => {
                     left_out.push((number, "it is made anew by the muxer".into()));
                 }
+                _ if is_made_anew(stream, &target) => {
+                    left_out.push((number, "it is made anew by the muxer".into()));
+                }
                 Ok(()) => kept.push(number),
-                Err(why) if drop_unsupported => left_out.push((number, format!("{why:#}"))),
+                Err(why) if drop_unsupported => {
+                    let why = format!("{why:#}");
+                    tracing::warn!(
+                        "{}: stream {number} ({}) is left out: {why}",
+                        target.name,
+                        about(stream)
+                    );
+                    left_out.push((number, why));
+                }
                 Err(why) => bail!(
                     "{}: stream {number} ({}) has no room in it: {why:#}; --drop-unsupported \
                      leaves it out",
@@ -101,6 +112,13 @@ impl Plan {
     }
 }
 
+/// Whether the muxer writes such a stream by itself: time code, from its tag.
+fn is_made_anew(stream: &StreamInfo, target: &Target) -> bool {
+    stream.tag_of_codec() == *b"tmcd"
+        && stream.tag("timecode").is_some()
+        && matches!(&*target.container, "mov" | "mp4")
+}
+
 /// What comes in, a line for a person.
 pub(super) fn tell_input(origin: &Origin, programme: &Programme) -> String {
     let length = programme.duration.map_or_else(
@@ -129,6 +147,11 @@ fn about(stream: &StreamInfo) -> String {
         if let Some(rate) = stream.rate {
             text += &format!(" {:.3} fps", f64::from(rate));
         }
+    }
+    if stream.medium == media::Type::Attachment
+        && let Some(name) = stream.tag("filename")
+    {
+        text = format!("{kind} {name}");
     }
     if let Some(language) = stream.tag("language") {
         text += &format!(" ({language})");
