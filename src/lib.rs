@@ -2,7 +2,7 @@
 //!
 //! It subscribes to a stream's reaction topic, floats a fading emoji for each reaction along the
 //! curve of a CSS stylesheet, and delivers the picture: as raw RGBA frames, as a video file with
-//! alpha, as a still, or as a page for OBS. This page is the architecture; the command line, the
+//! alpha, as a still, as a page for OBS, or in the picture of a programme. This page is the architecture; the command line, the
 //! HTTP API, the environment names, raw frames, file formats and metric names are the stable
 //! interfaces, and this library is not one of them.
 //!
@@ -91,7 +91,9 @@
 //! - stdout is for frames and asked-for answers alone; all else is said on stderr.
 //! - Untrusted text is never HTML, never a path, never a format string. Only emoji of the palette
 //!   are ever drawn.
-//! - There is no `unsafe` code.
+//! - A programme never waits for its overlay.
+//! - `unsafe` code is in one file, `burn_in/ffi.rs`: what the FFmpeg bindings have no safe function
+//!   for.
 //!
 //! # Glossary
 //!
@@ -134,6 +136,9 @@
 //! | fanout | from the frame loop to every sink |
 //! | moment | what is on stage at one frame; a sink that is behind is owed it |
 //! | feed | a live stream to one reader |
+//! | burn-in, programme | reactions in the picture of a video, and that video with all its streams |
+//! | slate | a picture in place of those of a lost input |
+//! | turn | how a picture is turned by quarters before it is shown |
 //! | chart | the test picture of known colours and alpha |
 //! | capture | what others have made of frames, read back |
 //! | fate | what became of the chart's alpha in a capture |

@@ -5,85 +5,36 @@
 //! once, because the decoder needs its own for what comes next, and only touched blocks are
 //! changed.
 
+mod raster;
+mod rung;
+
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use ffmpeg_next::format::Pixel;
-use ffmpeg_next::software::scaling::{self, Flags};
-use ffmpeg_next::{Codec, Rational, color, frame};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
+use ffmpeg_next::{Rational, frame};
 
+use self::raster::{Raster, View, lay_image, name, plain};
+pub(super) use self::rung::{Keyed, Rung};
 use super::decode::Decoded;
 use super::ffi;
 use super::geometry::{Geometry, Shape};
 use super::mux::micros;
 use super::now;
 use super::overlay::{Canvas, Missing, Overlay, Pictures};
-use super::settings::{Fit, OnInputLoss, Region};
+use super::settings::{OnInputLoss, Region};
 use super::status::Status;
-use crate::frame::{Frame, Size};
-use crate::keyer::{Keyer, Parity, PictureFormat, PlaneMut, Rows};
+use crate::frame::Size;
+use crate::keyer::{Keyer, PictureFormat};
 
-/// Pictures between the compositor and an encoder. A recording waits for room; a live programme
-/// waits for [`PATIENCE`], then drops the picture for that output alone.
-const PICTURES: usize = 4;
-
-/// How long a live programme waits for an encoder that others don't wait for.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How often it looks whether there is room.
-const ROOM_CHECK: Duration = Duration::from_millis(2);
-
-/// Pictures kept to copy others into: more than an encoder that looks ahead holds.
-const POOL_MAX: usize = 96;
+/// How long a live programme's first picture waits for its reactions, whose pictures are made by
+/// then.
+const FIRST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Without a rate, pictures are taken to come this often.
 const INTERVAL: Duration = Duration::from_millis(40);
-
-/// What an encoder gets.
-pub(super) enum Keyed {
-    Picture(frame::Video),
-    End,
-}
-
-/// An output, as the compositor sees it.
-pub(super) struct Rung {
-    pub(super) encoder: Codec,
-    pub(super) size: Option<Size>,
-    pub(super) fit: Fit,
-    pictures: Option<SyncSender<Keyed>>,
-    /// What it is a user of.
-    raster: usize,
-    dropped: Counter,
-    /// How many pictures wait for the encoder.
-    waiting: Gauge,
-}
-
-impl Rung {
-    /// An output's two ends.
-    pub(super) fn new(
-        encoder: Codec,
-        size: Option<Size>,
-        fit: Fit,
-        dropped: Counter,
-        waiting: Gauge,
-    ) -> (Self, Receiver<Keyed>) {
-        let (pictures, ends) = sync_channel(PICTURES);
-        let rung = Self {
-            encoder,
-            size,
-            fit,
-            pictures: Some(pictures),
-            raster: 0,
-            dropped,
-            waiting,
-        };
-        (rung, ends)
-    }
-}
 
 /// How pictures are composed.
 pub(super) struct Settings {
@@ -102,32 +53,6 @@ pub(super) struct Settings {
     pub(super) slate: Option<image::RgbaImage>,
 }
 
-/// One size and format of pictures, of one or more outputs.
-struct Raster {
-    size: Size,
-    format: Pixel,
-    fit: Fit,
-    scaler: Option<Scaler>,
-    pool: Vec<frame::Video>,
-    view: Option<View>,
-}
-
-/// How reactions get into a raster's pictures.
-struct View {
-    shape: Shape,
-    geometry: Geometry,
-    keyer: Keyer,
-    turned: Option<Frame>,
-}
-
-/// Brings pictures to a raster's size and format.
-struct Scaler {
-    of: (Pixel, u32, u32),
-    scaler: scaling::Context,
-    /// What is scaled to, where that is not all of the picture or more than it.
-    part: Option<frame::Video>,
-}
-
 /// Composes until the end.
 pub(super) struct Compositor {
     settings: Settings,
@@ -135,6 +60,8 @@ pub(super) struct Compositor {
     rungs: Vec<Rung>,
     rasters: Vec<Raster>,
     status: Arc<Status>,
+    /// Pictures that were composed.
+    frames_before: u64,
     /// The first picture's time stamp.
     first: Option<i64>,
     last: Option<i64>,
@@ -156,6 +83,7 @@ impl Compositor {
             rungs,
             rasters: Vec::new(),
             status,
+            frames_before: 0,
             first: None,
             last: None,
             like: None,
@@ -203,15 +131,11 @@ impl Compositor {
                 }
                 Decoded::End => break Ok(()),
             }
-            if self.rungs.iter().all(|rung| rung.pictures.is_none()) {
+            if self.rungs.iter().all(Rung::is_gone) {
                 break Ok(());
             }
         };
-        for rung in &self.rungs {
-            if let Some(pictures) = &rung.pictures {
-                drop(pictures.send(Keyed::End));
-            }
-        }
+        self.rungs.iter().for_each(Rung::end);
         done
     }
 
@@ -244,7 +168,13 @@ impl Compositor {
         let scaled = scaled
             .map(|raster| raster.scale(&picture))
             .collect::<Result<Vec<_>>>()?;
-        let patience = self.settings.is_live.then(|| self.interval() / 2);
+        let patience = match self.frames_before {
+            // Nobody waits for a programme's beginning as long as for its next picture.
+            0 => FIRST_PATIENCE,
+            _ => self.interval() / 2,
+        };
+        self.frames_before += 1;
+        let patience = self.settings.is_live.then_some(patience);
         let painted = match is_asked {
             true => self.overlay.take(patience),
             false => Err(Missing::Late),
@@ -325,14 +255,7 @@ impl Compositor {
             };
             let found = self.rasters.iter().position(is_like);
             rung.raster = found.unwrap_or_else(|| {
-                self.rasters.push(Raster {
-                    size,
-                    format,
-                    fit: rung.fit,
-                    scaler: None,
-                    pool: Vec::new(),
-                    view: None,
-                });
+                self.rasters.push(Raster::new(size, format, rung.fit));
                 self.rasters.len() - 1
             });
         }
@@ -367,12 +290,8 @@ impl Compositor {
             let side = raster.size.width().min(raster.size.height());
             let scale = f64::from(side) / f64::from(own_side);
             let geometry = Geometry::new(&shape, *region, scale)?;
-            raster.view = Some(View {
-                keyer: Keyer::new(raster.size, format, shape.colour),
-                turned: geometry.turned_frame(),
-                geometry,
-                shape,
-            });
+            let keyer = Keyer::new(raster.size, format, shape.colour);
+            raster.view = Some(View::new(shape, geometry, keyer));
         }
         if is_new {
             let views = self
@@ -407,267 +326,11 @@ impl Compositor {
 
     /// Gives every output its picture.
     fn hand_on(&mut self, keyed: &[frame::Video]) -> Result<()> {
-        let alone = self.rungs.len() == 1;
+        // An only output's encoder holds up nobody else.
+        let is_live = self.settings.is_live && self.rungs.len() > 1;
         for rung in &mut self.rungs {
-            let Some(pictures) = &rung.pictures else {
-                continue;
-            };
-            let picture = Keyed::Picture(ffi::share(&keyed[rung.raster])?);
-            let waits = alone || !self.settings.is_live;
-            match hand(pictures, picture, (!waits).then_some(PATIENCE)) {
-                Handed::Taken => {
-                    rung.waiting.inc();
-                }
-                Handed::Full => {
-                    rung.dropped.inc();
-                }
-                Handed::Gone => rung.pictures = None,
-            }
+            rung.give(ffi::share(&keyed[rung.raster])?, is_live);
         }
         Ok(())
     }
-}
-
-/// What became of a picture for an encoder.
-enum Handed {
-    Taken,
-    /// There was no room for it in time.
-    Full,
-    Gone,
-}
-
-/// Gives an encoder a picture; waits that long for room, or as long as it takes.
-fn hand(to: &SyncSender<Keyed>, mut picture: Keyed, patience: Option<Duration>) -> Handed {
-    let Some(patience) = patience else {
-        return to.send(picture).map_or(Handed::Gone, |()| Handed::Taken);
-    };
-    let until = now() + patience;
-    loop {
-        match to.try_send(picture) {
-            Ok(()) => return Handed::Taken,
-            Err(TrySendError::Disconnected(_)) => return Handed::Gone,
-            Err(TrySendError::Full(_)) if now() >= until => return Handed::Full,
-            Err(TrySendError::Full(back)) => {
-                picture = back;
-                std::thread::park_timeout(ROOM_CHECK);
-            }
-        }
-    }
-}
-
-impl Raster {
-    /// The picture in this raster's size and format, if it isn't already.
-    fn scale(&mut self, picture: &frame::Video) -> Result<Option<frame::Video>> {
-        let of = (picture.format(), picture.width(), picture.height());
-        let to = (self.format, self.size.width(), self.size.height());
-        if of == to {
-            return Ok(None);
-        }
-        if (plain(of.0), of.1, of.2) == (plain(to.0), to.1, to.2) {
-            // The same samples by another name.
-            let mut renamed = ffi::share(picture)?;
-            if is_full_by_name(of.0) {
-                renamed.set_color_range(color::Range::JPEG);
-            }
-            renamed.set_format(to.0);
-            return Ok(Some(renamed));
-        }
-        let part = part_of((of.1, of.2), (to.1, to.2), self.fit);
-        let scaler = match &mut self.scaler {
-            Some(scaler) if scaler.of == of => scaler,
-            scaler => {
-                let flags = Flags::BICUBIC | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT;
-                let (width, height) = part;
-                let made = scaling::Context::get(of.0, of.1, of.2, to.0, width, height, flags);
-                let made = made.with_context(|| {
-                    format!("pictures can't be converted from {:?} to {:?}", of.0, to.0)
-                })?;
-                let is_part = part != (to.1, to.2);
-                scaler.insert(Scaler {
-                    of,
-                    scaler: made,
-                    part: is_part.then(|| frame::Video::new(to.0, width, height)),
-                })
-            }
-        };
-        let mut out = take(&mut self.pool, to.0, to.1, to.2)?;
-        match &mut scaler.part {
-            None => scaler.scaler.run(picture, &mut out)?,
-            Some(part) => {
-                scaler.scaler.run(picture, part)?;
-                ffi::copy_properties(picture, &mut out)?;
-                ffi::fill_black(&mut out);
-                lay_middle(part, &mut out);
-            }
-        }
-        ffi::copy_properties(picture, &mut out)?;
-        Ok(Some(out))
-    }
-
-    /// The picture with reactions in it: another, if they show on it.
-    fn key(
-        &mut self,
-        picture: &frame::Video,
-        scaled: Option<frame::Video>,
-        painted: Option<&Pictures>,
-    ) -> Result<frame::Video> {
-        let painted = painted.filter(|pictures| !pictures.is_clear);
-        let (Some(painted), Some(view)) = (painted, &mut self.view) else {
-            return Ok(match scaled {
-                Some(scaled) => scaled,
-                None => ffi::share(picture)?,
-            });
-        };
-        let source = scaled.as_ref().unwrap_or(picture);
-        let mut out = match scaled {
-            Some(scaled) if ffi::is_alone(&scaled) => scaled,
-            _ => {
-                let (width, height) = (source.width(), source.height());
-                let mut out = take(&mut self.pool, source.format(), width, height)?;
-                ffi::copy_pixels(source, &mut out)?;
-                ffi::copy_properties(source, &mut out)?;
-                out
-            }
-        };
-        let fields: &[Rows] = match (painted.frames.len(), view.shape.top_first) {
-            (2, true) => &[Rows::Field(Parity::Top), Rows::Field(Parity::Bottom)],
-            (2, false) => &[Rows::Field(Parity::Bottom), Rows::Field(Parity::Top)],
-            _ => &[Rows::All],
-        };
-        for (overlay, rows) in painted.frames.iter().zip(fields) {
-            let overlay = view.geometry.turn(overlay, &mut view.turned);
-            let mut planes = planes(&mut out);
-            view.keyer
-                .key(overlay, view.geometry.origin, *rows, &mut planes);
-        }
-        if self.pool.len() < POOL_MAX {
-            self.pool.push(ffi::share(&out)?);
-        }
-        Ok(out)
-    }
-}
-
-/// libavutil's name of a pixel format.
-fn name(format: Pixel) -> Option<&'static str> {
-    format.descriptor().map(|about| about.name())
-}
-
-/// Whether a pixel format's name alone says that it is of full range: one of JPEG's.
-fn is_full_by_name(format: Pixel) -> bool {
-    plain(format) != format
-}
-
-/// The same samples without saying of which range they are.
-fn plain(format: Pixel) -> Pixel {
-    match format {
-        Pixel::YUVJ420P => Pixel::YUV420P,
-        Pixel::YUVJ422P => Pixel::YUV422P,
-        Pixel::YUVJ444P => Pixel::YUV444P,
-        Pixel::YUVJ440P => Pixel::YUV440P,
-        Pixel::YUVJ411P => Pixel::YUV411P,
-        other => other,
-    }
-}
-
-/// A picture that nobody else holds: one that was used before, or a new one.
-fn take(
-    pool: &mut Vec<frame::Video>,
-    format: Pixel,
-    width: u32,
-    height: u32,
-) -> Result<frame::Video> {
-    pool.retain(|kept| (kept.format(), kept.width(), kept.height()) == (format, width, height));
-    let free = pool.iter().position(ffi::is_alone);
-    Ok(match free {
-        Some(free) => pool.swap_remove(free),
-        None => frame::Video::new(format, width, height),
-    })
-}
-
-/// The planes of a picture that nobody else holds.
-fn planes(picture: &mut frame::Video) -> Vec<PlaneMut<'_>> {
-    let strides: Vec<usize> = (0..picture.planes()).map(|n| picture.stride(n)).collect();
-    ffi::planes_mut(picture)
-        .into_iter()
-        .zip(strides)
-        .map(|(bytes, stride)| PlaneMut { bytes, stride })
-        .collect()
-}
-
-/// The size of what is to be seen of a picture in another.
-fn part_of(of: (u32, u32), to: (u32, u32), fit: Fit) -> (u32, u32) {
-    let across = f64::from(to.0) / f64::from(of.0);
-    let down = f64::from(to.1) / f64::from(of.1);
-    let by = match fit {
-        Fit::Stretch => return to,
-        Fit::Contain => across.min(down),
-        Fit::Cover => across.max(down),
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a side of a picture"
-    )]
-    let even = |side: u32| ((f64::from(side) * by / 2.0).round() as u32 * 2).max(2);
-    (even(of.0), even(of.1))
-}
-
-/// Lays one picture on the middle of another of its format; what is beyond it is cut.
-fn lay_middle(part: &frame::Video, on: &mut frame::Video) {
-    let format = on.format();
-    let cut = |part: u32, on: u32| {
-        let (more, less) = (part.max(on) - part.min(on), part.min(on));
-        // Whole samples of chroma.
-        let beside = more / 4 * 2;
-        (
-            beside * u32::from(part > on),
-            beside * u32::from(part < on),
-            less,
-        )
-    };
-    let (from_x, to_x, width) = cut(part.width(), on.width());
-    let (from_y, to_y, height) = cut(part.height(), on.height());
-    for plane in 0..part.planes() {
-        let down = part
-            .height()
-            .div_ceil(part.plane_height(plane).max(1))
-            .max(1);
-        let bytes = |pixels: u32| ffi::row_bytes(format, pixels, plane);
-        let (part_stride, on_stride) = (part.stride(plane), on.stride(plane));
-        let source = part.data(plane);
-        let target = on.data_mut(plane);
-        for row in 0..(height / down) as usize {
-            let source = &source[(row + (from_y / down) as usize) * part_stride..][bytes(from_x)..];
-            let target = &mut target[(row + (to_y / down) as usize) * on_stride..][bytes(to_x)..];
-            target[..bytes(width)].copy_from_slice(&source[..bytes(width)]);
-        }
-    }
-}
-
-/// Shows an image on a picture, all of it, over black.
-fn lay_image(image: &image::RgbaImage, on: &mut frame::Video) -> Result<()> {
-    let (width, height) = (image.width(), image.height());
-    let mut source = frame::Video::new(Pixel::RGBA, width, height);
-    let stride = source.stride(0);
-    let rows = source.data_mut(0).chunks_mut(stride);
-    for (row, line) in rows.zip(image.as_raw().chunks(4 * width as usize)) {
-        row[..line.len()].copy_from_slice(line);
-    }
-    let (to_width, to_height) = part_of((width, height), (on.width(), on.height()), Fit::Contain);
-    let (to_width, to_height) = (to_width.min(on.width()), to_height.min(on.height()));
-    let flags = Flags::BICUBIC | Flags::ACCURATE_RND;
-    let mut scaler = scaling::Context::get(
-        Pixel::RGBA,
-        width,
-        height,
-        on.format(),
-        to_width,
-        to_height,
-        flags,
-    )?;
-    let mut part = frame::Video::empty();
-    scaler.run(&source, &mut part)?;
-    ffi::fill_black(on);
-    lay_middle(&part, on);
-    Ok(())
 }

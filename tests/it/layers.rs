@@ -314,3 +314,13 @@ fn every_flag_is_documented_and_every_documented_flag_exists() {
         "in docs/settings.md and no flag: {unknown:?}"
     );
 }
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let with_unsafe = sources().into_iter().filter(|(_, _, code)| {
+        let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| word == "unsafe" || word == "unsafe_code")
+    });
+    let files: Vec<_> = with_unsafe.map(|(_, path, _)| path).collect();
+    assert_eq!(files, ["src/burn_in/ffi.rs"]);
+}
