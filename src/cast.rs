@@ -182,9 +182,6 @@ impl Placement {
     /// The same on a frame whose pixels are not square: `across` and `down` of them to one.
     #[must_use]
     pub fn stretched(self, across: f64, down: f64) -> Self {
-        if across == 1.0 && down == 1.0 {
-            return self;
-        }
         #[expect(
             clippy::cast_possible_truncation,
             reason = "what is too far is off the frame"

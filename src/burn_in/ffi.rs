@@ -357,9 +357,7 @@ pub(super) fn has_option(encoder: Codec, name: &str) -> bool {
     let Ok(name) = CString::new(name) else {
         return false;
     };
-    let flags = ffi::AV_OPT_SEARCH_FAKE_OBJ;
-    #[expect(clippy::cast_possible_wrap, reason = "small constants")]
-    let flags = flags as c_int;
+    let flags = ffi::AV_OPT_SEARCH_FAKE_OBJ as c_int;
     // SAFETY: codecs and their classes are static; a pointer to a class's pointer is what a search
     // of a fake object takes.
     unsafe {
@@ -509,9 +507,12 @@ pub(super) fn copy_properties(from: &frame::Video, to: &mut frame::Video) -> Res
     // SAFETY: both are frames. What `to` had is freed first, for properties are added to.
     unsafe {
         let frame = to.as_mut_ptr();
-        while (*frame).nb_side_data > 0 {
-            let first = *(*frame).side_data;
-            ffi::av_frame_remove_side_data(frame, (*first).type_);
+        for _ in 0..(*frame).nb_side_data {
+            // All of a kind go at once.
+            if (*frame).nb_side_data > 0 {
+                let first = *(*frame).side_data;
+                ffi::av_frame_remove_side_data(frame, (*first).type_);
+            }
         }
         ffi::av_dict_free(&raw mut (*frame).metadata);
         match ffi::av_frame_copy_props(frame, from.as_ptr()) {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use ffmpeg_next::format::Pixel;
+use ffmpeg_next::format::pixel::Descriptor;
 use ffmpeg_next::software::scaling::{self, Flags};
 use ffmpeg_next::{color, frame};
 
@@ -157,7 +158,7 @@ impl Raster {
 
 /// libavutil's name of a pixel format.
 pub(super) fn name(format: Pixel) -> Option<&'static str> {
-    format.descriptor().map(|about| about.name())
+    format.descriptor().map(Descriptor::name)
 }
 
 /// Whether a pixel format's name alone says that it is of full range: one of JPEG's.
