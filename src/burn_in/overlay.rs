@@ -215,8 +215,8 @@ impl Overlay {
         }
         self.canvases.clone_from(&canvases);
         self.spare = None;
-        // A number that was asked before is of other canvases.
-        self.next += 1;
+        // What was asked before is of other canvases.
+        self.asked = None;
         drop(self.asks.send(Ask::Canvases(canvases)));
     }
 
