@@ -8,6 +8,8 @@
 //!                          └───┘ overlay
 //! ```
 //!
+//! A programme that is held back waits between the reader and the rest, with all of its packets.
+//!
 //! Each is a thread, and what is between two of them is a bounded queue. The programme never waits
 //! for the overlay: a live picture whose reactions aren't ready goes on without them.
 
@@ -23,6 +25,8 @@ mod decode;
 mod ffi;
 #[cfg(feature = "ffmpeg")]
 mod geometry;
+#[cfg(feature = "ffmpeg")]
+mod hold;
 #[cfg(feature = "ffmpeg")]
 mod input;
 #[cfg(feature = "ffmpeg")]

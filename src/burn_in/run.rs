@@ -8,13 +8,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::format::context::Input;
 
 use super::coding::{Encoder, Task};
 use super::compose::{Compositor, Keyed, Rung, Settings};
 use super::decode::{self, Decoder};
+use super::hold::{Outlet, Way};
 use super::input::{Origin, Programme, StreamInfo};
 use super::mux::{Begin, Counts, Item, Link, Writer};
 use super::overlay::{Overlay, Reactions, Show};
@@ -48,6 +49,9 @@ pub struct Job {
     pub slate: Option<PathBuf>,
     /// Whether a file is read no faster than it plays.
     pub realtime: bool,
+    /// How long the programme is held back, so that reactions of a topic appear earlier. A
+    /// recording can't be.
+    pub hold: Duration,
     /// Whether streams that an output can't hold are left out.
     pub drop_unsupported: bool,
     /// Whether files are overwritten.
@@ -76,9 +80,18 @@ impl BurnIn {
     /// if the input did.
     ///
     /// # Errors
-    /// The input can't be read or has no video; an output can't be, with what is expected.
+    /// The input can't be read or has no video, or is to be held back and isn't live; an output
+    /// can't be, with what is expected.
     pub fn new(job: Job, stop: Arc<AtomicBool>) -> Result<Self> {
         let origin = Origin::new(&job.input, job.input_format.clone(), Arc::clone(&stop));
+        let is_live = origin.is_live || job.realtime;
+        if !job.hold.is_zero() && !is_live {
+            bail!(
+                "--delay -{}s: {origin} is a recording, which is not held back: expected a live \
+                 input, --realtime, or a log with --reactions",
+                job.hold.as_secs_f64()
+            );
+        }
         let mut input = origin.open()?;
         let programme = Programme::of(&mut input, &origin)?;
         let plans = job.outputs.iter().map(|output| {
@@ -214,11 +227,16 @@ impl BurnIn {
             sample_aspect_ratio: video.properties.sample_aspect_ratio,
             slate: self.job.slate.as_deref().map(slate).transpose()?,
         };
+        let way = Way {
+            video: packets,
+            links: links.clone(),
+        };
+        let (out, holding) = Outlet::new(way, self.job.hold, Arc::clone(&self.stop))?;
         let reader = Reader {
             paced: self.job.realtime || is_live && is_segments,
             origin: self.origin,
             programme: self.programme,
-            video: packets,
+            out,
             links,
             on_loss,
             status: Arc::clone(&self.status),
@@ -240,7 +258,8 @@ impl BurnIn {
         if done.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
-        for thread in [reading, decoding].into_iter().chain(threads) {
+        let first = [reading, decoding].into_iter().chain(holding);
+        for thread in first.chain(threads) {
             let result = join(thread);
             done = done.and(result);
         }

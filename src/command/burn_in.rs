@@ -47,6 +47,12 @@ mod with_libav {
 
     pub(super) fn run(job: &BurnInJob) -> Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
+        // A log's times are moved instead.
+        let is_followed = matches!(job.reactions, config::Reactions::Topic { .. });
+        let hold = match is_followed && job.delay.earlier {
+            true => job.delay.by,
+            false => Duration::ZERO,
+        };
         let burn_in = BurnIn::new(
             Job {
                 input: job.input.clone(),
@@ -56,6 +62,7 @@ mod with_libav {
                 on_input_loss: job.on_input_loss,
                 slate: job.slate.clone(),
                 realtime: job.realtime,
+                hold,
                 drop_unsupported: job.drop_unsupported,
                 force: job.force,
             },
