@@ -36,11 +36,15 @@ pub mod overlay;
 #[cfg(feature = "ffmpeg")]
 mod plan;
 #[cfg(feature = "ffmpeg")]
+mod playlist;
+#[cfg(feature = "ffmpeg")]
 mod reader;
 #[cfg(feature = "ffmpeg")]
 mod run;
 #[cfg(feature = "ffmpeg")]
 pub mod status;
+#[cfg(feature = "ffmpeg")]
+mod sync;
 #[cfg(feature = "ffmpeg")]
 mod timeline;
 

@@ -12,6 +12,7 @@ use super::input::{Origin, Programme, StreamInfo};
 use super::mux::{Link, micros};
 use super::settings::OnInputLoss;
 use super::status::Status;
+use super::sync::Timekeeper;
 use super::timeline::Timeline;
 use super::{now, rest};
 
@@ -41,6 +42,7 @@ pub(super) struct Reader {
     pub(super) out: Outlet,
     /// The outputs.
     pub(super) links: Vec<Link>,
+    pub(super) timekeeper: Timekeeper,
     /// Whether packets are handed on no faster than they play.
     pub(super) paced: bool,
     pub(super) on_loss: OnInputLoss,
@@ -118,7 +120,7 @@ impl Reader {
     fn open_again(&self) -> Option<(Input, Programme)> {
         let mut pause = BACKOFF.0;
         while !self.stop.load(Ordering::Relaxed) {
-            let opened = self.origin.open();
+            let opened = self.timekeeper.open(&self.origin);
             let opened = opened.and_then(|mut input| {
                 let programme = Programme::of(&mut input, &self.origin)?;
                 Ok((input, programme))
@@ -208,6 +210,10 @@ impl Reader {
                 rest(due.saturating_duration_since(now()), &self.stop);
             }
             if place == self.programme.video {
+                let own = self.programme.streams[place].time_base;
+                if let Some(at) = packet.pts().or(packet.dts()) {
+                    self.timekeeper.packet(micros(at, own));
+                }
                 if self.out.send(Coded::Packet(packet)).is_err() {
                     return Ended::Whole;
                 }

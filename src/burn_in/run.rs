@@ -21,8 +21,9 @@ use super::mux::{Begin, Counts, Item, Link, Writer};
 use super::overlay::{Overlay, Reactions, Show};
 use super::plan::{self, Plan};
 use super::reader::Reader;
-use super::settings::{Coding, OnInputLoss, OutputSettings, Region};
+use super::settings::{Coding, OnInputLoss, OutputSettings, Region, Sync};
 use super::status::Status;
+use super::sync::Timekeeper;
 use crate::metrics;
 
 /// Packets of video between the reader and the decoder. They are waited for: a live input is then
@@ -49,6 +50,8 @@ pub struct Job {
     pub slate: Option<PathBuf>,
     /// Whether a file is read no faster than it plays.
     pub realtime: bool,
+    /// In which frame a reaction of a topic appears.
+    pub sync: Sync,
     /// How long the programme is held back, so that reactions of a topic appear earlier. A
     /// recording can't be.
     pub hold: Duration,
@@ -65,6 +68,7 @@ pub struct BurnIn {
     input: Input,
     programme: Programme,
     plans: Vec<Plan>,
+    timekeeper: Timekeeper,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -92,7 +96,8 @@ impl BurnIn {
                 job.hold.as_secs_f64()
             );
         }
-        let mut input = origin.open()?;
+        let timekeeper = Timekeeper::new(job.sync, is_live);
+        let mut input = timekeeper.open(&origin)?;
         let programme = Programme::of(&mut input, &origin)?;
         let plans = job.outputs.iter().map(|output| {
             Plan::new(
@@ -110,6 +115,7 @@ impl BurnIn {
             input,
             programme,
             plans,
+            timekeeper,
             status: Arc::default(),
             stop,
         })
@@ -163,7 +169,7 @@ impl BurnIn {
         let waits = matches!(reactions, Reactions::Log(_)) && !is_live;
         let video = self.programme.main_video().clone();
         let decoder = decode::open(&video)?;
-        let overlay = Overlay::start(show, reactions)?;
+        let overlay = Overlay::start(show, reactions, self.timekeeper.clone())?;
         let figures = figures.into_iter().map(Some).chain(std::iter::repeat(None));
         let (mut rungs, mut links, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         let outputs = self.plans.into_iter().zip(self.job.outputs).zip(figures);
@@ -238,6 +244,7 @@ impl BurnIn {
             programme: self.programme,
             out,
             links,
+            timekeeper: self.timekeeper,
             on_loss,
             status: Arc::clone(&self.status),
             stop: Arc::clone(&self.stop),

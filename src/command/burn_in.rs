@@ -30,6 +30,7 @@ mod with_libav {
     use tokio::sync::oneshot;
 
     use crate::burn_in::overlay::{Inbox, Reactions, Show};
+    use crate::burn_in::settings::Sync;
     use crate::burn_in::status::Status;
     use crate::burn_in::{BurnIn, Job};
     use crate::command::render::read_log;
@@ -47,11 +48,12 @@ mod with_libav {
 
     pub(super) fn run(job: &BurnInJob) -> Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
-        // A log's times are moved instead.
+        // A log's times are those of the programme.
         let is_followed = matches!(job.reactions, config::Reactions::Topic { .. });
-        let hold = match is_followed && job.delay.earlier {
-            true => job.delay.by,
-            false => Duration::ZERO,
+        let (sync, hold) = match is_followed {
+            true if job.delay.earlier => (job.sync, job.delay.by),
+            true => (job.sync, Duration::ZERO),
+            false => (Sync::Arrival, Duration::ZERO),
         };
         let burn_in = BurnIn::new(
             Job {
@@ -62,6 +64,7 @@ mod with_libav {
                 on_input_loss: job.on_input_loss,
                 slate: job.slate.clone(),
                 realtime: job.realtime,
+                sync,
                 hold,
                 drop_unsupported: job.drop_unsupported,
                 force: job.force,

@@ -15,6 +15,8 @@ mod tree;
 mod access;
 mod any_input;
 mod broker;
+#[cfg(feature = "ffmpeg")]
+mod burn_in;
 mod burn_in_settings;
 mod cli;
 mod compositor;

@@ -1,0 +1,3 @@
+//! Reactions burned into real media.
+
+mod sync;
