@@ -8,6 +8,8 @@
 //!                          └───┘ overlay
 //! ```
 //!
+//! A programme that is held back waits between the reader and the rest, with all of its packets.
+//!
 //! Each is a thread, and what is between two of them is a bounded queue. The programme never waits
 //! for the overlay: a live picture whose reactions aren't ready goes on without them.
 
@@ -24,6 +26,8 @@ mod ffi;
 #[cfg(feature = "ffmpeg")]
 mod geometry;
 #[cfg(feature = "ffmpeg")]
+mod hold;
+#[cfg(feature = "ffmpeg")]
 mod input;
 #[cfg(feature = "ffmpeg")]
 mod mux;
@@ -32,11 +36,15 @@ pub mod overlay;
 #[cfg(feature = "ffmpeg")]
 mod plan;
 #[cfg(feature = "ffmpeg")]
+mod playlist;
+#[cfg(feature = "ffmpeg")]
 mod reader;
 #[cfg(feature = "ffmpeg")]
 mod run;
 #[cfg(feature = "ffmpeg")]
 pub mod status;
+#[cfg(feature = "ffmpeg")]
+mod sync;
 #[cfg(feature = "ffmpeg")]
 mod timeline;
 

@@ -157,6 +157,7 @@
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
+//! | HTTP Live Streaming (RFC 8216), program date and time | [`burn_in`] |
 //! | OpenMetrics text | [`metrics`] |
 //! | EBML (RFC 8794), Matroska (RFC 9559), NUT, QuickTime File Format, ISO/IEC 14496-12 | [`output`] |
 //! | SMPTE ST 274, ST 296 | [`config`] |

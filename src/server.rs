@@ -24,7 +24,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -323,15 +323,4 @@ async fn reap_until_stopped(app: &App) {
 /// Whether this is the first time.
 fn first(told: &AtomicBool) -> bool {
     !told.swap(true, Ordering::Relaxed)
-}
-
-/// Seconds since 1970; 0 if the clock stands before that.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tokens end at a time of the calendar"
-)]
-fn now_unix() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -5,9 +5,10 @@
 
 pub mod momento;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use momento::Momento;
+use serde::Deserialize;
 
 use crate::metrics::Channel as ChannelMetrics;
 use crate::reaction::{Palette, Reaction};
@@ -22,6 +23,9 @@ pub struct Cue {
     pub sequence: u64,
     /// What the item asks for.
     pub reactions: Vec<Reaction>,
+    /// When it was sent, since the Unix epoch, if that is known: what the payload says, or else
+    /// when it was published.
+    pub sent_at: Option<Duration>,
 }
 
 /// Where reactions come from.
@@ -32,6 +36,9 @@ pub enum Source {
     /// An endpoint that speaks Momento's HTTP API.
     Momento(Momento),
 }
+
+/// A time that is further from now than this is that of a clock that is wrong.
+const PLAUSIBLE: Duration = Duration::from_secs(3_600);
 
 /// How long one wait for the embedded broker lasts; any length will do.
 const HOLD: Duration = Duration::from_secs(60);
@@ -91,6 +98,7 @@ async fn embedded(
                             page: item.page,
                             sequence: item.sequence,
                             reactions,
+                            sent_at: sent_at(text, Some(item.published_at), since_epoch()),
                         });
                     }
                 }
@@ -121,5 +129,94 @@ fn report_gap(topic: &TopicName, metrics: &ChannelMetrics, expected: Cursor, nex
         tracing::warn!("topic {topic} was reset, with {lost} items lost since");
     } else {
         tracing::warn!("topic {topic}: {lost} items lost");
+    }
+}
+
+/// When a payload was sent, since the Unix epoch: the number of milliseconds that its JSON has as
+/// `sent_at` or `timestamp`, or else when it was published. A time more than [`PLAUSIBLE`] from
+/// `now` is none.
+fn sent_at(payload: &str, published_at: Option<Duration>, now: Duration) -> Option<Duration> {
+    #[derive(Default, Deserialize)]
+    struct Stamps {
+        sent_at: Option<serde_json::Value>,
+        timestamp: Option<serde_json::Value>,
+    }
+    let stamps: Stamps = match payload.trim_start().starts_with('{') {
+        true => serde_json::from_str(payload).unwrap_or_default(),
+        false => Stamps::default(),
+    };
+    let told = [stamps.sent_at, stamps.timestamp];
+    let told = told.iter().flatten().filter_map(milliseconds);
+    told.chain(published_at)
+        .find(|at| at.abs_diff(now) <= PLAUSIBLE)
+}
+
+/// A number of milliseconds.
+fn milliseconds(number: &serde_json::Value) -> Option<Duration> {
+    let whole = number.as_u64().map(Duration::from_millis);
+    whole.or_else(|| Duration::try_from_secs_f64(number.as_f64()? / 1_000.0).ok())
+}
+
+/// The calendar's time, since the Unix epoch; zero if the clock stands before that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "when messages are sent is a time of the calendar"
+)]
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_says_when_it_was_sent() {
+        const NOW: u64 = 1_763_000_000_000;
+        let sent = |payload: &str, published: Option<u64>| {
+            let published = published.map(Duration::from_millis);
+            sent_at(payload, published, Duration::from_millis(NOW))
+        };
+        let at = |ms: u64| Some(Duration::from_millis(ms));
+        let cases = [
+            ("heart", None, None),
+            ("heart", Some(NOW - 5), at(1_762_999_999_995)),
+            (
+                r#" {"reaction":"heart","timestamp":1762999999000}"#,
+                Some(NOW),
+                at(1_762_999_999_000),
+            ),
+            (
+                r#"{"timestamp":1762999999000,"sent_at":1762999998000.0}"#,
+                None,
+                at(1_762_999_998_000),
+            ),
+            // An hour is as far as it may be.
+            (r#"{"sent_at":1763003600000}"#, None, at(1_763_003_600_000)),
+            (r#"{"sent_at":1763003600001}"#, None, None),
+            (
+                r#"{"sent_at":1762996399999}"#,
+                Some(NOW),
+                at(1_763_000_000_000),
+            ),
+            // Seconds, text, and what is no time.
+            (r#"{"timestamp":1763000000}"#, None, None),
+            (r#"{"timestamp":"1763000000000"}"#, None, None),
+            (r#"{"timestamp":-1}"#, None, None),
+            (r#"{"timestamp":1e300}"#, None, None),
+            (r#"{"timestamp":1763000000000"#, None, None),
+            ("1763000000000", None, None),
+            ("heart", Some(0), None),
+            ("heart", Some(u64::MAX), None),
+        ];
+        for (payload, published, expected) in cases {
+            assert_eq!(
+                sent(payload, published),
+                expected,
+                "{payload} {published:?}"
+            );
+        }
     }
 }

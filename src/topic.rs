@@ -126,6 +126,8 @@ pub struct Item {
     pub sequence: u64,
     /// The id in the publisher's token; none for an anonymous one.
     pub publisher: Option<Arc<str>>,
+    /// When it was published, since the Unix epoch.
+    pub published_at: Duration,
     /// The message.
     pub value: Value,
 }
@@ -260,7 +262,7 @@ impl Broker {
     }
 
     /// Publishes to a topic, which is made if it doesn't exist, and returns the item's number.
-    /// Never waits for a subscriber.
+    /// Never waits for a subscriber. `published_at` is the time since the Unix epoch.
     ///
     /// # Errors
     /// [`BrokerError`]; nothing is published then.
@@ -269,6 +271,7 @@ impl Broker {
         name: &TopicName,
         value: Value,
         publisher: Option<Arc<str>>,
+        published_at: Duration,
     ) -> Result<u64, BrokerError> {
         if value.bytes() > self.limits.value_bytes {
             return Err(BrokerError::TooLarge {
@@ -279,7 +282,14 @@ impl Broker {
         let now = Instant::now();
         let mut state = self.lock();
         let topic = state.open(name, &self.limits, now)?;
-        let sequence = topic.ring.push(value, publisher, now, &self.limits);
+        let item = |page, sequence| Item {
+            page,
+            sequence,
+            publisher,
+            published_at,
+            value,
+        };
+        let sequence = topic.ring.push(item, now, &self.limits);
         topic.changed.notify_waiters();
         Ok(sequence)
     }

@@ -155,6 +155,9 @@ impl Compositor {
         let pts = self.last.map_or(asked, |last| asked.max(last + 1));
         picture.set_pts(Some(pts));
         self.last = Some(pts);
+        if self.first.is_none() {
+            self.overlay.begin(micros(pts, self.settings.time_base));
+        }
         let first = *self.first.get_or_insert(pts);
         let since = micros(pts.saturating_sub(first), self.settings.time_base);
         self.status.shown(since);

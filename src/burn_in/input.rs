@@ -161,6 +161,11 @@ impl Origin {
         Ok(input)
     }
 
+    /// As libavformat takes it.
+    pub(super) fn address(&self) -> &OsStr {
+        &self.address
+    }
+
     fn expect_within(&self, silence: Duration) {
         let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         self.watch.silence_ms.store(silence, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 use rayon::ThreadPool;
 
 use super::settings::Delay;
+use super::sync::Timekeeper;
 use crate::cast::{Cast, Placement};
 use crate::chart::Chart;
 use crate::frame::{Alpha, Frame, PixelFormat, Size};
@@ -71,28 +72,16 @@ pub enum Reactions {
 /// Reactions that have come, until the next frame is drawn.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    cues: Mutex<VecDeque<Arrival>>,
-}
-
-/// A cue, and when it is to be seen.
-#[derive(Debug)]
-struct Arrival {
-    cue: Cue,
-    /// The programme's time, if that is known; else the next frame's.
-    at: Option<Duration>,
+    cues: Mutex<VecDeque<Cue>>,
 }
 
 impl Inbox {
     /// Puts a cue in; `false` if there is no room for it.
     pub fn deliver(&self, cue: Cue) -> bool {
-        self.put(Arrival { cue, at: None })
-    }
-
-    fn put(&self, arrival: Arrival) -> bool {
         let mut cues = lock(&self.cues);
         let has_room = cues.len() < CUES_MAX;
         if has_room {
-            cues.push_back(arrival);
+            cues.push_back(cue);
         }
         has_room
     }
@@ -166,6 +155,7 @@ pub(super) struct Overlay {
     canvases: Vec<Canvas>,
     /// What the next pictures are painted on.
     spare: Option<Vec<Pictures>>,
+    timekeeper: Timekeeper,
 }
 
 /// Why there are no pictures.
@@ -182,10 +172,10 @@ impl Overlay {
     ///
     /// # Errors
     /// There can be no other thread.
-    pub(super) fn start(show: Show, reactions: Reactions) -> Result<Self> {
+    pub(super) fn start(show: Show, reactions: Reactions, timekeeper: Timekeeper) -> Result<Self> {
         let (asks, asked) = sync_channel(2);
         let (tell, answers) = sync_channel(2);
-        let mut easel = Easel::new(show, reactions);
+        let mut easel = Easel::new(show, reactions, timekeeper.clone());
         let work = move || {
             while let Ok(ask) = asked.recv() {
                 let answer = easel.answer(ask);
@@ -205,7 +195,13 @@ impl Overlay {
             next: 0,
             canvases: Vec::new(),
             spare: None,
+            timekeeper,
         })
+    }
+
+    /// The programme's time begins with the picture of this time stamp, in microseconds.
+    pub(super) fn begin(&self, first_us: i64) {
+        self.timekeeper.begin(first_us);
     }
 
     /// The canvases to paint on from now on.
@@ -312,6 +308,7 @@ struct Board {
 struct Easel {
     show: Show,
     reactions: Reactions,
+    timekeeper: Timekeeper,
     /// How many entries of a log are on stage.
     shown: usize,
     /// Cues for later, by rising time. At most [`CUES_MAX`].
@@ -321,10 +318,11 @@ struct Easel {
 }
 
 impl Easel {
-    fn new(show: Show, reactions: Reactions) -> Self {
+    fn new(show: Show, reactions: Reactions, timekeeper: Timekeeper) -> Self {
         Self {
             show,
             reactions,
+            timekeeper,
             shown: 0,
             waiting: VecDeque::new(),
             canvases: Vec::new(),
@@ -445,9 +443,11 @@ impl Easel {
                 }
             }
             Reactions::Live(inbox) => {
-                for Arrival { cue, at } in lock(&inbox.cues).drain(..) {
+                for cue in lock(&inbox.cues).drain(..) {
+                    let sent_at = cue.sent_at;
+                    let due = sent_at.and_then(|at| self.timekeeper.due(at, self.show.delay, now));
                     // What the programme is held back for is done already.
-                    let at = at.unwrap_or(now.saturating_add(later));
+                    let at = due.unwrap_or(now.saturating_add(later));
                     if self.waiting.len() == CUES_MAX {
                         refused += 1;
                         continue;

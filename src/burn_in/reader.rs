@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Error, Packet, Rational, Rescale as _};
 
+use super::hold::Outlet;
 use super::input::{Origin, Programme, StreamInfo};
-use super::mux::{Item, Link, micros};
+use super::mux::{Link, micros};
 use super::settings::OnInputLoss;
 use super::status::Status;
+use super::sync::Timekeeper;
 use super::timeline::Timeline;
 use super::{now, rest};
 
@@ -37,10 +38,11 @@ pub(super) enum Coded {
 pub(super) struct Reader {
     pub(super) origin: Origin,
     pub(super) programme: Programme,
-    /// To the decoder: it is waited for.
-    pub(super) video: SyncSender<Coded>,
-    /// To every output.
+    /// To the decoder, and of copied packets to every output.
+    pub(super) out: Outlet,
+    /// The outputs.
     pub(super) links: Vec<Link>,
+    pub(super) timekeeper: Timekeeper,
     /// Whether packets are handed on no faster than they play.
     pub(super) paced: bool,
     pub(super) on_loss: OnInputLoss,
@@ -77,7 +79,7 @@ impl Reader {
             let lost = now();
             tracing::warn!("{}: {why}; opening it again", self.origin);
             self.status.input_lost(true);
-            if self.video.send(Coded::Lost).is_err() {
+            if self.out.send(Coded::Lost).is_err() {
                 return;
             }
             drop(input);
@@ -89,7 +91,7 @@ impl Reader {
             timeline.resume(programme.streams.len(), lost.elapsed());
             pace = Pace::default();
             let video = programme.main_video().clone();
-            if self.video.send(Coded::Back(Box::new(video))).is_err() {
+            if self.out.send(Coded::Back(Box::new(video))).is_err() {
                 return;
             }
             self.programme = Programme {
@@ -99,7 +101,8 @@ impl Reader {
             tracing::info!("{}: it is back", self.origin);
             self.status.input_lost(false);
         }
-        drop(self.video.send(Coded::End));
+        // Who has gone already needs no end.
+        self.out.send(Coded::End).ok();
     }
 
     /// The streams of old, with the units of time of those that are their successors.
@@ -117,7 +120,7 @@ impl Reader {
     fn open_again(&self) -> Option<(Input, Programme)> {
         let mut pause = BACKOFF.0;
         while !self.stop.load(Ordering::Relaxed) {
-            let opened = self.origin.open();
+            let opened = self.timekeeper.open(&self.origin);
             let opened = opened.and_then(|mut input| {
                 let programme = Programme::of(&mut input, &self.origin)?;
                 Ok((input, programme))
@@ -207,11 +210,15 @@ impl Reader {
                 rest(due.saturating_duration_since(now()), &self.stop);
             }
             if place == self.programme.video {
-                if self.video.send(Coded::Packet(packet)).is_err() {
+                let own = self.programme.streams[place].time_base;
+                if let Some(at) = packet.pts().or(packet.dts()) {
+                    self.timekeeper.packet(micros(at, own));
+                }
+                if self.out.send(Coded::Packet(packet)).is_err() {
                     return Ended::Whole;
                 }
             } else {
-                self.copy(packet);
+                self.out.copy(packet);
             }
         }
     }
@@ -241,16 +248,6 @@ impl Reader {
         if unit != own {
             packet.rescale_ts(unit, own);
         }
-    }
-
-    fn copy(&self, packet: Packet) {
-        let Some((last, links)) = self.links.split_last() else {
-            return;
-        };
-        for link in links {
-            link.pass(Item::Copy(packet.clone()));
-        }
-        last.pass(Item::Copy(packet));
     }
 }
 

@@ -8,21 +8,23 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::format::context::Input;
 
 use super::coding::{Encoder, Task};
 use super::compose::{Compositor, Keyed, Rung, Settings};
 use super::decode::{self, Decoder};
+use super::hold::{Outlet, Way};
 use super::input::{Origin, Programme, StreamInfo};
 use super::mux::{Begin, Counts, Item, Link, Writer};
 use super::now;
 use super::overlay::{Overlay, Reactions, Show};
 use super::plan::{self, Plan};
 use super::reader::Reader;
-use super::settings::{Coding, OnInputLoss, OutputSettings, Region};
+use super::settings::{Coding, OnInputLoss, OutputSettings, Region, Sync};
 use super::status::{Encoding, Status};
+use super::sync::Timekeeper;
 use crate::metrics;
 
 /// Packets of video between the reader and the decoder. They are waited for: a live input is then
@@ -49,6 +51,11 @@ pub struct Job {
     pub slate: Option<PathBuf>,
     /// Whether a file is read no faster than it plays.
     pub realtime: bool,
+    /// In which frame a reaction of a topic appears.
+    pub sync: Sync,
+    /// How long the programme is held back, so that reactions of a topic appear earlier. A
+    /// recording can't be.
+    pub hold: Duration,
     /// Whether streams that an output can't hold are left out.
     pub drop_unsupported: bool,
     /// Whether files are overwritten.
@@ -62,6 +69,7 @@ pub struct BurnIn {
     input: Input,
     programme: Programme,
     plans: Vec<Plan>,
+    timekeeper: Timekeeper,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -77,10 +85,20 @@ impl BurnIn {
     /// if the input did.
     ///
     /// # Errors
-    /// The input can't be read or has no video; an output can't be, with what is expected.
+    /// The input can't be read or has no video, or is to be held back and isn't live; an output
+    /// can't be, with what is expected.
     pub fn new(job: Job, stop: Arc<AtomicBool>) -> Result<Self> {
         let origin = Origin::new(&job.input, job.input_format.clone(), Arc::clone(&stop));
-        let mut input = origin.open()?;
+        let is_live = origin.is_live || job.realtime;
+        if !job.hold.is_zero() && !is_live {
+            bail!(
+                "--delay -{}s: {origin} is a recording, which is not held back: expected a live \
+                 input, --realtime, or a log with --reactions",
+                job.hold.as_secs_f64()
+            );
+        }
+        let timekeeper = Timekeeper::new(job.sync, is_live);
+        let mut input = timekeeper.open(&origin)?;
         let programme = Programme::of(&mut input, &origin)?;
         let plans = job.outputs.iter().map(|output| {
             Plan::new(
@@ -98,6 +116,7 @@ impl BurnIn {
             input,
             programme,
             plans,
+            timekeeper,
             status: Arc::default(),
             stop,
         })
@@ -156,7 +175,7 @@ impl BurnIn {
         let waits = matches!(reactions, Reactions::Log(_)) && !is_live;
         let video = self.programme.main_video().clone();
         let decoder = decode::open(&video)?;
-        let overlay = Overlay::start(show, reactions)?;
+        let overlay = Overlay::start(show, reactions, self.timekeeper.clone())?;
         let figures = figures.into_iter().map(Some).chain(std::iter::repeat(None));
         let (mut rungs, mut links, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         let outputs = self.plans.into_iter().zip(self.job.outputs).zip(figures);
@@ -225,12 +244,18 @@ impl BurnIn {
             sample_aspect_ratio: video.properties.sample_aspect_ratio,
             slate: self.job.slate.as_deref().map(slate).transpose()?,
         };
+        let way = Way {
+            video: packets,
+            links: links.clone(),
+        };
+        let (out, holding) = Outlet::new(way, self.job.hold, Arc::clone(&self.stop))?;
         let reader = Reader {
             paced: self.job.realtime || is_live && is_segments,
             origin: self.origin,
             programme: self.programme,
-            video: packets,
+            out,
             links,
+            timekeeper: self.timekeeper,
             on_loss,
             status: Arc::clone(&self.status),
             stop: Arc::clone(&self.stop),
@@ -251,7 +276,8 @@ impl BurnIn {
         if done.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
-        for thread in [reading, decoding].into_iter().chain(threads) {
+        let first = [reading, decoding].into_iter().chain(holding);
+        for thread in first.chain(threads) {
             let result = join(thread);
             done = done.and(result);
         }

@@ -32,6 +32,7 @@ mod with_libav {
     use tokio::sync::oneshot;
 
     use crate::burn_in::overlay::{Inbox, Reactions, Show};
+    use crate::burn_in::settings::Sync;
     use crate::burn_in::status::Status;
     use crate::burn_in::{BurnIn, Job};
     use crate::command::render::read_log;
@@ -50,6 +51,13 @@ mod with_libav {
 
     pub(super) fn run(job: &BurnInJob) -> Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
+        // A log's times are those of the programme.
+        let is_followed = matches!(job.reactions, config::Reactions::Topic { .. });
+        let (sync, hold) = match is_followed {
+            true if job.delay.earlier => (job.sync, job.delay.by),
+            true => (job.sync, Duration::ZERO),
+            false => (Sync::Arrival, Duration::ZERO),
+        };
         let mut burn_in = BurnIn::new(
             Job {
                 input: job.input.clone(),
@@ -59,7 +67,9 @@ mod with_libav {
                 on_input_loss: job.on_input_loss,
                 slate: job.slate.clone(),
                 // What is burned in while it is watched.
-                realtime: job.realtime || matches!(job.reactions, config::Reactions::Topic { .. }),
+                realtime: job.realtime || is_followed && hold.is_zero(),
+                sync,
+                hold,
                 drop_unsupported: job.drop_unsupported,
                 force: job.force,
             },

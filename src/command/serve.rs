@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
@@ -14,13 +14,13 @@ use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
-use crate::source::Source;
+use crate::source::{Source, since_epoch};
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName, encoded};
 
 pub(super) fn run(job: Serve) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let broker = Broker::new(limits(&job), epoch_seconds());
+    let broker = Broker::new(limits(&job), since_epoch().as_secs());
     let looks = job.channels.iter().map(load).collect::<Result<Vec<_>>>()?;
     let channels = job
         .channels
@@ -185,14 +185,4 @@ fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
         eprintln!("  live feed       http://{address}/channels/{name}/feed.mkv");
     }
     eprintln!("  metrics         http://{address}/metrics");
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "topics' pages begin with the process's start"
-)]
-fn epoch_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(1, |since| since.as_secs())
 }

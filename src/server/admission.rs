@@ -10,7 +10,8 @@ use axum::http::{Method, StatusCode};
 
 use crate::server::answer::ApiError;
 use crate::server::path::parameter;
-use crate::server::{Access, App, first, now_unix};
+use crate::server::{Access, App, first};
+use crate::source::since_epoch;
 use crate::token::{Claims, Role, TokenError, verify};
 use crate::topic::TopicName;
 
@@ -35,7 +36,7 @@ impl Caller {
     pub(super) fn admit(app: &App, head: &Parts) -> Result<Self, ApiError> {
         let token = sent_token(head)?;
         let claims = match &token {
-            Some(token) => verify(token, &app.service.key, now_unix()),
+            Some(token) => verify(token, &app.service.key, since_epoch().as_secs()),
             None => Err(TokenError::Unreadable),
         };
         let claims = match (claims, app.service.access) {

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::server::answer::ApiError;
 use crate::server::path::{parameter, segments, whole};
-use crate::server::topics::exact_in_scripts;
+use crate::server::topics::{exact_in_scripts, publish_timestamp};
 use crate::server::{App, Counted, REACTION_CACHE};
 use crate::topic::{Cursor, Event, Item, TopicName, Value};
 
@@ -134,6 +134,7 @@ impl Subscriber {
         struct Wire<'a> {
             page: u64,
             sequence: u64,
+            publish_timestamp: u64,
             reactions: Vec<WireReaction<'a>>,
         }
         #[derive(Serialize)]
@@ -149,6 +150,7 @@ impl Subscriber {
         let wire = Wire {
             page: item.page,
             sequence: item.sequence,
+            publish_timestamp: publish_timestamp(item),
             reactions: reactions
                 .iter()
                 .map(|reaction| WireReaction {

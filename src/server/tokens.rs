@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::server::answer::{ApiError, body, json};
-use crate::server::{App, REACTION_CACHE, now_unix};
+use crate::server::{App, REACTION_CACHE};
+use crate::source::since_epoch;
 use crate::token::{self, Claims, Role};
 use crate::topic::TopicName;
 
@@ -48,7 +49,7 @@ pub(super) async fn mint(
         topic: name.topic().into(),
         role: Role::PublishSubscribe,
         id: player.unwrap_or_else(|| format!("player-{:032x}", rand::random::<u128>())),
-        expires_at: now_unix() + LIFETIME_S,
+        expires_at: since_epoch().as_secs() + LIFETIME_S,
     };
     let jwt = token::mint(&claims, &app.service.key);
     let wire = Wire {

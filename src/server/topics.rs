@@ -23,7 +23,8 @@ use crate::server::answer::{ApiError, body, json, method_not_allowed};
 use crate::server::gap_cure::GapCure;
 use crate::server::path::{number, segments};
 use crate::server::{App, Counted};
-use crate::topic::{Cursor, Event, TopicName, Value};
+use crate::source::since_epoch;
+use crate::topic::{Cursor, Event, Item, TopicName, Value};
 
 /// What a topic can be asked, and every other route too.
 pub(super) const METHODS: &str = "GET, POST, OPTIONS";
@@ -92,7 +93,7 @@ async fn publish(
     };
     let outcome = outcome(app, &value);
     let publisher = caller.claims.map(|claims| claims.id.into());
-    broker.publish(&name, value, publisher)?;
+    broker.publish(&name, value, publisher, since_epoch())?;
     app.service.metrics.reactions.get_or_create(&outcome).inc();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -175,6 +176,9 @@ enum WireEvent<'a> {
         topic_sequence_number: u64,
         sequence_page: u64,
         publisher_id: &'a str,
+        /// Milliseconds since the Unix epoch. Momento's API has no such member, and its clients
+        /// pass over it.
+        publish_timestamp: u64,
         value: WireValue<'a>,
     },
     Discontinuity {
@@ -208,6 +212,7 @@ fn wire(event: &Event) -> WireEvent<'_> {
             topic_sequence_number: item.sequence,
             sequence_page: item.page,
             publisher_id: item.publisher.as_deref().unwrap_or(""),
+            publish_timestamp: publish_timestamp(item),
             value: match &item.value {
                 Value::Text(text) => WireValue::Text(text),
                 Value::Binary(bytes) => WireValue::Binary(general_purpose::STANDARD.encode(bytes)),
@@ -223,6 +228,11 @@ fn wire(event: &Event) -> WireEvent<'_> {
             new_sequence_page: *new_page,
         },
     }
+}
+
+/// When an item was published, as milliseconds since the Unix epoch.
+pub(super) fn publish_timestamp(item: &Item) -> u64 {
+    u64::try_from(item.published_at.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A subscriber's own number, which may be absurd; 0, which means unknown, if a script could not

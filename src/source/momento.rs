@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::{Cue, report_gap};
+use super::{Cue, milliseconds, report_gap, sent_at, since_epoch};
 use crate::metrics::Channel as ChannelMetrics;
 use crate::reaction::Palette;
 use crate::topic::{Cursor, TopicName, encoded};
@@ -98,6 +98,9 @@ struct TopicItem {
     topic_sequence_number: u64,
     /// Older servers leave it out.
     sequence_page: Option<u64>,
+    /// Milliseconds since the Unix epoch, of servers that say it; of any shape, as `value` is.
+    #[serde(default)]
+    publish_timestamp: serde_json::Value,
     /// Of any shape, so that one odd item doesn't stop the topic for good.
     #[serde(default)]
     value: serde_json::Value,
@@ -117,15 +120,9 @@ impl Momento {
     /// # Errors
     /// The TLS roots of this system can't be read.
     pub fn new(endpoint: &Url, name: TopicName, token: Option<String>) -> reqwest::Result<Self> {
-        // An error says that one is installed already, which is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let mut client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
+        let client = client(endpoint)
             .read_timeout(READ_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(20));
-        if is_loopback(endpoint) {
-            client = client.no_proxy();
-        }
         let under = |segments: &str| {
             let mut url = endpoint.clone();
             url.set_path(&format!(
@@ -220,11 +217,15 @@ impl Momento {
         }
         let page = page.unwrap_or(place.page);
         let text = item.value.get("text").and_then(serde_json::Value::as_str);
-        if let Some(Ok(reactions)) = text.map(|text| palette.decode(text)) {
+        if let Some(text) = text
+            && let Ok(reactions) = palette.decode(text)
+        {
+            let published_at = milliseconds(&item.publish_timestamp);
             deliver(Cue {
                 page,
                 sequence,
                 reactions,
+                sent_at: sent_at(text, published_at, since_epoch()),
             });
         }
         Cursor {
@@ -336,6 +337,17 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     line
+}
+
+/// What reaches an address, over a proxy if this system has one, unless it is on this machine.
+pub(crate) fn client(address: &Url) -> ClientBuilder {
+    // An error says that one is installed already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = Client::builder().connect_timeout(CONNECT_TIMEOUT);
+    match is_loopback(address) {
+        true => client.no_proxy(),
+        false => client,
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {

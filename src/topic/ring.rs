@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::topic::{Cursor, Event, Item, Limits, Value};
+use crate::topic::{Cursor, Event, Item, Limits};
 
 /// What an item weighs beside its value and publisher, in bytes; about what it takes in memory.
 const ITEM_BYTES: usize = 128;
@@ -41,19 +41,14 @@ impl Ring {
         }
     }
 
+    /// Takes in the item that `make` makes of its page and number, and gives the number.
     pub(super) fn push(
         &mut self,
-        value: Value,
-        publisher: Option<Arc<str>>,
+        make: impl FnOnce(u64, u64) -> Item,
         now: Instant,
         limits: &Limits,
     ) -> u64 {
-        let item = Item {
-            page: self.page,
-            sequence: self.next,
-            publisher,
-            value,
-        };
+        let item = make(self.page, self.next);
         self.next += 1;
         self.bytes += weight(&item);
         self.items.push_back((now, Arc::new(item)));

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 const PAGE: u64 = 1_700_000_000;
+const PUBLISHED_AT: Duration = Duration::from_millis(1_700_000_123_456);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn name(topic: &str) -> TopicName {
@@ -35,7 +36,7 @@ fn publish(broker: &Broker, topic: &str, count: u64) {
     for n in 0..count {
         let value = text(&format!("{topic} {n}"));
         broker
-            .publish(&name(topic), value, None)
+            .publish(&name(topic), value, None, PUBLISHED_AT)
             .expect("room for a topic");
     }
 }
@@ -76,16 +77,23 @@ async fn items_are_numbered_from_one_and_carry_what_was_sent() {
     let broker = Broker::new(Limits::default(), PAGE);
     let bytes = Value::Binary(vec![0, 255].into());
     assert_eq!(
-        broker.publish(&name("a"), text("heart"), Some("ann".into())),
+        broker.publish(&name("a"), text("heart"), Some("ann".into()), PUBLISHED_AT),
         Ok(1)
     );
-    assert_eq!(broker.publish(&name("a"), bytes.clone(), None), Ok(2));
-    assert_eq!(broker.publish(&name("b"), text(""), None), Ok(1));
+    assert_eq!(
+        broker.publish(&name("a"), bytes.clone(), None, PUBLISHED_AT),
+        Ok(2)
+    );
+    assert_eq!(
+        broker.publish(&name("b"), text(""), None, PUBLISHED_AT),
+        Ok(1)
+    );
     let item = |sequence, publisher: Option<&str>, value| {
         Event::Item(Arc::new(Item {
             page: PAGE,
             sequence,
             publisher: publisher.map(Arc::from),
+            published_at: PUBLISHED_AT,
             value,
         }))
     };
@@ -108,7 +116,9 @@ async fn a_batch_is_bounded_in_items_and_in_bytes() {
     }
     for _ in 0..20 {
         let value = text(&"x".repeat(4_096));
-        broker.publish(&name("large"), value, None).unwrap();
+        broker
+            .publish(&name("large"), value, None, PUBLISHED_AT)
+            .unwrap();
     }
     let (events, next) = read(&broker, "large", at(PAGE, 1)).await;
     assert_eq!(seen(&events), items(1..=16), "64 KB");
@@ -118,7 +128,7 @@ async fn a_batch_is_bounded_in_items_and_in_bytes() {
 #[tokio::test(start_paused = true)]
 async fn a_value_above_the_limit_is_refused_and_not_numbered() {
     let broker = Broker::new(Limits::default(), PAGE);
-    let over = broker.publish(&name("a"), text(&"x".repeat(4_097)), None);
+    let over = broker.publish(&name("a"), text(&"x".repeat(4_097)), None, PUBLISHED_AT);
     assert_eq!(
         over,
         Err(BrokerError::TooLarge {
@@ -127,7 +137,7 @@ async fn a_value_above_the_limit_is_refused_and_not_numbered() {
         })
     );
     assert_eq!(
-        broker.publish(&name("a"), text(&"x".repeat(4_096)), None),
+        broker.publish(&name("a"), text(&"x".repeat(4_096)), None, PUBLISHED_AT),
         Ok(1)
     );
 }
@@ -220,7 +230,7 @@ async fn the_ring_is_bounded_in_bytes_and_keeps_the_newest() {
     let broker = Broker::new(limits, PAGE);
     for _ in 0..100 {
         broker
-            .publish(&name("a"), text(&"x".repeat(1_000)), None)
+            .publish(&name("a"), text(&"x".repeat(1_000)), None, PUBLISHED_AT)
             .unwrap();
     }
     let (events, _) = read(&broker, "a", at(PAGE, 1)).await;
@@ -373,14 +383,20 @@ async fn when_full_the_topic_idle_longest_makes_room_unless_watched() {
     watching.extend([watch("c"), watch("d")]);
     tokio::task::yield_now().await;
     let full = Err(BrokerError::Full { max: 3 });
-    assert_eq!(broker.publish(&name("e"), text("x"), None), full);
+    assert_eq!(
+        broker.publish(&name("e"), text("x"), None, PUBLISHED_AT),
+        full
+    );
     let asked = broker.next(&name("e"), at(0, 0), SECOND).await;
     assert_eq!(asked.map(|_| 0), full);
     for task in watching {
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
     }
-    assert_eq!(broker.publish(&name("e"), text("x"), None), Ok(1));
+    assert_eq!(
+        broker.publish(&name("e"), text("x"), None, PUBLISHED_AT),
+        Ok(1)
+    );
 }
 
 #[test]
@@ -444,7 +460,9 @@ async fn concurrent_publishers_and_subscribers_agree_on_one_order() {
                 let mut numbered = Vec::new();
                 for n in 0..EACH {
                     let value = format!("{p}:{n}");
-                    let number = broker.publish(&name("a"), text(&value), None).unwrap();
+                    let number = broker
+                        .publish(&name("a"), text(&value), None, PUBLISHED_AT)
+                        .unwrap();
                     numbered.push((number, value));
                     if n % 16 == 0 {
                         tokio::task::yield_now().await;

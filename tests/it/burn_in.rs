@@ -18,6 +18,7 @@ mod pictures;
 mod placement;
 mod refused;
 mod streams;
+mod sync;
 
 /// Sprites from the first frame on, over the two seconds that most programmes here last.
 const LOG: &str = "{\"at_ms\":0,\"reaction\":\"heart\",\"count\":2}

@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::in_process::{DEADLINE, PAGE, Server, channel, client, get, until};
+use crate::in_process::{
+    DEADLINE, PAGE, Server, channel, client, get, now_unix, take_publish_timestamp, until,
+};
 
 /// One open event stream.
 struct Events {
@@ -55,10 +57,13 @@ impl Events {
                 .find(|(key, _)| *key == name)
                 .map_or("", |(_, value)| value)
         };
-        let data = match field("data") {
+        let mut data = match field("data") {
             "" => Json::Null,
             data => serde_json::from_str(data).expect("JSON"),
         };
+        if field("event") == "reactions" {
+            take_publish_timestamp(&mut data);
+        }
         Some((field("event").into(), field("id").into(), data))
     }
 
@@ -434,7 +439,9 @@ async fn a_subscriber_that_does_not_read_is_told_what_it_missed() {
     let total = 300_000;
     for _ in 0..total {
         let value = Value::Text(filler.as_str().into());
-        server.service.broker.publish(&name, value, None).unwrap();
+        let now = Duration::from_secs(now_unix());
+        let broker = &server.service.broker;
+        broker.publish(&name, value, None, now).unwrap();
     }
     let (mut expected, mut gaps) = (1, 0);
     while expected <= total {

@@ -17,11 +17,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::in_process::{DEADLINE, PAGE, Server, text, until};
+use crate::in_process::{DEADLINE, PAGE, Server, now_unix, text, until};
 
 /// The shortest pause after a failed poll, and after an answer at once that brings nothing.
 const PAUSE_LEAST: Duration = Duration::from_millis(125);
 const NOTHING_NEW_PAUSE: Duration = Duration::from_millis(500);
+
+/// When what is published directly to a broker was published.
+const NOW: Duration = Duration::from_millis(1_700_000_123_456);
 
 /// What the scripted upstream does with one request. It closes the connection after each.
 #[derive(Clone)]
@@ -232,6 +235,11 @@ impl Following {
     fn now(&self) -> Vec<(u64, u64)> {
         let cues = self.cues.lock().unwrap();
         cues.iter().map(|cue| (cue.page, cue.sequence)).collect()
+    }
+
+    fn sent_at(&self) -> Vec<Option<Duration>> {
+        let cues = self.cues.lock().unwrap();
+        cues.iter().map(|cue| cue.sent_at).collect()
     }
 }
 
@@ -627,6 +635,57 @@ async fn what_is_no_reaction_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_cue_says_when_it_was_sent() {
+    let now = now_unix() * 1_000;
+    let item = |number: u64, text: &str, published: Json| {
+        json!({"item": {
+            "topic_sequence_number": number, "sequence_page": PAGE, "publish_timestamp": published,
+            "value": {"text": text},
+        }})
+    };
+    let stamped = json!({"reaction": "heart", "timestamp": now - 9_000}).to_string();
+    let answers = [
+        item(1, "heart", json!(now - 5_000)),
+        item(2, &stamped, json!(now - 5_000)),
+        item(3, "heart", json!("2025-11-22")),
+        item(4, "heart", json!(now + 7_200_000)),
+        text(5, &stamped),
+        text(6, "heart"),
+    ];
+    let upstream = Upstream::start([items(answers)], []).await;
+    let following = Following::start(upstream.source(Some("t")));
+    following.delivered(6).await;
+    let at = |ms: u64| Some(Duration::from_millis(ms));
+    let expected = [
+        at(now - 5_000),
+        at(now - 9_000),
+        None,
+        None,
+        at(now - 9_000),
+        None,
+    ];
+    assert_eq!(following.sent_at(), expected);
+}
+
+#[tokio::test]
+async fn what_this_server_publishes_says_when() {
+    let server = Server::start().await;
+    server.publish("demo", "before").await;
+    let remote = Following::start(source(server.address, "", "video", "demo", Some("t")));
+    let broker = server.service.broker.clone();
+    let name = TopicName::new("video", "demo").unwrap();
+    let embedded = Following::start(Source::Embedded(broker, name));
+    // The embedded source waits without being counted.
+    server.polls_waiting(1).await;
+    server.publish("demo", "heart").await;
+    for following in [remote, embedded] {
+        following.delivered(1).await;
+        let sent_at = following.sent_at()[0].expect("it is known").as_secs();
+        assert!(sent_at.abs_diff(now_unix()) <= 60, "{sent_at}");
+    }
+}
+
+#[tokio::test]
 async fn the_real_server_lets_a_vended_token_in() {
     let server = Server::with(|service| service.access = Access::Required).await;
     let following = Following::start(source(server.address, "", "video", "demo", None));
@@ -708,7 +767,7 @@ async fn what_the_ring_has_dropped_meanwhile_is_counted() {
 fn publish(broker: &Broker, name: &TopicName, count: u64) {
     for _ in 0..count {
         broker
-            .publish(name, Value::Text("heart".into()), None)
+            .publish(name, Value::Text("heart".into()), None, NOW)
             .unwrap();
     }
 }
@@ -731,9 +790,9 @@ async fn the_embedded_source_delivers_in_order_and_counts_gaps() {
         "from what comes next on"
     );
     let binary = Value::Binary(b"heart"[..].into());
-    broker.publish(&name, binary, None).unwrap();
+    broker.publish(&name, binary, None, NOW).unwrap();
     broker
-        .publish(&name, Value::Text("nothing".into()), None)
+        .publish(&name, Value::Text("nothing".into()), None, NOW)
         .unwrap();
     publish(&broker, &name, 1);
     assert_eq!(following.delivered(2).await, at_page([3, 6]));
@@ -763,7 +822,7 @@ async fn the_embedded_source_waits_for_a_place_in_a_full_broker() {
     tokio::time::advance(Duration::from_secs(5)).await;
     assert!(
         broker
-            .publish(&name, Value::Text("heart".into()), None)
+            .publish(&name, Value::Text("heart".into()), None, NOW)
             .is_err(),
         "it is full"
     );
