@@ -16,6 +16,10 @@
 pub mod settings;
 
 #[cfg(feature = "ffmpeg")]
+mod address;
+#[cfg(feature = "ffmpeg")]
+mod adts;
+#[cfg(feature = "ffmpeg")]
 mod coding;
 #[cfg(feature = "ffmpeg")]
 mod compose;
@@ -42,6 +46,8 @@ mod reader;
 #[cfg(feature = "ffmpeg")]
 mod run;
 #[cfg(feature = "ffmpeg")]
+mod sections;
+#[cfg(feature = "ffmpeg")]
 pub mod status;
 #[cfg(feature = "ffmpeg")]
 mod sync;
@@ -58,6 +64,33 @@ pub use self::run::{BurnIn, Job};
 )]
 fn now() -> std::time::Instant {
     std::time::Instant::now()
+}
+
+/// Sends what a bounded queue may have no room for, which is waited for so long.
+///
+/// # Errors
+/// There was none, or nobody takes anything out any more.
+#[cfg(feature = "ffmpeg")]
+fn send_within<T>(
+    queue: &std::sync::mpsc::SyncSender<T>,
+    mut item: T,
+    patience: std::time::Duration,
+) -> Result<(), std::sync::mpsc::TrySendError<T>> {
+    use std::sync::mpsc::TrySendError;
+    let mut until = None;
+    loop {
+        match queue.try_send(item) {
+            Err(TrySendError::Full(back)) => {
+                let now = now();
+                if now >= *until.get_or_insert(now + patience) {
+                    return Err(TrySendError::Full(back));
+                }
+                item = back;
+                std::thread::park_timeout(std::time::Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Waits for so long, or until it is to stop.

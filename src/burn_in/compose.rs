@@ -10,14 +10,14 @@ mod rung;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Rational, frame};
 
 use self::raster::{Raster, View, lay_image, name, plain};
-pub(super) use self::rung::{Keyed, Rung};
+pub(super) use self::rung::Rung;
 use super::decode::Decoded;
 use super::ffi;
 use super::geometry::{Geometry, Shape};
@@ -41,6 +41,9 @@ pub(super) struct Settings {
     pub(super) region: Region,
     /// Whether the programme waits for nothing.
     pub(super) is_live: bool,
+    /// How long an encoder is waited for that others don't wait for; `None` for as long as it
+    /// takes.
+    pub(super) patience: Option<Duration>,
     pub(super) on_loss: OnInputLoss,
     /// Pictures a second, if that is known.
     pub(super) rate: Option<Rational>,
@@ -67,6 +70,8 @@ pub(super) struct Compositor {
     last: Option<i64>,
     /// The picture that came last, for a slate to be like it.
     like: Option<frame::Video>,
+    /// The slate that is like it.
+    slate: Option<frame::Video>,
     was_missing: Option<Missing>,
 }
 
@@ -87,6 +92,7 @@ impl Compositor {
             first: None,
             last: None,
             like: None,
+            slate: None,
             was_missing: None,
         }
     }
@@ -96,47 +102,38 @@ impl Compositor {
     /// # Errors
     /// The first picture is of a format that can't be composed in.
     pub(super) fn run(mut self, pictures: &Receiver<Decoded>) -> Result<()> {
-        let mut is_lost = false;
         let interval = self.interval();
-        let mut due = now();
-        let done = loop {
-            let next = if is_lost && self.settings.on_loss == OnInputLoss::Slate {
-                due += interval;
-                match pictures.recv_timeout(due.saturating_duration_since(now())) {
-                    Err(RecvTimeoutError::Timeout) => {
-                        if let Err(error) = self.slate() {
-                            break Err(error);
+        // When the last slate was due; none are while the input is there.
+        let mut slate_at: Option<Instant> = None;
+        while !self.rungs.iter().all(Rung::is_gone) {
+            let next = match &mut slate_at {
+                None => pictures.recv().unwrap_or(Decoded::End),
+                Some(at) => {
+                    let due = *at + interval;
+                    match pictures.recv_timeout(due.saturating_duration_since(now())) {
+                        Ok(next) => next,
+                        Err(RecvTimeoutError::Disconnected) => Decoded::End,
+                        Err(RecvTimeoutError::Timeout) => {
+                            *at = due;
+                            self.slate()?;
+                            continue;
                         }
-                        continue;
                     }
-                    Ok(next) => next,
-                    Err(RecvTimeoutError::Disconnected) => Decoded::End,
                 }
-            } else {
-                pictures.recv().unwrap_or(Decoded::End)
             };
             match next {
                 Decoded::Picture(picture) => {
-                    is_lost = false;
-                    if let Err(error) = self.compose(picture) {
-                        break Err(error);
-                    }
+                    self.slate = None;
+                    self.compose(picture)?;
                 }
-                Decoded::Lost => {
-                    is_lost = true;
-                    due = now();
+                Decoded::Lost(since) => {
+                    slate_at = (self.settings.on_loss == OnInputLoss::Slate).then_some(since);
                 }
-                Decoded::End if self.first.is_none() => {
-                    break Err(anyhow!("no picture of its video could be decoded"));
-                }
-                Decoded::End => break Ok(()),
+                Decoded::Back => slate_at = None,
+                Decoded::End => break,
             }
-            if self.rungs.iter().all(Rung::is_gone) {
-                break Ok(());
-            }
-        };
-        self.rungs.iter().for_each(Rung::end);
-        done
+        }
+        Ok(())
     }
 
     fn interval(&self) -> Duration {
@@ -215,12 +212,20 @@ impl Compositor {
         let Some(like) = self.like.take() else {
             return Ok(());
         };
-        let mut picture = frame::Video::new(like.format(), like.width(), like.height());
-        ffi::copy_properties(&like, &mut picture)?;
-        match &self.settings.slate {
-            Some(image) => lay_image(image, &mut picture)?,
-            None => ffi::fill_black(&mut picture),
-        }
+        let slate = match self.slate.take() {
+            Some(slate) => slate,
+            None => {
+                let mut slate = frame::Video::new(like.format(), like.width(), like.height());
+                ffi::copy_properties(&like, &mut slate)?;
+                match &self.settings.slate {
+                    Some(image) => lay_image(image, &mut slate)?,
+                    None => ffi::fill_black(&mut slate),
+                }
+                slate
+            }
+        };
+        let mut picture = ffi::share(&slate)?;
+        self.slate = Some(slate);
         let step = self.ticks(self.interval());
         picture.set_pts(self.last.map(|last| last.saturating_add(step)));
         self.status.slate();
@@ -330,9 +335,9 @@ impl Compositor {
     /// Gives every output its picture.
     fn hand_on(&mut self, keyed: &[frame::Video]) -> Result<()> {
         // An only output's encoder holds up nobody else.
-        let is_live = self.settings.is_live && self.rungs.len() > 1;
+        let patience = self.settings.patience.filter(|_| self.rungs.len() > 1);
         for rung in &mut self.rungs {
-            rung.give(ffi::share(&keyed[rung.raster])?, is_live);
+            rung.give(ffi::share(&keyed[rung.raster])?, patience);
         }
         Ok(())
     }

@@ -2,9 +2,11 @@
 //! counted, and passed by.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use ffmpeg_next::codec::{self, decoder, threading};
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Error, frame};
@@ -13,11 +15,17 @@ use super::input::StreamInfo;
 use super::reader::Coded;
 use super::status::Status;
 
+/// When all is to end, what the reader still has is waited for this long: it may be in a read of a
+/// pipe, which nothing ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// What the compositor gets.
 pub(super) enum Decoded {
     Picture(frame::Video),
-    /// There are none until further notice.
-    Lost,
+    /// There are none until further notice; nothing has come since then.
+    Lost(Instant),
+    /// There will be some again.
+    Back,
     End,
 }
 
@@ -25,6 +33,7 @@ pub(super) enum Decoded {
 pub(super) struct Decoder {
     decoder: decoder::Video,
     status: Arc<Status>,
+    stop: Arc<AtomicBool>,
     out: SyncSender<Decoded>,
 }
 
@@ -55,20 +64,25 @@ impl Decoder {
     pub(super) fn new(
         decoder: decoder::Video,
         status: Arc<Status>,
+        stop: Arc<AtomicBool>,
         out: SyncSender<Decoded>,
     ) -> Self {
         Self {
             decoder,
             status,
+            stop,
             out,
         }
     }
 
     /// Decodes what comes until the end.
-    pub(super) fn run(mut self, coded: &Receiver<Coded>) {
+    ///
+    /// # Errors
+    /// The reader is gone without a word.
+    pub(super) fn run(mut self, coded: &Receiver<Coded>) -> Result<()> {
         loop {
-            let goes_on = match coded.recv() {
-                Ok(Coded::Packet(packet)) => {
+            let goes_on = match self.next(coded)? {
+                Coded::Packet(packet) => {
                     match self.decoder.send_packet(&packet) {
                         Ok(()) => {}
                         Err(Error::Other { errno: EAGAIN }) => {
@@ -79,22 +93,34 @@ impl Decoder {
                     }
                     self.drain()
                 }
-                Ok(Coded::Lost) => self.flush() && self.out.send(Decoded::Lost).is_ok(),
-                Ok(Coded::Back(stream)) => {
+                Coded::Lost(since) => self.flush() && self.out.send(Decoded::Lost(since)).is_ok(),
+                Coded::Back(stream) => {
                     match open(&stream) {
                         Ok(decoder) => self.decoder = decoder,
                         Err(error) => tracing::error!("{error:#}"),
                     }
-                    true
+                    self.out.send(Decoded::Back).is_ok()
                 }
-                Ok(Coded::End) | Err(_) => {
+                Coded::End => {
                     self.flush();
                     drop(self.out.send(Decoded::End));
                     false
                 }
             };
             if !goes_on {
-                return;
+                return Ok(());
+            }
+        }
+    }
+
+    fn next(&self, coded: &Receiver<Coded>) -> Result<Coded> {
+        loop {
+            let is_last = self.stop.load(Ordering::Relaxed);
+            match coded.recv_timeout(LAST_WORDS) {
+                Ok(next) => return Ok(next),
+                Err(RecvTimeoutError::Timeout) if is_last => return Ok(Coded::End),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("the input's thread has panicked"),
             }
         }
     }

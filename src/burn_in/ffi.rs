@@ -9,15 +9,16 @@
 )]
 
 use std::ffi::{CStr, CString, OsStr, c_int, c_uint};
+use std::io::{self, Write};
 use std::ptr;
 
 use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::ffi;
-use ffmpeg_next::format::context::{Input, Output};
+use ffmpeg_next::format::context::{Input, Output, StreamIo};
 use ffmpeg_next::format::{self, Pixel};
 use ffmpeg_next::util::interrupt;
 use ffmpeg_next::{
-    Codec, Dictionary, DictionaryRef, Discard, Error, Rational, Stream, codec, frame,
+    Codec, Dictionary, DictionaryRef, Discard, Error, Packet, Rational, Stream, codec, frame,
 };
 
 /// Whether this FFmpeg has a demuxer of that name.
@@ -69,6 +70,24 @@ pub(super) fn open_input(
             _ => Ok(input),
         }
     }
+}
+
+/// Whether an input says how long it is: one that is live doesn't, though libavformat may guess by
+/// the size of its playlist.
+pub(super) fn has_known_end(input: &Input) -> bool {
+    // SAFETY: the context is valid while it is borrowed.
+    let (duration, method) = unsafe {
+        let context = &*input.as_ptr();
+        (context.duration, context.duration_estimation_method)
+    };
+    duration > 0 && method != ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_BITRATE
+}
+
+/// The earliest time stamp of an input in microseconds, if that is known.
+pub(super) fn start_us(input: &Input) -> Option<i64> {
+    // SAFETY: the context is valid while it is borrowed.
+    let start = unsafe { (*input.as_ptr()).start_time };
+    (start != ffi::AV_NOPTS_VALUE).then_some(start)
 }
 
 /// What a stream has beside its codec's parameters, metadata and time base.
@@ -247,6 +266,8 @@ unsafe fn add_side_data(
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     pub(super) id: c_int,
+    /// The PID of its map.
+    pub(super) map_pid: c_int,
     pub(super) metadata: Vec<(String, String)>,
     pub(super) streams: Vec<usize>,
 }
@@ -264,6 +285,7 @@ pub(super) fn programs(input: &Input) -> Vec<Program> {
             let streams = (0..count).map(|at| *program.stream_index.add(at) as usize);
             programs.push(Program {
                 id: program.id,
+                map_pid: program.pmt_pid,
                 metadata: owned(&DictionaryRef::wrap(program.metadata)),
                 streams: streams.collect(),
             });
@@ -318,7 +340,7 @@ pub(super) fn can_hold(container: &format::Output, codec: codec::Id) -> Option<b
 pub(super) struct OpenOutput {
     /// Goes first: it asks the other.
     pub(super) container: Output,
-    _interrupt: interrupt::InterruptGuard,
+    _interrupt: Option<interrupt::InterruptGuard>,
 }
 
 /// Opens an output of the muxer of that name. `over` is asked again and again while it is waited
@@ -354,7 +376,7 @@ pub(super) fn open_output(
         (*context).interrupt_callback = interrupt.interrupt;
         let output = OpenOutput {
             container: Output::wrap(context),
-            _interrupt: interrupt.guard,
+            _interrupt: Some(interrupt.guard),
         };
         if (*(*context).oformat).flags & ffi::AVFMT_NOFILE == 0 {
             let mut left = options.disown();
@@ -371,6 +393,162 @@ pub(super) fn open_output(
             }
         }
         Ok(output)
+    }
+}
+
+/// Bytes on their way to an address, and what ends a write that would never return.
+pub(super) struct Connection {
+    /// Not null; closed when this goes, before the other.
+    io: *mut ffi::AVIOContext,
+    _interrupt: interrupt::InterruptGuard,
+}
+
+// SAFETY: libavformat's context is bound to no thread, and only one at a time can write.
+unsafe impl Send for Connection {}
+
+impl Connection {
+    /// Opens an address. `over` is asked again and again while it is waited for, and ends the wait.
+    ///
+    /// # Errors
+    /// It can't be written to.
+    pub(super) fn open(
+        address: &OsStr,
+        options: Dictionary<'_>,
+        over: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<Self, Error> {
+        let address = CString::new(address.as_encoded_bytes()).map_err(|_| Error::Other {
+            errno: ffmpeg_next::error::EINVAL,
+        })?;
+        let interrupt = interrupt::new(Box::new(over));
+        let mut io = ptr::null_mut();
+        // SAFETY: a C string; the callback lives as long as the context, which is closed when this
+        // goes; options that are left are owned again.
+        let opened = unsafe {
+            let mut left = options.disown();
+            let opened = ffi::avio_open2(
+                &raw mut io,
+                address.as_ptr(),
+                ffi::AVIO_FLAG_WRITE,
+                &raw const interrupt.interrupt,
+                &raw mut left,
+            );
+            drop(Dictionary::own(left));
+            opened
+        };
+        if opened < 0 {
+            return Err(Error::from(opened));
+        }
+        Ok(Self {
+            io,
+            _interrupt: interrupt.guard,
+        })
+    }
+
+    /// Writes all of it, at once.
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let length = c_int::try_from(bytes.len()).map_err(|_| Error::InvalidData)?;
+        // SAFETY: the context is open; it reads as many bytes as there are.
+        let error = unsafe {
+            ffi::avio_write(self.io, bytes.as_ptr(), length);
+            ffi::avio_flush(self.io);
+            (*self.io).error
+        };
+        if error < 0 {
+            Err(Error::from(error))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.send(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(Error::Other { errno }) => Err(io::Error::from_raw_os_error(errno)),
+            Err(Error::Exit) => Err(io::Error::from_raw_os_error(ffmpeg_next::error::ETIMEDOUT)),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: the context is open, and nobody uses it any more. What it says has been said by
+        // the last write, for nothing is left in it.
+        unsafe { ffi::avio_close(self.io) };
+    }
+}
+
+/// An output whose bytes go to a writer.
+///
+/// # Errors
+/// There is no such muxer, or it writes by itself.
+pub(super) fn output_to(
+    writer: impl Write + Send + 'static,
+    muxer: &str,
+) -> Result<OpenOutput, Error> {
+    Ok(OpenOutput {
+        container: format::output_to_stream(StreamIo::from_write(writer)?, None, Some(muxer))?,
+        _interrupt: None,
+    })
+}
+
+/// Makes a muxer write what it keeps.
+///
+/// # Errors
+/// It can't be written.
+pub(super) fn flush(output: &mut Output) -> Result<(), Error> {
+    // SAFETY: the context is valid while it is borrowed; no packet asks for this.
+    match unsafe { ffi::av_write_frame(output.as_mut_ptr(), ptr::null_mut()) } {
+        failed if failed < 0 => Err(Error::from(failed)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is there what decoders need of a codec beside its packets.
+pub(super) fn has_extradata(parameters: &codec::Parameters) -> bool {
+    // SAFETY: parameters are valid while they are borrowed.
+    unsafe { (*parameters.as_ptr()).extradata_size > 0 }
+}
+
+/// Says what decoders need of a codec beside its packets.
+///
+/// # Errors
+/// There is no memory.
+pub(super) fn set_extradata(parameters: &mut codec::Parameters, data: &[u8]) -> Result<(), Error> {
+    let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+    // SAFETY: parameters are valid while they are borrowed; what they had is freed, and they own
+    // the new memory, which is as long as the data and its padding.
+    unsafe {
+        let memory: *mut u8 = ffi::av_mallocz(data.len() + padding).cast();
+        if memory.is_null() {
+            return Err(Error::Other {
+                errno: ffmpeg_next::error::ENOMEM,
+            });
+        }
+        ptr::copy_nonoverlapping(data.as_ptr(), memory, data.len());
+        let parameters = parameters.as_mut_ptr();
+        ffi::av_freep((&raw mut (*parameters).extradata).cast());
+        (*parameters).extradata = memory;
+        (*parameters).extradata_size = c_int::try_from(data.len()).unwrap_or(0);
+    }
+    Ok(())
+}
+
+/// Leaves a packet's first bytes out, at most all of them.
+pub(super) fn skip(packet: &mut Packet, bytes: usize) {
+    use ffmpeg_next::packet::Mut as _;
+    let count = c_int::try_from(bytes.min(packet.size())).unwrap_or(0);
+    // SAFETY: the packet has at least as many bytes; it owns its memory by another pointer.
+    unsafe {
+        let packet = packet.as_mut_ptr();
+        (*packet).data = (*packet).data.add(bytes.min((*packet).size as usize));
+        (*packet).size -= count;
     }
 }
 

@@ -4,14 +4,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SendError, SyncSender, TrySendError, sync_channel,
+};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use ffmpeg_next::Packet;
 
-use super::mux::{Item, Link};
+use super::mux::Link;
 use super::now;
 use super::reader::Coded;
 
@@ -42,9 +44,9 @@ impl Way {
             return;
         };
         for link in links {
-            link.pass(Item::Copy(packet.clone()));
+            link.pass_copy(packet.clone());
         }
-        last.pass(Item::Copy(packet));
+        last.pass_copy(packet);
     }
 }
 
@@ -106,6 +108,27 @@ impl Outlet {
             Self::Later(held) => held.send((now(), Handed::Coded(coded))).is_ok(),
         };
         sent.then_some(()).ok_or(SendError(()))
+    }
+
+    /// Hands on what is the decoder's, if there is room for it.
+    ///
+    /// # Errors
+    /// There is none, or nobody takes it any more.
+    pub(super) fn try_send(&self, coded: Coded) -> Result<(), TrySendError<()>> {
+        let nothing = |is_full| match is_full {
+            true => TrySendError::Full(()),
+            false => TrySendError::Disconnected(()),
+        };
+        match self {
+            Self::AtOnce(way) => {
+                let sent = way.video.try_send(coded);
+                sent.map_err(|error| nothing(matches!(error, TrySendError::Full(_))))
+            }
+            Self::Later(held) => {
+                let sent = held.try_send((now(), Handed::Coded(coded)));
+                sent.map_err(|error| nothing(matches!(error, TrySendError::Full(_))))
+            }
+        }
     }
 
     /// Hands on a packet of a stream that is copied.

@@ -1,6 +1,7 @@
 //! The programme that comes in: opening it, and what its streams are.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,8 +11,10 @@ use anyhow::{Context as _, Result, bail};
 use ffmpeg_next::codec::{self, Parameters};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::{Disposition, Stream};
-use ffmpeg_next::{self as ffmpeg, Dictionary, Rational, media};
+use ffmpeg_next::{self as ffmpeg, Dictionary, Error, Packet, Rational, media};
 
+use super::address::Address;
+use super::adts;
 use super::ffi::{self, Program, Properties};
 use super::now;
 
@@ -21,6 +24,15 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// One that comes in segments may say nothing for a segment or two.
 const SEGMENT_SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// One that isn't there after this long can't be opened, unless it waits for somebody to connect.
+const OPEN_MAX: Duration = Duration::from_secs(30);
+
+/// Packets that are read before all is known of an input, at most.
+const AHEAD_MAX: usize = 128;
+
+/// Demuxers of what comes in segments.
+const IN_SEGMENTS: [&str; 2] = ["hls", "dash"];
+
 /// Time stamps of the container may jump: `AVFMT_TS_DISCONT`.
 const MAY_JUMP: [&str; 5] = ["mpegts", "mpeg", "mpegtsraw", "hls", "rtp"];
 
@@ -29,15 +41,10 @@ const MAY_JUMP: [&str; 5] = ["mpegts", "mpeg", "mpegtsraw", "hls", "rtp"];
 pub(super) struct Origin {
     /// As it was given.
     name: String,
-    address: OsString,
-    options: Vec<(&'static str, String)>,
+    pub(super) address: Address,
     format: Option<String>,
-    /// Whether it waits for somebody to connect.
-    listens: bool,
     /// Whether what is read comes as fast as it is made.
     pub(super) is_live: bool,
-    /// Whether it is an address on a network.
-    pub(super) is_address: bool,
     watch: Arc<Watch>,
 }
 
@@ -68,39 +75,19 @@ impl Watch {
             .saturating_sub(self.heard_ms.load(Ordering::Relaxed));
         self.stop.load(Ordering::Relaxed) || silence > 0 && quiet > silence
     }
+
+    fn quiet(&self) -> Duration {
+        let heard = self.heard_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.elapsed_ms().saturating_sub(heard))
+    }
 }
 
 impl Origin {
     /// What a person calls it; reads end when `stop` is set.
     pub(super) fn new(name: &OsStr, format: Option<String>, stop: Arc<AtomicBool>) -> Self {
-        let shown = name.display().to_string();
-        let text = name.to_str().unwrap_or_default();
-        let is_address = text.contains("://") && !text.starts_with("file:");
-        let mut options = Vec::new();
-        let mut listens = false;
-        let (address, is_live) = if name == "-" {
-            ("pipe:0".into(), true)
-        } else if is_address {
-            let mut address = text.to_owned();
-            for listen in ["?listen", "&listen"] {
-                let by_option = ["rtmp", "http"]
-                    .iter()
-                    .any(|scheme| text.starts_with(scheme));
-                if by_option && let Some(rest) = address.strip_suffix(listen) {
-                    address = rest.to_owned();
-                    options.push(("listen", "1".into()));
-                    listens = true;
-                }
-            }
-            listens |= text.contains("listen");
-            (address.into(), true)
-        } else {
-            // So that no file's name is taken for another protocol's address.
-            let mut address = OsString::from("file:");
-            address.push(name);
-            let is_file = std::fs::metadata(Path::new(name)).map_or(true, |m| m.is_file());
-            (address, !is_file)
-        };
+        let address = Address::new(name, "pipe:0");
+        let is_file = || std::fs::metadata(Path::new(name)).map_or(true, |about| about.is_file());
+        let is_live = address.is_network || name == "-" || !is_file();
         let watch = Watch {
             stop,
             began: now(),
@@ -108,13 +95,10 @@ impl Origin {
             silence_ms: AtomicU64::new(0),
         };
         Self {
-            name: shown,
+            name: name.display().to_string(),
             address,
-            options,
             format,
-            listens,
             is_live,
-            is_address,
             watch: Arc::new(watch),
         }
     }
@@ -126,17 +110,16 @@ impl Origin {
     pub(super) fn open(&self) -> Result<Input> {
         ffmpeg::init().context("FFmpeg's libraries don't start")?;
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
-        let options = self.options.iter().map(|(name, value)| (*name, &**value));
-        let options: Dictionary<'_> = options.collect();
+        let options = self.address.options.iter();
+        let options: Dictionary<'_> = options.map(|(name, value)| (*name, &**value)).collect();
         let watch = Arc::clone(&self.watch);
         watch.hear();
         // Who listens waits for as long as it takes.
-        let silence = if self.listens {
+        self.expect_within(if self.address.listens {
             Duration::ZERO
         } else {
-            SEGMENT_SILENCE_MAX
-        };
-        self.expect_within(silence);
+            OPEN_MAX
+        });
         let format = self.format.as_deref();
         if let Some(name) = format
             && !ffi::has_demuxer(name)
@@ -144,26 +127,30 @@ impl Origin {
             bail!("--input-format {name}: this system's FFmpeg has no demuxer of that name");
         }
         let over = move || watch.is_over();
-        let opened = ffi::open_input(&self.address, format, options, over);
-        let input = opened.with_context(|| format!("cannot read {}", self.name))?;
+        let opened = ffi::open_input(&self.address.url, format, options, over);
+        let input = match opened {
+            Err(Error::Exit) => {
+                bail!(
+                    "cannot read {}: nothing comes for {} s",
+                    self.name,
+                    OPEN_MAX.as_secs()
+                )
+            }
+            opened => opened.with_context(|| format!("cannot read {}", self.name))?,
+        };
         // It takes any text for a picture of characters.
         if input.format().name() == "tty" {
             bail!("cannot read {}: it is text", self.name);
         }
-        let in_segments = matches!(input.format().name(), "hls" | "dash");
-        let silence = match (self.is_address, in_segments) {
+        let in_segments = IN_SEGMENTS.contains(&input.format().name());
+        let silence = match (self.address.is_network, in_segments) {
             (false, _) => Duration::ZERO,
             (true, false) => SILENCE_MAX,
             (true, true) => SEGMENT_SILENCE_MAX,
         };
-        self.watch.hear();
+        self.hear();
         self.expect_within(silence);
         Ok(input)
-    }
-
-    /// As libavformat takes it.
-    pub(super) fn address(&self) -> &OsStr {
-        &self.address
     }
 
     fn expect_within(&self, silence: Duration) {
@@ -171,9 +158,14 @@ impl Origin {
         self.watch.silence_ms.store(silence, Ordering::Relaxed);
     }
 
-    /// A packet has come.
+    /// A packet has come, or is waited for from now on.
     pub(super) fn hear(&self) {
         self.watch.hear();
+    }
+
+    /// For how long none has come.
+    pub(super) fn quiet(&self) -> Duration {
+        self.watch.quiet()
     }
 }
 
@@ -193,6 +185,8 @@ pub(super) struct StreamInfo {
     pub(super) rate: Option<Rational>,
     pub(super) properties: Properties,
     pub(super) metadata: Vec<(String, String)>,
+    /// What a file's header would say of its AAC, where that is before each frame.
+    pub(super) aac: Option<[u8; 2]>,
 }
 
 impl StreamInfo {
@@ -243,6 +237,10 @@ pub(super) struct Programme {
     pub(super) bitrate: Option<u64>,
     /// Whether its time stamps may jump.
     pub(super) may_jump: bool,
+    /// Whether its end is known from the beginning: it is no live one, and a loss is its end.
+    pub(super) is_finite: bool,
+    /// The earliest time stamp, in microseconds, if that is known.
+    pub(super) start_us: Option<i64>,
 }
 
 impl Programme {
@@ -266,6 +264,7 @@ impl Programme {
                 rate,
                 properties: Properties::of(&stream),
                 metadata: ffi::owned(&stream.metadata()),
+                aac: None,
             });
         }
         if streams[video].tag_of_codec() == *b"encv" {
@@ -300,14 +299,46 @@ impl Programme {
                 .ok()
                 .filter(|rate| *rate > 0),
             may_jump: MAY_JUMP.contains(&&*name),
+            is_finite: ffi::has_known_end(input),
+            start_us: ffi::start_us(input),
             format: name,
             streams,
         })
     }
 
+    /// Reads the first packets, for what streams say in them alone, and gives them to be taken
+    /// before all others.
+    pub(super) fn read_ahead(&mut self, input: &mut Input) -> VecDeque<Packet> {
+        let mut ahead = VecDeque::new();
+        let mut unknown: Vec<usize> = (0..self.streams.len()).collect();
+        unknown.retain(|stream| {
+            let parameters = &self.streams[*stream].parameters;
+            parameters.id() == codec::Id::AAC && !ffi::has_extradata(parameters)
+        });
+        while !unknown.is_empty() && ahead.len() < AHEAD_MAX {
+            let mut packet = Packet::empty();
+            if packet.read(input).is_err() {
+                // Whoever reads on sees it again.
+                break;
+            }
+            let number = packet.stream();
+            if unknown.contains(&number) {
+                unknown.retain(|stream| *stream != number);
+                self.streams[number].aac = packet.data().and_then(adts::config);
+            }
+            ahead.push_back(packet);
+        }
+        ahead
+    }
+
     /// The video that reactions are burned into.
     pub(super) fn main_video(&self) -> &StreamInfo {
         &self.streams[self.video]
+    }
+
+    /// Whether it comes in segments, several of which are there at once.
+    pub(super) fn in_segments(&self) -> bool {
+        IN_SEGMENTS.contains(&&*self.format)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The threads of a burn-in, and what is between them.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::format::context::Input;
+use ffmpeg_next::{Packet, frame};
 
 use super::coding::{Encoder, Task};
-use super::compose::{Compositor, Keyed, Rung, Settings};
+use super::compose::{Compositor, Rung, Settings};
 use super::decode::{self, Decoder};
 use super::hold::{Outlet, Way};
 use super::input::{Origin, Programme, StreamInfo};
@@ -21,18 +23,21 @@ use super::mux::{Begin, Counts, Item, Link, Writer};
 use super::now;
 use super::overlay::{Overlay, Reactions, Show};
 use super::plan::{self, Plan};
-use super::reader::Reader;
+use super::reader::{PACKETS, Reader};
 use super::settings::{Coding, OnInputLoss, OutputSettings, Region, Sync};
 use super::status::{Encoding, Status};
 use super::sync::Timekeeper;
 use crate::metrics;
 
-/// Packets of video between the reader and the decoder. They are waited for: a live input is then
-/// read later, and what sends it holds it.
-const PACKETS: usize = 512;
-
 /// Pictures between the decoder and the compositor. They are waited for.
 const PICTURES: usize = 3;
+
+/// How long a live programme waits for an output for which others don't wait.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The same for one that comes through a pipe: it may be faster than it plays, and can be held
+/// back.
+const PIPE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is to be done.
 #[derive(Debug)]
@@ -67,6 +72,8 @@ pub struct BurnIn {
     job: Job,
     origin: Origin,
     input: Input,
+    /// The input's first packets.
+    ahead: VecDeque<Packet>,
     programme: Programme,
     plans: Vec<Plan>,
     timekeeper: Timekeeper,
@@ -88,7 +95,7 @@ impl BurnIn {
     /// The input can't be read or has no video, or is to be held back and isn't live; an output
     /// can't be, with what is expected.
     pub fn new(job: Job, stop: Arc<AtomicBool>) -> Result<Self> {
-        let origin = Origin::new(&job.input, job.input_format.clone(), Arc::clone(&stop));
+        let mut origin = Origin::new(&job.input, job.input_format.clone(), Arc::clone(&stop));
         let is_live = origin.is_live || job.realtime;
         if !job.hold.is_zero() && !is_live {
             bail!(
@@ -99,7 +106,10 @@ impl BurnIn {
         }
         let timekeeper = Timekeeper::new(job.sync, is_live);
         let mut input = timekeeper.open(&origin)?;
-        let programme = Programme::of(&mut input, &origin)?;
+        let mut programme = Programme::of(&mut input, &origin)?;
+        let ahead = programme.read_ahead(&mut input);
+        // A playlist that grows is one, be it a file.
+        origin.is_live |= programme.in_segments() && !programme.is_finite;
         let plans = job.outputs.iter().map(|output| {
             Plan::new(
                 output,
@@ -114,6 +124,7 @@ impl BurnIn {
             job,
             origin,
             input,
+            ahead,
             programme,
             plans,
             timekeeper,
@@ -173,9 +184,11 @@ impl BurnIn {
         let is_live = self.is_live();
         // A log's pictures are the same in every run.
         let waits = matches!(reactions, Reactions::Log(_)) && !is_live;
+        let patience = is_live.then(|| self.patience());
         let video = self.programme.main_video().clone();
         let decoder = decode::open(&video)?;
         let overlay = Overlay::start(show, reactions, self.timekeeper.clone())?;
+        let several = self.plans.len() > 1;
         let figures = figures.into_iter().map(Some).chain(std::iter::repeat(None));
         let (mut rungs, mut links, mut threads) = (Vec::new(), Vec::new(), Vec::new());
         let outputs = self.plans.into_iter().zip(self.job.outputs).zip(figures);
@@ -184,15 +197,16 @@ impl BurnIn {
             let encoding: Encoding = encoding.unwrap_or_default();
             let counts = Counts {
                 metrics: figures,
-                ..Counts::default()
+                status: Arc::clone(&self.status),
             };
-            let dropped = counts.metrics.clone().unwrap_or_default().frames_dropped;
-            let drops = is_live && plan.target.is_address;
-            let (link, items) = Link::new(drops, counts);
+            let name = plan.target.name.clone();
+            // Whoever reads the only output holds the programme back; but for a connection, which
+            // may be lost.
+            let patience = patience.filter(|_| several || plan.target.is_network());
+            let (link, items) = Link::new(&name, patience, counts.clone());
             let waiting = encoding.pictures_waiting.clone();
             let (rung, pictures) =
-                Rung::new(plan.encoder, output.size, output.fit, dropped, waiting);
-            let global_header = plan.target.global_header();
+                Rung::new(plan.encoder, output.size, output.fit, counts, waiting);
             let coder = Coder {
                 coding: output.coding,
                 encoder: plan.encoder,
@@ -200,27 +214,27 @@ impl BurnIn {
                 programme: self.programme.clone(),
                 bitrate: bitrate(&self.programme),
                 is_live,
-                global_header,
+                global_header: plan.target.global_header(),
                 link: link.clone(),
                 encoding,
             };
-            let name = plan.target.name.clone();
-            threads.push(start("encode", move || coder.run(&pictures))?);
             let writer = Writer {
                 target: plan.target,
                 link: link.clone(),
+                programme: self.programme.clone(),
                 kept: plan.kept,
                 is_live,
                 stop: Arc::clone(&self.stop),
             };
-            let write = move || {
-                let written = writer.run(&items);
-                if let Err(error) = &written {
-                    tracing::error!("{name}: {error:#}");
-                }
-                written
+            let about = name.clone();
+            let code = move || {
+                let coded = coder
+                    .run(&pictures)
+                    .with_context(|| format!("cannot write {about}"));
+                tell(coded, several)
             };
-            threads.push(start("write", write)?);
+            threads.push(start("encode", code)?);
+            threads.push(start("write", move || tell(writer.run(&items), several))?);
             rungs.push(rung);
             links.push(link);
         }
@@ -229,14 +243,14 @@ impl BurnIn {
         let on_loss = self
             .job
             .on_input_loss
-            .unwrap_or(match self.origin.is_address {
+            .unwrap_or(match self.origin.address.is_network {
                 true => OnInputLoss::Wait,
                 false => OnInputLoss::Exit,
             });
-        let is_segments = matches!(&*self.programme.format, "hls" | "dash");
         let settings = Settings {
             region: self.job.region,
             is_live: !waits,
+            patience,
             on_loss,
             rate: video.rate,
             time_base: video.time_base,
@@ -250,7 +264,7 @@ impl BurnIn {
         };
         let (out, holding) = Outlet::new(way, self.job.hold, Arc::clone(&self.stop))?;
         let reader = Reader {
-            paced: self.job.realtime || is_live && is_segments,
+            paced: self.job.realtime || is_live && self.programme.in_segments(),
             origin: self.origin,
             programme: self.programme,
             out,
@@ -260,29 +274,45 @@ impl BurnIn {
             status: Arc::clone(&self.status),
             stop: Arc::clone(&self.stop),
         };
-        let input = self.input;
-        let reading = start("read", move || {
-            reader.run(input);
+        let (input, ahead) = (self.input, self.ahead);
+        // It isn't waited for: nothing ends the read of a pipe that has nothing to say.
+        drop(start("read", move || {
+            reader.run(input, ahead);
             Ok(())
-        })?;
-        let decoder = Decoder::new(decoder, Arc::clone(&self.status), pictures);
-        let decoding = start("decode", move || {
-            decoder.run(&coded);
-            Ok(())
-        })?;
+        })?);
+        let (status, stop) = (Arc::clone(&self.status), Arc::clone(&self.stop));
+        let decoder = Decoder::new(decoder, status, stop, pictures);
+        threads.push(start("decode", move || decoder.run(&coded))?);
         let compositor = Compositor::new(settings, overlay, rungs, self.status);
         let mut done = compositor.run(&decoded);
         drop(decoded);
         if done.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
-        let first = [reading, decoding].into_iter().chain(holding);
-        for thread in first.chain(threads) {
+        for thread in threads.into_iter().chain(holding) {
             let result = join(thread);
             done = done.and(result);
         }
         done
     }
+
+    /// How long an output may keep a live programme waiting, before it goes on without it.
+    fn patience(&self) -> Duration {
+        match self.origin.address.is_network || self.job.realtime {
+            true => PATIENCE,
+            false => PIPE_PATIENCE,
+        }
+    }
+}
+
+/// Says at once that an output has failed, where others go on without it.
+fn tell(result: Result<()>, others_go_on: bool) -> Result<()> {
+    if let Err(error) = &result
+        && others_go_on
+    {
+        tracing::error!("{error:#}; the other outputs go on");
+    }
+    result
 }
 
 fn start(
@@ -346,18 +376,17 @@ struct Coder {
     encoding: Encoding,
 }
 
-impl Coder {
-    fn run(self, pictures: &Receiver<Keyed>) -> Result<()> {
-        let link = self.link.clone();
-        let done = self.work(pictures);
-        // Whatever has happened, what is written so far is finished.
-        link.send(Item::End);
-        done
+impl Drop for Coder {
+    /// Whatever has happened, what is written so far is finished.
+    fn drop(&mut self) {
+        self.link.send(Item::End);
     }
+}
 
-    fn work(self, pictures: &Receiver<Keyed>) -> Result<()> {
+impl Coder {
+    fn run(self, pictures: &Receiver<frame::Video>) -> Result<()> {
         let mut encoder: Option<Encoder> = None;
-        while let Ok(Keyed::Picture(picture)) = pictures.recv() {
+        while let Ok(picture) = pictures.recv() {
             self.encoding.pictures_waiting.dec();
             if self.link.is_gone() {
                 return Ok(());
@@ -384,7 +413,7 @@ impl Coder {
             };
             let began = now();
             encoder.send(picture, self.link.take_wish_for_key())?;
-            self.link.count_picture();
+            self.link.counts().picture();
             self.hand_on(encoder)?;
             self.encoding.encoded(began.elapsed());
         }
@@ -397,7 +426,7 @@ impl Coder {
 
     fn hand_on(&self, encoder: &mut Encoder) -> Result<()> {
         while let Some(packet) = encoder.packet()? {
-            self.link.pass(Item::Video(packet));
+            self.link.pass_picture(packet);
         }
         Ok(())
     }

@@ -135,15 +135,15 @@ impl Timekeeper {
         let Some(shared) = &self.0 else {
             return origin.open();
         };
-        let before = match is_playlist(origin.address()) {
-            true => read(origin.address()),
+        let before = match is_playlist(&origin.address.url) {
+            true => read(&origin.address.url),
             false => Err(anyhow!("its name is not that of a playlist")),
         };
         let input = origin.open()?;
         let is_segments = input.format().name() == "hls";
         let (dates, why) = match is_segments {
             false => (Vec::new(), None),
-            true => match listed(before, || read(origin.address())) {
+            true => match listed(before, || read(&origin.address.url)) {
                 Ok(dates) => (dates, None),
                 Err(error) => (Vec::new(), Some(error)),
             },

@@ -269,6 +269,14 @@ mod with_libav {
                 status.without_overlay.get(),
                 "pictures went on without reactions",
             ),
+            (
+                status.overrun.get(),
+                "packets were not decoded, for want of time",
+            ),
+            (
+                status.dropped.get(),
+                "packets and pictures are not in an output",
+            ),
         ] {
             if number > 0 {
                 tracing::warn!("{number} {what}");

@@ -18,6 +18,10 @@ pub struct Programme {
     pub frames: Counter,
     /// Of these, those that were passed on without reactions because they were not ready.
     pub without_overlay: Counter,
+    /// Packets of video that nobody had time to decode.
+    pub overrun: Counter,
+    /// Packets and pictures that outputs had no room for, or that came while they were lost.
+    pub dropped: Counter,
     /// Packets or pictures that were damaged.
     pub damaged: Counter,
     /// Jumps of the input's time that were closed.
@@ -60,6 +64,8 @@ impl Default for Programme {
         Self {
             frames: Counter::default(),
             without_overlay: Counter::default(),
+            overrun: Counter::default(),
+            dropped: Counter::default(),
             damaged: Counter::default(),
             jumps: Counter::default(),
             losses: Counter::default(),
@@ -77,6 +83,16 @@ impl Programme {
     /// Something was damaged.
     pub fn damaged(&self) {
         self.damaged.inc();
+    }
+
+    /// A packet of video was not decoded, for want of time.
+    pub fn overrun(&self) {
+        self.overrun.inc();
+    }
+
+    /// A packet or a picture is not in an output.
+    pub fn dropped(&self) {
+        self.dropped.inc();
     }
 
     /// The input's time has jumped.
@@ -124,6 +140,16 @@ impl Programme {
                 "frames_without_overlay",
                 "Pictures passed on without reactions because they were not ready",
                 &self.without_overlay,
+            ),
+            (
+                "overrun",
+                "Packets of video that nobody had time to decode",
+                &self.overrun,
+            ),
+            (
+                "dropped",
+                "Packets and pictures that are not in an output",
+                &self.dropped,
             ),
             (
                 "damaged",

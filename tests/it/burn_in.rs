@@ -14,6 +14,7 @@ mod ts;
 
 mod checkers;
 mod hostile;
+mod live;
 mod pictures;
 mod placement;
 mod refused;

@@ -1,41 +1,32 @@
-//! An output, as the compositor sees it: the way to its encoder.
+//! An output, as the compositor sees it: the way to its encoder, which ends when it goes.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use ffmpeg_next::{Codec, frame};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::burn_in::now;
+use crate::burn_in::mux::Counts;
+use crate::burn_in::send_within;
 use crate::burn_in::settings::Fit;
 use crate::frame::Size;
 
 /// Pictures between the compositor and an encoder. A recording waits for room; a live programme
-/// waits for [`PATIENCE`], then drops the picture for that output alone.
+/// waits for as long as its patience lasts, then drops pictures for that output alone until it has
+/// room.
 const PICTURES: usize = 4;
-
-/// How long a live programme waits for an encoder that others don't wait for.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How often it looks whether there is room.
-const ROOM_CHECK: Duration = Duration::from_millis(2);
-
-/// What an encoder gets.
-pub(in crate::burn_in) enum Keyed {
-    Picture(frame::Video),
-    End,
-}
 
 /// An output, as the compositor sees it.
 pub(in crate::burn_in) struct Rung {
     pub(super) encoder: Codec,
     pub(super) size: Option<Size>,
     pub(super) fit: Fit,
-    pictures: Option<SyncSender<Keyed>>,
+    pictures: Option<SyncSender<frame::Video>>,
     /// The number of the raster whose pictures it has.
     pub(super) raster: usize,
-    dropped: Counter,
+    /// It was waited for in vain; it isn't until it has taken a picture.
+    is_stuck: bool,
+    counts: Counts,
     /// How many pictures wait for the encoder.
     waiting: Gauge,
 }
@@ -46,9 +37,9 @@ impl Rung {
         encoder: Codec,
         size: Option<Size>,
         fit: Fit,
-        dropped: Counter,
+        counts: Counts,
         waiting: Gauge,
-    ) -> (Self, Receiver<Keyed>) {
+    ) -> (Self, Receiver<frame::Video>) {
         let (pictures, ends) = sync_channel(PICTURES);
         let rung = Self {
             encoder,
@@ -56,7 +47,8 @@ impl Rung {
             fit,
             pictures: Some(pictures),
             raster: 0,
-            dropped,
+            is_stuck: false,
+            counts,
             waiting,
         };
         (rung, ends)
@@ -67,39 +59,24 @@ impl Rung {
         self.pictures.is_none()
     }
 
-    /// Gives the encoder a picture; waits for room, but if it is `live` only so long.
-    pub(super) fn give(&mut self, picture: frame::Video, live: bool) {
+    /// Gives the encoder a picture; waits for room that long, or as long as it takes.
+    pub(super) fn give(&mut self, picture: frame::Video, patience: Option<Duration>) {
         let Some(pictures) = &self.pictures else {
             return;
         };
-        let mut picture = Keyed::Picture(picture);
-        let until = now() + PATIENCE;
-        loop {
-            let given = match live {
-                true => pictures.try_send(picture),
-                false => pictures
-                    .send(picture)
-                    .map_err(|error| TrySendError::Disconnected(error.0)),
-            };
-            match given {
-                Ok(()) => drop(self.waiting.inc()),
-                Err(TrySendError::Full(back)) if now() < until => {
-                    picture = back;
-                    std::thread::park_timeout(ROOM_CHECK);
-                    continue;
-                }
-                Err(TrySendError::Full(_)) => drop(self.dropped.inc()),
-                Err(TrySendError::Disconnected(_)) => self.pictures = None,
+        let sent = match patience {
+            Some(_) if self.is_stuck => send_within(pictures, picture, Duration::ZERO),
+            Some(patience) => send_within(pictures, picture, patience),
+            None => {
+                let sent = pictures.send(picture);
+                sent.map_err(|back| TrySendError::Disconnected(back.0))
             }
-            return;
-        }
-    }
-
-    /// Says that there are no more pictures.
-    pub(super) fn end(&self) {
-        if let Some(pictures) = &self.pictures {
-            // It may be gone already.
-            pictures.send(Keyed::End).ok();
+        };
+        self.is_stuck = matches!(sent, Err(TrySendError::Full(_)));
+        match sent {
+            Ok(()) => drop(self.waiting.inc()),
+            Err(TrySendError::Full(_)) => self.counts.drop_picture(),
+            Err(TrySendError::Disconnected(_)) => self.pictures = None,
         }
     }
 }
