@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use ffmpeg_next::codec::{self, decoder, threading};
+use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Error, frame};
 
@@ -78,11 +79,15 @@ impl Decoder {
     /// Decodes what comes until the end.
     ///
     /// # Errors
-    /// The reader is gone without a word.
+    /// The reader is gone without a word; the video is encrypted.
     pub(super) fn run(mut self, coded: &Receiver<Coded>) -> Result<()> {
         loop {
             let goes_on = match self.next(coded)? {
                 Coded::Packet(packet) => {
+                    let mut side_data = packet.side_data();
+                    if side_data.any(|data| data.kind() == SideData::EncryptionInfo) {
+                        bail!("the video is encrypted, and can't be decoded without its key");
+                    }
                     match self.decoder.send_packet(&packet) {
                         Ok(()) => {}
                         Err(Error::Other { errno: EAGAIN }) => {

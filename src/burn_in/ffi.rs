@@ -160,7 +160,6 @@ pub(super) fn set_properties(
             add_side_data(stream, *kind, copy.cast(), data.len());
         }
         let parameters = (*stream).codecpar;
-        restore_padding(&mut *parameters);
         let tags = (*(*context).oformat).codec_tag;
         let mut other: c_uint = 0;
         let is_known = tags.is_null()
@@ -174,24 +173,21 @@ pub(super) fn set_properties(
     Ok(())
 }
 
-/// Tells a muxer how many samples of Opus come before its first: Matroska's demuxer takes that time
-/// off its time stamps and keeps the number to itself, so that the muxer would not put it back.
-///
-/// # Safety
-/// The parameters' extradata is as long as they say.
-unsafe fn restore_padding(parameters: &mut ffi::AVCodecParameters) {
-    let is_opus = parameters.codec_id == ffi::AVCodecID::AV_CODEC_ID_OPUS;
-    let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
-    if !is_opus || parameters.initial_padding != 0 || parameters.extradata.is_null() {
-        return;
-    }
-    // SAFETY: as the caller says.
-    let head = unsafe { std::slice::from_raw_parts(parameters.extradata, size) };
-    // RFC 7845, 5.1: `OpusHead`, version, channels, pre-skip.
-    if head.starts_with(b"OpusHead")
-        && let Some(&[low, high]) = head.get(10..12)
-    {
-        parameters.initial_padding = c_int::from(u16::from_le_bytes([low, high]));
+/// How many samples of Opus come before the first that is heard: the pre-skip of RFC 7845, 5.1.
+pub(super) fn opus_pre_skip(parameters: &codec::Parameters) -> u16 {
+    // SAFETY: parameters are valid while they are borrowed, and their extradata is as long as they
+    // say.
+    let head = unsafe {
+        let parameters = &*parameters.as_ptr();
+        let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
+        if parameters.extradata.is_null() {
+            return 0;
+        }
+        std::slice::from_raw_parts(parameters.extradata, size)
+    };
+    match head.get(10..12) {
+        Some(&[low, high]) if head.starts_with(b"OpusHead") => u16::from_le_bytes([low, high]),
+        _ => 0,
     }
 }
 

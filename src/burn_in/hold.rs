@@ -146,8 +146,9 @@ fn hold(way: &Way, by: Duration, handed: &Receiver<(Instant, Handed)>, stop: &At
     let mut queue = Queue::new(by, HELD_BYTES_MAX);
     let mut is_over = false;
     while !(is_over && queue.items.is_empty()) {
-        // Without its sender, the decoder ends.
         if stop.load(Ordering::Relaxed) || way.links.iter().all(Link::is_gone) {
+            // Who has gone already needs no end.
+            way.video.send(Coded::End).ok();
             return;
         }
         let due = queue.due().map(|due| due.saturating_duration_since(now()));

@@ -267,9 +267,6 @@ impl Programme {
                 aac: None,
             });
         }
-        if streams[video].tag_of_codec() == *b"encv" {
-            bail!("{origin}: its video is encrypted, and can't be decoded without a key");
-        }
         let codec = streams[video].parameters.id();
         if codec == codec::Id::None {
             bail!("{origin}: its video is of no codec that this system's FFmpeg knows");

@@ -20,6 +20,7 @@ pub(super) fn run(job: &BurnInJob) -> Result<()> {
 #[cfg(feature = "ffmpeg")]
 mod with_libav {
     use std::io::IsTerminal as _;
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
@@ -51,6 +52,7 @@ mod with_libav {
 
     pub(super) fn run(job: &BurnInJob) -> Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
+        let is_file = Path::new(&job.input).is_file();
         // A log's times are those of the programme.
         let is_followed = matches!(job.reactions, config::Reactions::Topic { .. });
         let (sync, hold) = match is_followed {
@@ -66,8 +68,8 @@ mod with_libav {
                 region: job.region,
                 on_input_loss: job.on_input_loss,
                 slate: job.slate.clone(),
-                // What is burned in while it is watched.
-                realtime: job.realtime || is_followed && hold.is_zero(),
+                // A recording into which comes what is sent while it plays.
+                realtime: job.realtime || is_followed && hold.is_zero() && is_file,
                 sync,
                 hold,
                 drop_unsupported: job.drop_unsupported,

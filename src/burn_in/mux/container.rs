@@ -21,6 +21,9 @@ use super::target::Target;
 /// A connection that takes nothing for this long is lost.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
+/// Samples of Opus a second.
+const OPUS_RATE: Rational = Rational(1, 48_000);
+
 /// When all is to end, what is still to be written has this long.
 const FINISH_MAX: Duration = Duration::from_secs(3);
 
@@ -114,6 +117,8 @@ struct Place {
     /// The units of its time, in and out.
     time_bases: [Rational; 2],
     last_dts: Option<i64>,
+    /// What is added to its time, in the unit out.
+    later: i64,
     /// Whether two packets may have one time.
     may_stand_still: bool,
     /// Whether each packet's header is left out, for the container's says the same.
@@ -249,6 +254,7 @@ impl Container {
                 index: (*index)?,
                 time_bases: [own, out.time_base()],
                 last_dts: None,
+                later: target.later(stream).rescale(OPUS_RATE, out.time_base()),
                 may_stand_still: is_sparse || target.may_stand_still(),
                 tells_aac: target.tells_aac() && stream.aac.is_some(),
                 refused: 0,
@@ -283,6 +289,14 @@ impl Container {
             packet.set_dts(packet.dts().map(|dts| dts.saturating_sub(zero)));
         }
         packet.rescale_ts(own, out);
+        if packet.pts().is_none() && packet.dts().is_none() {
+            // A cover has no time, and muxers refuse what has none.
+            let last = place.last_dts.unwrap_or(0);
+            packet.set_pts(Some(last));
+            packet.set_dts(Some(last));
+        }
+        packet.set_pts(packet.pts().map(|pts| pts.saturating_add(place.later)));
+        packet.set_dts(packet.dts().map(|dts| dts.saturating_add(place.later)));
         // Muxers refuse time that goes back.
         if let (Some(dts), Some(last)) = (packet.dts(), place.last_dts) {
             let least = if place.may_stand_still {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Copied packets that wait, of all streams; those beyond are the first to go.
-pub(super) const HELD_MAX: usize = 8_192;
+pub(super) const HELD_MAX: usize = 65_536;
 
 /// Copied packets that wait for the video to come to their time, for its pictures take a while to
 /// be coded. The video waits for nothing; so no stream that has nothing to say, such as captions,

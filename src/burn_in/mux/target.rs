@@ -7,11 +7,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use ffmpeg_next::format::context::StreamIo;
 use ffmpeg_next::format::{self, Flags};
-use ffmpeg_next::{Dictionary, media};
+use ffmpeg_next::{Dictionary, codec, media};
 
 use super::super::address::Address;
 use super::super::ffi;
-use super::super::input::Programme;
+use super::super::input::{Programme, StreamInfo};
 use super::super::settings::OutputSettings;
 use super::container::{add_stream, with_config};
 
@@ -48,6 +48,21 @@ pub(in super::super) struct Target {
     is_file: bool,
 }
 
+/// Whether two names are of one file that is there.
+#[cfg(unix)]
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |path: &Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether two names are of one file that is there.
+#[cfg(not(unix))]
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = std::fs::canonicalize::<&Path>;
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 impl Target {
     /// Finds the muxer: the one that is named, that of the file's ending, of the address, or of
     /// the input.
@@ -79,8 +94,7 @@ impl Target {
             })?,
         };
         if is_file && path.exists() {
-            let same = std::fs::canonicalize(path).ok();
-            if same.is_some() && same == std::fs::canonicalize(Path::new(input)).ok() {
+            if is_same_file(path, Path::new(input)) {
                 bail!("{name}: input and output are one file: expected two");
             }
             if !force {
@@ -125,6 +139,17 @@ impl Target {
     /// before it is extended, from when the stream began.
     pub(super) fn begins_at_zero(&self) -> bool {
         self.is_network() && self.container == "flv"
+    }
+
+    /// By how many samples Opus is to be later than it says. Matroska's demuxer takes off the time
+    /// of what comes before the first sample; up to libavformat 59 its muxer does not put it back.
+    pub(super) fn later(&self, stream: &StreamInfo) -> i64 {
+        let takes_off = matches!(&*self.container, "matroska" | "webm");
+        let is_opus = stream.parameters.id() == codec::Id::OPUS;
+        match takes_off && is_opus && format::version() >> 16 <= 59 {
+            true => ffi::opus_pre_skip(&stream.parameters).into(),
+            false => 0,
+        }
     }
 
     /// Whether its header tells what is before each frame of AAC in a transport stream.

@@ -116,7 +116,8 @@ impl Writer {
 
     fn longest_us(&self) -> i64 {
         if !self.is_live {
-            return HELD_US;
+            // They are as early as the reader is ahead of the encoder, which is told in packets.
+            return i64::MAX;
         }
         let rate = self.programme.main_video().rate.map(f64::from);
         let rate = rate.filter(|rate| rate.is_normal()).unwrap_or(25.0);

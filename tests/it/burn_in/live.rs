@@ -831,7 +831,10 @@ fn a_transport_stream_stays_what_it_is() {
                 "-show_data_hash",
                 "md5",
             ];
-            probe(path, &[&["-select_streams", stream], &entries[..]].concat())
+            let lines = probe(path, &[&["-select_streams", stream], &entries[..]].concat());
+            // Where a packet has side data, there is a comma and a line more.
+            let text = lines.concat().replace(",,", ",");
+            text.split("MD5:").map(str::to_owned).collect::<Vec<_>>()
         };
         assert!(packets(&from).len() > 20, "stream {stream}");
         assert_eq!(packets(&to), packets(&from), "stream {stream}");
