@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use ffmpeg_next::codec::{self, decoder, threading};
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
+use ffmpeg_next::codec::{self, decoder, threading};
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Error, frame};
 

@@ -539,11 +539,14 @@ pub(super) fn set_extradata(parameters: &mut codec::Parameters, data: &[u8]) -> 
 /// Leaves a packet's first bytes out, at most all of them.
 pub(super) fn skip(packet: &mut Packet, bytes: usize) {
     use ffmpeg_next::packet::Mut as _;
-    let count = c_int::try_from(bytes.min(packet.size())).unwrap_or(0);
+    let bytes = bytes.min(packet.size());
+    let Ok(count) = c_int::try_from(bytes) else {
+        return;
+    };
     // SAFETY: the packet has at least as many bytes; it owns its memory by another pointer.
     unsafe {
         let packet = packet.as_mut_ptr();
-        (*packet).data = (*packet).data.add(bytes.min((*packet).size as usize));
+        (*packet).data = (*packet).data.add(bytes);
         (*packet).size -= count;
     }
 }

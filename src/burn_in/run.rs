@@ -263,6 +263,7 @@ impl BurnIn {
             links: links.clone(),
         };
         let (out, holding) = Outlet::new(way, self.job.hold, Arc::clone(&self.stop))?;
+        let origin = self.origin.to_string();
         let reader = Reader {
             paced: self.job.realtime || is_live && self.programme.in_segments(),
             origin: self.origin,
@@ -282,7 +283,8 @@ impl BurnIn {
         })?);
         let (status, stop) = (Arc::clone(&self.status), Arc::clone(&self.stop));
         let decoder = Decoder::new(decoder, status, stop, pictures);
-        threads.push(start("decode", move || decoder.run(&coded))?);
+        let decode = move || decoder.run(&coded).with_context(|| origin);
+        threads.push(start("decode", decode)?);
         let compositor = Compositor::new(settings, overlay, rungs, self.status);
         let mut done = compositor.run(&decoded);
         drop(decoded);

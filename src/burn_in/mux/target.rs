@@ -228,14 +228,10 @@ impl Target {
         let mut options = vec![("flush_packets", if is_live { "1" } else { "-1" }.into())];
         let mut set = |name, value: &str| options.push((name, value.to_owned()));
         match &*self.container {
-            _ if self.is_mp4() => {
-                // What can't be gone back to is in fragments; so is what may be cut off. The
-                // header comes with the first, for it says when each stream begins.
-                if self.in_fragments(is_live) {
-                    set("movflags", "+frag_keyframe+delay_moov+default_base_moof");
-                } else {
-                    set("movflags", "+use_metadata_tags");
-                }
+            // What can't be gone back to is in fragments; so is what may be cut off. The header
+            // comes with the first, for it says when each stream begins.
+            _ if self.in_fragments(is_live) => {
+                set("movflags", "+frag_keyframe+delay_moov+default_base_moof");
             }
             "mpegts" => {
                 set("mpegts_copyts", "1");

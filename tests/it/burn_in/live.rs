@@ -85,7 +85,7 @@ fn gaps(path: &Path) -> Vec<f64> {
     );
     let mut last = [None; 8];
     for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let mut fields = line.split(',').map(|field| field.parse::<i64>());
+        let mut fields = line.split(',').map(str::parse::<i64>);
         let (Some(Ok(stream)), Some(Ok(dts))) = (fields.next(), fields.next()) else {
             continue;
         };
@@ -822,8 +822,9 @@ fn a_transport_stream_stays_what_it_is() {
         times
     };
     assert_eq!(sorted(&to), sorted(&from));
-    // Splices have no time of their own; they are compared below.
-    for stream in ["1", "2", "4", "5", "6"] {
+    // Splices have no time of their own; they are compared below. What becomes of other data,
+    // docs/burn-in.md says.
+    for stream in ["1", "2"] {
         let packets = |path: &Path| {
             let entries = [
                 "-show_entries",

@@ -32,7 +32,7 @@ fn mkv_keeps_sound_captions_attachments_chapters_and_tags() {
 }
 
 #[test]
-fn a_transport_stream_keeps_pids_splices_and_id3() {
+fn a_transport_stream_keeps_pids_and_splices() {
     let folder = folder();
     let folder = folder.path();
     media::ts(folder, "plain.ts");
@@ -41,11 +41,13 @@ fn a_transport_stream_keeps_pids_splices_and_id3() {
     let [before, after] = ["in.ts", "out.ts"].map(|name| Probe::of(folder, name));
     probe::picture(&before, &after).none();
     let found = probe::copies(&before, &after);
-    // A splice has no time of its own: it is where it is among the others.
+    // A splice has no time of its own: it is where it is among the others. Of ID3, FFmpeg's muxer
+    // overwrites the first bytes, which docs/burn-in.md says.
     let found: Vec<_> = found
         .0
         .iter()
         .filter(|told| !told.contains("scte_35: packet "))
+        .filter(|told| !told.contains("timed_id3: packet "))
         .collect();
     assert!(found.is_empty(), "{found:#?}");
     assert_eq!(ts::splices(folder, "out.ts"), ts::added_splices());
