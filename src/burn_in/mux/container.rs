@@ -9,14 +9,14 @@ use ffmpeg_next::error::{ECONNABORTED, ECONNRESET, EINVAL, EPIPE};
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, Rescale as _, media};
 
-use super::super::adts;
-use super::super::ffi::{self, Connection, OpenOutput};
-use super::super::input::StreamInfo;
-use super::super::now;
 use super::link::Begin;
 use super::micros;
 use super::tables::{self, Tables};
 use super::target::Target;
+use crate::burn_in::adts;
+use crate::burn_in::ffi::{self, Connection, OpenOutput};
+use crate::burn_in::input::StreamInfo;
+use crate::burn_in::now;
 
 /// A connection that takes nothing for this long is lost.
 const WRITE_MAX: Duration = Duration::from_secs(10);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::{Packet, Rational};
 
-use super::super::input::Programme;
-use super::super::send_within;
-use super::super::status::Status;
+use crate::burn_in::input::Programme;
+use crate::burn_in::send_within;
+use crate::burn_in::status::Status;
 use crate::metrics;
 
 /// Packets on their way to a container. Where there is no room, it is waited for as long as the
@@ -20,7 +20,7 @@ use crate::metrics;
 const PACKETS: usize = 1_024;
 
 /// What goes to a container.
-pub(in super::super) enum Item {
+pub(in crate::burn_in) enum Item {
     /// The video's encoder is open: what the container is to know of its pictures.
     Begin(Box<Begin>),
     /// A coded picture.
@@ -32,24 +32,24 @@ pub(in super::super) enum Item {
 }
 
 /// What a container is to know of the video.
-pub(in super::super) struct Begin {
-    pub(in super::super) parameters: Parameters,
+pub(in crate::burn_in) struct Begin {
+    pub(in crate::burn_in) parameters: Parameters,
     /// The unit of its packets' time stamps.
-    pub(in super::super) time_base: Rational,
+    pub(in crate::burn_in) time_base: Rational,
     /// What streams have that are copied; the video's own tags and side data.
-    pub(in super::super) programme: Programme,
+    pub(in crate::burn_in) programme: Programme,
 }
 
 /// What an output's figures are made of.
 #[derive(Clone, Default)]
-pub(in super::super) struct Counts {
-    pub(in super::super) metrics: Option<metrics::Output>,
-    pub(in super::super) status: Arc<Status>,
+pub(in crate::burn_in) struct Counts {
+    pub(in crate::burn_in) metrics: Option<metrics::Output>,
+    pub(in crate::burn_in) status: Arc<Status>,
 }
 
 impl Counts {
     /// A picture was not given to the output, or not written.
-    pub(in super::super) fn drop_picture(&self) {
+    pub(in crate::burn_in) fn drop_picture(&self) {
         self.status.dropped();
         if let Some(metrics) = &self.metrics {
             metrics.frames_dropped.inc();
@@ -57,7 +57,7 @@ impl Counts {
     }
 
     /// A picture has gone to the encoder.
-    pub(in super::super) fn picture(&self) {
+    pub(in crate::burn_in) fn picture(&self) {
         if let Some(metrics) = &self.metrics {
             metrics.frames.inc();
         }
@@ -78,7 +78,7 @@ impl Counts {
 
 /// The way to a container, from several threads.
 #[derive(Clone)]
-pub(in super::super) struct Link {
+pub(in crate::burn_in) struct Link {
     items: SyncSender<Item>,
     shared: Arc<Shared>,
     counts: Counts,
@@ -101,7 +101,7 @@ struct Shared {
 
 impl Link {
     /// The two ends of the way to the output of this name.
-    pub(in super::super) fn new(
+    pub(in crate::burn_in) fn new(
         name: &str,
         patience: Option<Duration>,
         counts: Counts,
@@ -124,7 +124,7 @@ impl Link {
     }
 
     /// What is counted of the output.
-    pub(in super::super) fn counts(&self) -> &Counts {
+    pub(in crate::burn_in) fn counts(&self) -> &Counts {
         &self.counts
     }
 
@@ -134,7 +134,7 @@ impl Link {
     }
 
     /// Whether the next picture must be one from which decoding can begin; asked once.
-    pub(in super::super) fn take_wish_for_key(&self) -> bool {
+    pub(in crate::burn_in) fn take_wish_for_key(&self) -> bool {
         self.shared.wants_key.swap(false, Ordering::Relaxed)
     }
 
@@ -144,26 +144,26 @@ impl Link {
     }
 
     /// Whether nothing is to be sent any more.
-    pub(in super::super) fn is_gone(&self) -> bool {
+    pub(in crate::burn_in) fn is_gone(&self) -> bool {
         self.shared.is_gone.load(Ordering::Relaxed)
     }
 
     /// Sends what must arrive.
-    pub(in super::super) fn send(&self, item: Item) {
+    pub(in crate::burn_in) fn send(&self, item: Item) {
         if self.items.send(item).is_err() {
             self.leave();
         }
     }
 
     /// Sends a copied packet.
-    pub(in super::super) fn pass_copy(&self, packet: Packet) {
+    pub(in crate::burn_in) fn pass_copy(&self, packet: Packet) {
         if !self.pass(Item::Copy(packet)) {
             self.counts.status.dropped();
         }
     }
 
     /// Sends a coded picture.
-    pub(in super::super) fn pass_picture(&self, packet: Packet) {
+    pub(in crate::burn_in) fn pass_picture(&self, packet: Packet) {
         let broken = &self.shared.is_broken;
         if broken.load(Ordering::Relaxed) && !packet.is_key() {
             self.counts.drop_picture();

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 
 use ffmpeg_next::codec;
 
-use super::super::input::StreamInfo;
-use super::super::sections::{SPLICE_TYPE, SPLICES, check, section};
+use crate::burn_in::input::StreamInfo;
+use crate::burn_in::sections::{SPLICE_TYPE, SPLICES, check, section};
 
 /// Bytes of a packet of a transport stream.
 const PACKET: usize = 188;

@@ -9,11 +9,11 @@ use ffmpeg_next::format::context::StreamIo;
 use ffmpeg_next::format::{self, Flags};
 use ffmpeg_next::{Dictionary, codec, media};
 
-use super::super::address::Address;
-use super::super::ffi;
-use super::super::input::{Programme, StreamInfo};
-use super::super::settings::OutputSettings;
 use super::container::{add_stream, with_config};
+use crate::burn_in::address::Address;
+use crate::burn_in::ffi;
+use crate::burn_in::input::{Programme, StreamInfo};
+use crate::burn_in::settings::OutputSettings;
 
 /// The muxers of protocols whose addresses don't tell.
 const MUXERS: [(&str, &str); 9] = [
@@ -36,13 +36,13 @@ const TS_DELAY_US: &str = "350000";
 const MAP_PIDS: std::ops::RangeInclusive<i32> = 0x20..=0x1ffa;
 
 /// Where an output goes, checked.
-pub(in super::super) struct Target {
+pub(in crate::burn_in) struct Target {
     /// As it was given.
-    pub(in super::super) name: String,
+    pub(in crate::burn_in) name: String,
     /// As libavformat takes it.
     pub(super) address: Address,
     /// The muxer's name.
-    pub(in super::super) container: String,
+    pub(in crate::burn_in) container: String,
     flags: Flags,
     /// Whether it is a file, whose bytes can be gone back to.
     is_file: bool,
@@ -69,7 +69,7 @@ impl Target {
     ///
     /// # Errors
     /// There is none; the file is there already, and isn't to be overwritten; it is the input.
-    pub(in super::super) fn new(
+    pub(in crate::burn_in) fn new(
         settings: &OutputSettings,
         input: &OsStr,
         input_format: &str,
@@ -111,22 +111,22 @@ impl Target {
     }
 
     /// Whether it is on a network, and connected again when it is lost.
-    pub(in super::super) fn is_network(&self) -> bool {
+    pub(in crate::burn_in) fn is_network(&self) -> bool {
         self.address.is_network
     }
 
     /// The path by which libavformat would guess a codec.
-    pub(in super::super) fn path(&self) -> &str {
+    pub(in crate::burn_in) fn path(&self) -> &str {
         self.address.url.to_str().unwrap_or_default()
     }
 
     /// The muxer.
-    pub(in super::super) fn muxer(&self) -> Option<format::Output> {
+    pub(in crate::burn_in) fn muxer(&self) -> Option<format::Output> {
         ffi::muxer(Some(&self.container), None)
     }
 
     /// Whether the container keeps what decoders need in its header.
-    pub(in super::super) fn global_header(&self) -> bool {
+    pub(in crate::burn_in) fn global_header(&self) -> bool {
         self.flags.contains(Flags::GLOBAL_HEADER)
     }
 
@@ -172,7 +172,7 @@ impl Target {
 
     /// Which streams the container takes along with the video, each with why it is left out if it
     /// is: found out by writing a header to nowhere.
-    pub(in super::super) fn takes(&self, programme: &Programme) -> Vec<Result<()>> {
+    pub(in crate::burn_in) fn takes(&self, programme: &Programme) -> Vec<Result<()>> {
         let mut taken: Vec<usize> = Vec::new();
         let mut answers = Vec::new();
         for index in 0..programme.streams.len() {

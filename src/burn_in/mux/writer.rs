@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use ffmpeg_next::{Packet, Rational, media};
 
-use super::super::input::Programme;
-use super::super::now;
 use super::container::{Container, Lost};
 use super::interleave::Held;
 use super::link::{Begin, Item, Link};
 use super::micros;
 use super::target::Target;
+use crate::burn_in::input::Programme;
+use crate::burn_in::now;
 
 /// Copied packets are never held for longer than this of their own time, in microseconds: more
 /// than any encoder keeps pictures.
@@ -36,16 +36,16 @@ const START_PICTURES: usize = 256;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
 /// Writes one container until its end.
-pub(in super::super) struct Writer {
-    pub(in super::super) target: Target,
-    pub(in super::super) link: Link,
+pub(in crate::burn_in) struct Writer {
+    pub(in crate::burn_in) target: Target,
+    pub(in crate::burn_in) link: Link,
     /// What is in the input.
-    pub(in super::super) programme: Programme,
+    pub(in crate::burn_in) programme: Programme,
     /// Which of its streams are copied.
-    pub(in super::super) kept: Vec<usize>,
-    pub(in super::super) is_live: bool,
+    pub(in crate::burn_in) kept: Vec<usize>,
+    pub(in crate::burn_in) is_live: bool,
     /// Set when all is to end now.
-    pub(in super::super) stop: Arc<AtomicBool>,
+    pub(in crate::burn_in) stop: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -53,7 +53,7 @@ impl Writer {
     ///
     /// # Errors
     /// It can't be opened the first time, or a file or pipe can't be written.
-    pub(in super::super) fn run(self, items: &Receiver<Item>) -> Result<()> {
+    pub(in crate::burn_in) fn run(self, items: &Receiver<Item>) -> Result<()> {
         let done = self.work(items);
         self.link.leave();
         self.link.counts().open(false);
