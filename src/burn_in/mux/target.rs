@@ -28,8 +28,8 @@ const MUXERS: [(&str, &str); 9] = [
     ("http", "mpegts"),
 ];
 
-/// How long before it is decoded a picture is complete in a transport stream, in microseconds: the
-/// program clock is behind by twice as much.
+/// How long before it is decoded a picture is in a transport stream, in microseconds: the program
+/// clock is behind by as much.
 const TS_DELAY_US: &str = "350000";
 
 /// PIDs that a transport stream's program map may have.
