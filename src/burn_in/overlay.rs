@@ -4,8 +4,9 @@
 //! A picture is asked for, and taken when it is done. It is a live programme that decides how long
 //! it waits; a recording waits for every one.
 
+mod easel;
+
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,17 +14,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rayon::ThreadPool;
 
+use self::easel::Easel;
 use super::settings::Delay;
 use super::sync::Timekeeper;
-use crate::cast::{Cast, Placement};
-use crate::chart::Chart;
+use crate::cast::Cast;
 use crate::frame::{Alpha, Frame, PixelFormat, Size};
 use crate::log::Entry;
 use crate::metrics::Channel as ChannelMetrics;
-use crate::paint::Painter;
 use crate::pixel::SimdLevel;
 use crate::source::Cue;
-use crate::stage::{Overflow, Stage, StageSettings};
+use crate::stage::Overflow;
 
 /// Cues that have come and are not on stage yet. One more is dropped, and counted: what is due
 /// later than so many others would not be seen among them.
@@ -290,205 +290,5 @@ impl Overlay {
                 self.spare = pictures.filter(fits).filter(|_| self.spare.is_none());
             }
         }
-    }
-}
-
-/// What paints on one canvas.
-struct Board {
-    canvas: Canvas,
-    stage: Stage,
-    painter: Painter,
-    placements: Vec<Placement>,
-    chart: Option<Chart>,
-    /// Pictures that were drawn.
-    drawn: u64,
-}
-
-/// The painting thread's own.
-struct Easel {
-    show: Show,
-    reactions: Reactions,
-    timekeeper: Timekeeper,
-    /// How many entries of a log are on stage.
-    shown: usize,
-    /// Cues for later, by rising time. At most [`CUES_MAX`].
-    waiting: VecDeque<(Duration, Cue)>,
-    canvases: Vec<Canvas>,
-    boards: Vec<Board>,
-}
-
-impl Easel {
-    fn new(show: Show, reactions: Reactions, timekeeper: Timekeeper) -> Self {
-        Self {
-            show,
-            reactions,
-            timekeeper,
-            shown: 0,
-            waiting: VecDeque::new(),
-            canvases: Vec::new(),
-            boards: Vec::new(),
-        }
-    }
-
-    fn answer(&mut self, ask: Ask) -> Option<Answer> {
-        match ask {
-            Ask::Canvases(canvases) => {
-                self.canvases = canvases;
-                self.set_up();
-                None
-            }
-            Ask::Paint {
-                number,
-                at,
-                second,
-                mut pictures,
-            } => {
-                if self.boards.len() != self.canvases.len() {
-                    self.set_up();
-                }
-                // Whatever is wrong with a sprite is no reason to end the programme.
-                let paint = AssertUnwindSafe(|| self.paint(at, second, &mut pictures));
-                Some(match catch_unwind(paint) {
-                    Ok(()) => Answer::Painted { number, pictures },
-                    Err(_) => {
-                        self.boards.clear();
-                        Answer::Failed { number }
-                    }
-                })
-            }
-        }
-    }
-
-    /// A stage and a painter for each canvas, or none.
-    fn set_up(&mut self) {
-        let boards = self.canvases.iter().map(|canvas| {
-            let cast = (self.show.cast)(canvas.layout, canvas.scale)?;
-            let sheet = Arc::clone(cast.sheet());
-            let stage = Stage::new(StageSettings {
-                cast,
-                sprites_max: self.show.sprites_max,
-                overflow: self.show.overflow,
-            });
-            let chart = self.show.test_pattern.then(|| Chart::new(canvas.size));
-            Ok(Board {
-                chart: chart.transpose()?,
-                drawn: 0,
-                canvas: *canvas,
-                stage,
-                painter: Painter::new(sheet, canvas.size)
-                    .with_level(self.show.simd)
-                    .with_threads(Arc::clone(&self.show.threads)),
-                placements: Vec::new(),
-            })
-        });
-        match boards.collect::<Result<Vec<_>>>() {
-            Ok(boards) => self.boards = boards,
-            Err(error) => {
-                tracing::error!("no reactions are shown: {error:#}");
-                self.boards.clear();
-            }
-        }
-    }
-
-    fn paint(&mut self, at: Duration, second: Duration, pictures: &mut [Pictures]) {
-        // Reactions of a log that are to be earlier: its time is ahead of the programme's.
-        let Delay { by, earlier } = self.show.delay;
-        let is_ahead = earlier && matches!(self.reactions, Reactions::Log(_));
-        let ahead = if is_ahead { by } else { Duration::ZERO };
-        let (at, second) = (at.saturating_add(ahead), second.saturating_add(ahead));
-        self.bring_on(at);
-        let mut live = 0;
-        for (board, pictures) in self.boards.iter_mut().zip(pictures) {
-            board.stage.retire(at);
-            live = live.max(board.stage.len());
-            let nothing = board.stage.is_empty() && board.chart.is_none();
-            if nothing && pictures.is_clear {
-                continue;
-            }
-            pictures.is_clear = true;
-            for (frame, time) in pictures.frames.iter_mut().zip([at, second]) {
-                board.draw(time, frame);
-                pictures.is_clear &= frame.is_clear();
-            }
-        }
-        let live = i64::try_from(live).unwrap_or(i64::MAX);
-        self.show.metrics.sprites_live.set(live);
-    }
-
-    /// Puts what is due by this time on every stage.
-    fn bring_on(&mut self, now: Duration) {
-        let Delay { by, earlier } = self.show.delay;
-        let later = if earlier { Duration::ZERO } else { by };
-        let (mut dropped, mut refused) = (0, 0);
-        let stages = &mut self.boards;
-        let mut spawn = |page, number, reactions: &[_], at| {
-            for board in stages.iter_mut() {
-                board.stage.retire(at);
-                dropped += board.stage.spawn(page, number, reactions, at);
-            }
-        };
-        match &self.reactions {
-            Reactions::Log(entries) => {
-                while let Some(entry) = entries.get(self.shown)
-                    && entry.at.saturating_add(later) <= now
-                {
-                    self.shown += 1;
-                    let reactions = std::slice::from_ref(&entry.reaction);
-                    spawn(
-                        self.show.seed,
-                        entry.line,
-                        reactions,
-                        entry.at.saturating_add(later),
-                    );
-                }
-            }
-            Reactions::Live(inbox) => {
-                for cue in lock(&inbox.cues).drain(..) {
-                    let sent_at = cue.sent_at;
-                    let due = sent_at.and_then(|at| self.timekeeper.due(at, self.show.delay, now));
-                    // What the programme is held back for is done already.
-                    let at = due.unwrap_or(now.saturating_add(later));
-                    if self.waiting.len() == CUES_MAX {
-                        refused += 1;
-                        continue;
-                    }
-                    let place = self.waiting.partition_point(|(before, _)| *before <= at);
-                    self.waiting.insert(place, (at, cue));
-                }
-                while let Some((at, cue)) = self.waiting.front()
-                    && *at <= now
-                {
-                    spawn(cue.page, cue.sequence, &cue.reactions, now);
-                    self.waiting.pop_front();
-                }
-            }
-        }
-        let counted = match self.show.overflow {
-            Overflow::DropNewest => &self.show.metrics.sprites_dropped_newest,
-            Overflow::RetireOldest => &self.show.metrics.sprites_retired_oldest,
-        };
-        counted.inc_by(dropped as u64);
-        self.show.metrics.sprites_dropped_newest.inc_by(refused);
-    }
-}
-
-impl Board {
-    fn draw(&mut self, at: Duration, frame: &mut Frame) {
-        if let Some(chart) = &self.chart {
-            chart.draw(self.drawn, frame);
-            self.drawn += 1;
-            return;
-        }
-        let Canvas { size, layout, .. } = self.canvas;
-        let ratio = |of: u32, to: u32| f64::from(of) / f64::from(to);
-        let across = ratio(size.width(), layout.width());
-        let down = ratio(size.height(), layout.height());
-        self.placements.clear();
-        let placed = self.stage.placements(at);
-        self.placements
-            .extend(placed.map(|placement| placement.stretched(across, down)));
-        self.painter
-            .paint(self.placements.iter().copied())
-            .draw(frame);
     }
 }
