@@ -34,6 +34,8 @@ mod hold;
 #[cfg(feature = "ffmpeg")]
 mod input;
 #[cfg(feature = "ffmpeg")]
+mod metadata;
+#[cfg(feature = "ffmpeg")]
 mod mux;
 #[cfg(feature = "ffmpeg")]
 pub mod overlay;

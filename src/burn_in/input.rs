@@ -16,6 +16,7 @@ use ffmpeg_next::{self as ffmpeg, Dictionary, Error, Packet, Rational, media};
 use super::address::Address;
 use super::adts;
 use super::ffi::{self, Program, Properties};
+use super::metadata::METADATA_STREAM;
 use super::now;
 
 /// An input that says nothing for this long is lost.
@@ -29,6 +30,9 @@ const OPEN_MAX: Duration = Duration::from_secs(30);
 
 /// Packets that are read before all is known of an input, at most.
 const AHEAD_MAX: usize = 128;
+
+/// The profile of KLV that comes in access units: `AV_PROFILE_KLVA_SYNC`.
+const SYNCHRONOUS: i32 = 0;
 
 /// Demuxers of what comes in segments.
 const IN_SEGMENTS: [&str; 2] = ["hls", "dash"];
@@ -310,7 +314,11 @@ impl Programme {
         let mut unknown: Vec<usize> = (0..self.streams.len()).collect();
         unknown.retain(|stream| {
             let parameters = &self.streams[*stream].parameters;
-            parameters.id() == codec::Id::AAC && !ffi::has_extradata(parameters)
+            match parameters.id() {
+                codec::Id::AAC => !ffi::has_extradata(parameters),
+                codec::Id::SMPTE_KLV => true,
+                _ => false,
+            }
         });
         while !unknown.is_empty() && ahead.len() < AHEAD_MAX {
             let mut packet = Packet::empty();
@@ -321,7 +329,12 @@ impl Programme {
             let number = packet.stream();
             if unknown.contains(&number) {
                 unknown.retain(|stream| *stream != number);
-                self.streams[number].aac = packet.data().and_then(adts::config);
+                let stream = &mut self.streams[number];
+                if stream.parameters.id() == codec::Id::AAC {
+                    stream.aac = packet.data().and_then(adts::config);
+                } else if ffi::stream_id_mut(&mut packet).copied() == Some(METADATA_STREAM) {
+                    ffi::set_profile(&mut stream.parameters, SYNCHRONOUS);
+                }
             }
             ahead.push_back(packet);
         }

@@ -10,8 +10,10 @@ use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Error, Packet, Rational, Rescale as _, codec, media};
 
+use super::ffi;
 use super::hold::Outlet;
 use super::input::{Origin, Programme, StreamInfo};
+use super::metadata;
 use super::mux::{Link, micros};
 use super::sections::move_splice;
 use super::settings::OnInputLoss;
@@ -248,6 +250,7 @@ impl Reader {
             let unit = stream.time_base();
             self.place(&mut packet, unit, place, &mut course.timeline);
             packet.set_stream(place);
+            self.restore(&mut packet, place);
             if packet.is_corrupt() {
                 self.status.damaged();
             }
@@ -297,6 +300,16 @@ impl Reader {
         let own = stream.time_base;
         if unit != own {
             packet.rescale_ts(unit, own);
+        }
+    }
+
+    /// Puts back what the demuxer has taken off.
+    fn restore(&self, packet: &mut Packet, place: usize) {
+        if self.programme.streams[place].parameters.id() == codec::Id::TIMED_ID3
+            && let Some(lost) = packet.data().and_then(metadata::lost_of_id3)
+            && let Err(error) = ffi::prepend(packet, &lost)
+        {
+            tracing::warn!("{}: stream {place}: {error}", self.origin);
         }
     }
 

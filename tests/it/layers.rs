@@ -316,11 +316,13 @@ fn every_flag_is_documented_and_every_documented_flag_exists() {
 }
 
 #[test]
-fn unsafe_code_is_in_one_file() {
+fn unsafe_code_is_in_one_module() {
     let with_unsafe = sources().into_iter().filter(|(_, _, code)| {
         let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         words.any(|word| word == "unsafe" || word == "unsafe_code")
     });
     let files: Vec<_> = with_unsafe.map(|(_, path, _)| path).collect();
-    assert_eq!(files, ["src/burn_in/ffi.rs"]);
+    let is_there =
+        |path: &String| path == "src/burn_in/ffi.rs" || path.starts_with("src/burn_in/ffi/");
+    assert!(!files.is_empty() && files.iter().all(is_there), "{files:?}");
 }

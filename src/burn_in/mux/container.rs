@@ -16,6 +16,7 @@ use super::target::Target;
 use crate::burn_in::adts;
 use crate::burn_in::ffi::{self, Connection, OpenOutput};
 use crate::burn_in::input::StreamInfo;
+use crate::burn_in::metadata;
 use crate::burn_in::now;
 
 /// A connection that takes nothing for this long is lost.
@@ -123,6 +124,9 @@ struct Place {
     may_stand_still: bool,
     /// Whether each packet's header is left out, for the container's says the same.
     tells_aac: bool,
+    /// Whether it is data in the PES packets of a transport stream, and how many of them had
+    /// access units.
+    metadata: Option<u8>,
     /// Packets that the muxer has refused.
     refused: u64,
 }
@@ -257,6 +261,9 @@ impl Container {
                 later: target.later(stream).rescale(OPUS_RATE, out.time_base()),
                 may_stand_still: is_sparse || target.may_stand_still(),
                 tells_aac: target.tells_aac() && stream.aac.is_some(),
+                metadata: tables::is_metadata(stream)
+                    .then_some(0)
+                    .filter(|_| target.container == "mpegts"),
                 refused: 0,
             })
         });
@@ -278,6 +285,11 @@ impl Container {
         if place.tells_aac {
             let header = adts::header_len(packet.data().unwrap_or_default());
             ffi::skip(&mut packet, header);
+        }
+        if let Some(number) = &mut place.metadata
+            && let Err(error) = carry(&mut packet, number)
+        {
+            return Err(error.into());
         }
         let [own, out] = place.time_bases;
         if self.begins_at_zero
@@ -345,6 +357,28 @@ impl Container {
         self.watch.expect_within(self.patience);
         Ok(self.output.container.write_trailer()?)
     }
+}
+
+/// Sees to it that metadata is in a PES packet such as it came in.
+///
+/// # Errors
+/// There is no memory.
+fn carry(packet: &mut Packet, number: &mut u8) -> Result<(), Error> {
+    let has_time = packet.pts().is_some();
+    match ffi::stream_id_mut(packet) {
+        Some(id) if *id == metadata::PRIVATE_STREAM && has_time => *id = tables::TIMED,
+        Some(id) if *id == metadata::METADATA_STREAM => {
+            let header = packet
+                .data()
+                .and_then(|data| metadata::cell_header(data, *number));
+            if let Some(header) = header {
+                ffi::prepend(packet, &header)?;
+                *number = number.wrapping_add(1);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The stream as a container has it whose header tells, or not, what is before each frame of AAC.

@@ -1,13 +1,14 @@
 //! What libavformat's muxer of transport streams has no name for: it writes splice information
-//! (SCTE 35) and streams of unknown types as private data. Here that is put right in its bytes, on
-//! their way out.
+//! (SCTE 35) and streams of unknown types as private data, and that without its time. Here that is
+//! put right in its bytes, on their way out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use ffmpeg_next::codec;
+use ffmpeg_next::{codec, media};
 
 use crate::burn_in::input::StreamInfo;
+use crate::burn_in::metadata::PRIVATE_STREAM;
 use crate::burn_in::sections::{SPLICE_TYPE, SPLICES, check, section};
 
 /// Bytes of a packet of a transport stream.
@@ -21,6 +22,10 @@ const PROGRAMS: u16 = 0;
 
 /// What the muxer calls private data.
 const PRIVATE: u8 = 6;
+
+/// `stream_id` that stands for private data with a time until it is written. It is reserved
+/// (ISO/IEC 13818-1, table 2-22); of what is private data the muxer leaves times out.
+pub(super) const TIMED: u8 = 0xfe;
 
 /// What the program map is to say of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +48,15 @@ pub(super) struct Tables<W: Write> {
     rest: Vec<u8>,
 }
 
-/// Whether the muxer has no name for one of these streams.
-pub(super) fn are_needed<'a>(streams: impl Iterator<Item = &'a StreamInfo>) -> bool {
-    named(streams).next().is_some()
+/// Whether a stream is data in PES packets.
+pub(super) fn is_metadata(stream: &StreamInfo) -> bool {
+    let is_splices = stream.parameters.id() == codec::Id::SCTE_35;
+    stream.medium == media::Type::Data && !is_splices
+}
+
+/// Whether the muxer has no name for one of these streams, or leaves its times out.
+pub(super) fn are_needed<'a>(streams: impl Iterator<Item = &'a StreamInfo> + Clone) -> bool {
+    named(streams.clone()).next().is_some() || streams.clone().any(is_metadata)
 }
 
 fn named<'a>(streams: impl Iterator<Item = &'a StreamInfo>) -> impl Iterator<Item = Named> {
@@ -100,7 +111,11 @@ impl<W: Write> Tables<W> {
         let is_splice = |named: &Named| named.pid == pid && named.stream_type == SPLICE_TYPE;
         let is_map = self.maps.contains(&pid);
         if !is_map && !self.named.iter().any(is_splice) {
+            let at = out.len() + PACKET - payload.len();
             out.extend_from_slice(packet);
+            if begins && payload.starts_with(&[0, 0, 1, TIMED]) {
+                out[at + 3] = PRIVATE_STREAM;
+            }
             return;
         }
         let gathered = self.gathered.entry(pid).or_default();

@@ -3,11 +3,16 @@
 /// Bytes of a packet.
 const PACKET: usize = 188;
 
-/// Where [`with_data`] puts splice information, timed metadata, KLV, and private data.
-pub(super) const DATA: [u16; 4] = [0x500, 0x501, 0x502, 0x503];
+/// Where [`with_data`] puts splice information, timed metadata, KLV, private data with and without a
+/// time, and KLV in access units.
+pub(super) const DATA: [u16; 6] = [0x500, 0x501, 0x502, 0x503, 0x504, 0x505];
+
+/// `stream_id` of private data, and of metadata in access units.
+const PRIVATE: u8 = 0xbd;
+const METADATA: u8 = 0xfc;
 
 /// Of each of those, its type in the program map, and what describes it there.
-const TYPES: [(u8, &[u8]); 4] = [
+const TYPES: [(u8, &[u8]); 6] = [
     (0x86, &[]),
     (
         0x15,
@@ -17,6 +22,8 @@ const TYPES: [(u8, &[u8]); 4] = [
     ),
     (0x06, &[5, 4, b'K', b'L', b'V', b'A']),
     (0x06, &[]),
+    (0x06, &[]),
+    (0x15, &[5, 4, b'K', b'L', b'V', b'A']),
 ];
 
 /// `splice_insert` of SCTE 35, 14.2.
@@ -84,8 +91,17 @@ fn section_packet(pid: u16, count: &mut u8, section: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// A PES packet of private data at a time of 90 kHz.
-fn pes(at: u64, data: &[u8]) -> Vec<u8> {
+/// A PES packet of data without a time.
+fn untimed(data: &[u8]) -> Vec<u8> {
+    let mut pes = vec![0, 0, 1, PRIVATE];
+    pes.extend(with_length(0, 3 + data.len()));
+    pes.extend([0x84, 0, 0]);
+    pes.extend(data);
+    pes
+}
+
+/// A PES packet of data at a time of 90 kHz.
+fn pes(stream_id: u8, at: u64, data: &[u8]) -> Vec<u8> {
     let part = |shift: u32| u8::try_from(at >> shift & 0x7f).unwrap() << 1 | 1;
     let top = 0x20 | u8::try_from(at >> 30 & 7).unwrap() << 1 | 1;
     let (second, fourth) = (at >> 22 & 0xff, at >> 7 & 0xff);
@@ -96,7 +112,7 @@ fn pes(at: u64, data: &[u8]) -> Vec<u8> {
         fourth.try_into().unwrap(),
         part(0),
     ];
-    let mut pes = vec![0, 0, 1, 0xbd];
+    let mut pes = vec![0, 0, 1, stream_id];
     pes.extend(with_length(0, 8 + data.len()));
     pes.extend([0x84, 0x80, 5]);
     pes.extend(time);
@@ -108,7 +124,7 @@ fn pes(at: u64, data: &[u8]) -> Vec<u8> {
 /// is. Its video begins at a time of 90 kHz.
 pub(super) fn with_data(stream: &[u8], map: u16, begin: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut counts = [0; 5];
+    let mut counts = [0; 7];
     let mut at = begin;
     for old in stream.chunks_exact(PACKET) {
         if pid_of(old) != map {
@@ -129,7 +145,7 @@ pub(super) fn with_data(stream: &[u8], map: u16, begin: u64) -> Vec<u8> {
         let length = with_length(0xb0, section.len() + 4 - 3);
         section[1..3].copy_from_slice(&length);
         section.extend(check(&section));
-        out.extend(section_packet(map, &mut counts[4], &section));
+        out.extend(section_packet(map, &mut counts[6], &section));
         at += 9_000;
         // Each splice has an event's number of its own.
         let mut splice = bytes(SPLICE);
@@ -137,12 +153,19 @@ pub(super) fn with_data(stream: &[u8], map: u16, begin: u64) -> Vec<u8> {
         splice[17] = counts[0];
         splice.extend(check(&splice));
         out.extend(section_packet(DATA[0], &mut counts[0], &splice));
+        let n = counts[1];
+        let mut add = |place: usize, pes: &[u8]| {
+            out.extend(packet(DATA[place], &mut counts[place], pes));
+        };
         let id3 = b"ID3\x04\0\0\0\0\0\x10TXXX\0\0\0\x06\0\0\x03hello";
-        out.extend(packet(DATA[1], &mut counts[1], &pes(at, id3)));
+        add(1, &pes(PRIVATE, at, id3));
         let klv = [&bytes("060e2b34020b01010e01030101000000")[..], b"\x04abcd"].concat();
-        out.extend(packet(DATA[2], &mut counts[2], &pes(at, &klv)));
-        let private = [b"private", &[counts[3]][..]].concat();
-        out.extend(packet(DATA[3], &mut counts[3], &pes(at, &private)));
+        add(2, &pes(PRIVATE, at, &klv));
+        let private = [b"private", &[n][..]].concat();
+        add(3, &pes(PRIVATE, at, &private));
+        add(4, &untimed(&private));
+        let unit = [&[0, n, 0xdf, 0, 21][..], &klv].concat();
+        add(5, &pes(METADATA, at, &unit));
     }
     out
 }
@@ -188,6 +211,21 @@ pub(super) fn sections(stream: &[u8], pid: u16) -> Vec<Vec<u8>> {
         sections.push(section.to_vec());
     }
     sections
+}
+
+/// All PES packets of an identifier, with their headers.
+pub(super) fn pes_packets(stream: &[u8], pid: u16) -> Vec<Vec<u8>> {
+    let mut packets: Vec<Vec<u8>> = Vec::new();
+    for packet in stream.chunks_exact(PACKET) {
+        if pid_of(packet) == pid {
+            if packet[1] & 0x40 != 0 {
+                packets.push(Vec::new());
+            }
+            let last = packets.last_mut().expect("it begins with one");
+            last.extend(payload_of(packet));
+        }
+    }
+    packets
 }
 
 /// The types of streams, by their identifiers, as the program map has them.
