@@ -1,8 +1,9 @@
 //! A bounded queue between two threads whose length is a figure.
 //!
-//! What waits is counted by itself: from when somebody begins to put it in, room or not, until it
-//! is taken out or dropped, wherever that is. So the figure is never below what is in the queue,
-//! above it by no more than there are threads that wait for room, and 0 when the queue is gone.
+//! What waits is counted by itself: from when somebody begins to put it in, room or not, until
+//! somebody has taken it out or dropped it, wherever that is. So the figure is never below what is
+//! in the queue, nor above it by more than one for each thread that waits for room and one that is
+//! being taken out; and it is 0 when the queue is gone.
 
 use std::sync::mpsc::{self, RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 use std::time::Duration;

@@ -12,17 +12,18 @@ use super::{SEED, folder};
 use crate::floatup::{Running, floatup, http, send_signal, until, wait};
 use crate::media::{frame_count, output, tool};
 
-/// Room in each queue, and one for each thread that puts something in and waits for room.
+/// Room in each queue, one for each thread that puts something in and waits for room, and one that
+/// is being taken out.
 const PROGRAMME_BOUNDS: [(&str, i64); 2] = [
-    ("floatup_programme_packets_waiting", 512 + 1),
-    ("floatup_programme_pictures_waiting", 3 + 1),
+    ("floatup_programme_packets_waiting", 512 + 2),
+    ("floatup_programme_pictures_waiting", 3 + 2),
 ];
 const OUTPUT_BOUNDS: [(&str, i64); 2] = [
-    ("floatup_programme_output_packets_waiting", 1_024 + 2),
+    ("floatup_programme_output_packets_waiting", 1_024 + 3),
     ("floatup_programme_output_pictures_waiting", 4 + 1),
 ];
 
-const OUTPUTS: [&str; 2] = ["rec.nut", "small.ts"];
+const OUTPUTS: [&str; 2] = ["rec.nut", "small.mkv"];
 
 /// Pictures of the programme.
 const PICTURES: i64 = 100;

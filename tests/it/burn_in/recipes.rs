@@ -94,15 +94,24 @@ fn a_dry_run_tells_of_each_stream() {
     let mut command = Recipe::of(DOCUMENT, DRY_RUN).command(folder);
     let told = String::from_utf8(output(&mut command)).unwrap();
     let (_, plan) = told.split_once("talk-with-reactions.mkv").expect("a plan");
-    let expected = ["video h264", "audio aac", "audio ac3", "audio opus"];
-    let lines: Vec<_> = plan.lines().skip(1).collect();
+    assert!(plan.contains("2 chapters: copied"), "{plan}");
+    let expected = [
+        "video h264",
+        "audio aac",
+        "audio ac3",
+        "audio opus",
+        "data bin_data",
+    ];
+    let lines = plan.lines().filter(|line| line.contains("stream "));
+    let lines: Vec<_> = lines.collect();
     assert_eq!(lines.len(), expected.len(), "{told}");
     for (line, stream) in lines.iter().zip(expected) {
         assert!(line.contains(stream), "{stream}: {line}");
-        let fate = if stream.starts_with("video") {
-            "burned in"
-        } else {
-            "copied"
+        let fate = match stream.split(' ').next() {
+            Some("video") => "burned in",
+            // The names of chapters.
+            Some("data") => "made anew",
+            _ => "copied",
         };
         assert!(line.contains(fate), "{fate}: {line}");
     }
