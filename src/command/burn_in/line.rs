@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_live_programmes_rates_are_of_the_last_seconds() {
-        let hours: Vec<u64> = [100; 7_200].into_iter().chain([25; 5]).collect();
+        let hours: Vec<u64> = std::iter::repeat_n(100, 7_200).chain([25; 5]).collect();
         assert_eq!(
             line_after(true, &hours),
             "28805.0 s, 720125 frames, in 25.0 fps, 1.00x, waiting 7+7, dropped 5 \
