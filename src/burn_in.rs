@@ -44,6 +44,8 @@ mod plan;
 #[cfg(feature = "ffmpeg")]
 mod playlist;
 #[cfg(feature = "ffmpeg")]
+mod queue;
+#[cfg(feature = "ffmpeg")]
 mod reader;
 #[cfg(feature = "ffmpeg")]
 mod run;

@@ -9,7 +9,7 @@ mod raster;
 mod rung;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,6 +24,7 @@ use super::geometry::{Geometry, Shape};
 use super::mux::micros;
 use super::now;
 use super::overlay::{Canvas, Missing, Overlay, Pictures};
+use super::queue::Receiver;
 use super::settings::{OnInputLoss, Region};
 use super::status::Status;
 use crate::frame::Size;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,7 @@ use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Error, frame};
 
 use super::input::StreamInfo;
+use super::queue::{Receiver, Sender};
 use super::reader::Coded;
 use super::status::Status;
 
@@ -35,7 +36,7 @@ pub(super) struct Decoder {
     decoder: decoder::Video,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
-    out: SyncSender<Decoded>,
+    out: Sender<Decoded>,
 }
 
 /// Opens a stream's decoder.
@@ -66,7 +67,7 @@ impl Decoder {
         decoder: decoder::Video,
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
-        out: SyncSender<Decoded>,
+        out: Sender<Decoded>,
     ) -> Self {
         Self {
             decoder,

@@ -15,6 +15,7 @@ use ffmpeg_next::Packet;
 
 use super::mux::Link;
 use super::now;
+use super::queue::Sender;
 use super::reader::Coded;
 
 /// Packets that are held back have at most so many bytes. Where there would be more, the oldest are
@@ -33,7 +34,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Where packets go in the end.
 pub(super) struct Way {
     /// To the decoder: it is waited for.
-    pub(super) video: SyncSender<Coded>,
+    pub(super) video: Sender<Coded>,
     /// To every output.
     pub(super) links: Vec<Link>,
 }

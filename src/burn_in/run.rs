@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use super::mux::{Begin, Counts, Item, Link, Writer};
 use super::now;
 use super::overlay::{Overlay, Reactions, Show};
 use super::plan::{self, Plan};
+use super::queue::queue;
 use super::reader::{PACKETS, Reader};
 use super::settings::{Coding, OnInputLoss, OutputSettings, Region, Sync};
 use super::status::{Encoding, Status};
@@ -203,8 +204,11 @@ impl BurnIn {
             // Whoever reads the only output holds the programme back; but for a connection, which
             // may be lost.
             let patience = patience.filter(|_| several || plan.target.is_network());
-            let (link, items) = Link::new(&name, patience, counts.clone());
+            let to_write = &encoding.packets_waiting;
+            let (link, items) = Link::new(&name, patience, counts.clone(), to_write);
             let waiting = encoding.pictures_waiting.clone();
+            let left = waiting.clone();
+            let bytes = encoding.bytes.clone();
             let (rung, pictures) =
                 Rung::new(plan.encoder, output.size, output.fit, counts, waiting);
             let coder = Coder {
@@ -224,6 +228,7 @@ impl BurnIn {
                 programme: self.programme.clone(),
                 kept: plan.kept,
                 is_live,
+                bytes,
                 stop: Arc::clone(&self.stop),
             };
             let about = name.clone();
@@ -231,6 +236,9 @@ impl BurnIn {
                 let coded = coder
                     .run(&pictures)
                     .with_context(|| format!("cannot write {about}"));
+                // What it has not taken is gone with the queue.
+                drop(pictures);
+                left.set(0);
                 tell(coded, several)
             };
             threads.push(start("encode", code)?);
@@ -238,8 +246,8 @@ impl BurnIn {
             rungs.push(rung);
             links.push(link);
         }
-        let (packets, coded) = sync_channel(PACKETS);
-        let (pictures, decoded) = sync_channel(PICTURES);
+        let (packets, coded) = queue(PACKETS, &self.status.packets_waiting);
+        let (pictures, decoded) = queue(PICTURES, &self.status.pictures_waiting);
         let on_loss = self
             .job
             .on_input_loss

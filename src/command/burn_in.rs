@@ -1,5 +1,8 @@
 //! `floatup burn-in`: reactions in the programme itself.
 
+#[cfg(feature = "ffmpeg")]
+mod line;
+
 use anyhow::Result;
 
 use crate::config::BurnInJob;
@@ -32,6 +35,7 @@ mod with_libav {
     use tokio::runtime::Runtime;
     use tokio::sync::oneshot;
 
+    use super::line::Line;
     use crate::burn_in::overlay::{Inbox, Reactions, Show};
     use crate::burn_in::settings::Sync;
     use crate::burn_in::status::Status;
@@ -40,7 +44,7 @@ mod with_libav {
     use crate::command::{FINISH_GRACE, asked_to_end, runtime, tell};
     use crate::config::{self, BurnInJob};
     use crate::look::Look;
-    use crate::metrics::{Channel, Encoding, Metrics, Output};
+    use crate::metrics::{Channel, Metrics};
     use crate::reaction::Emoji;
     use crate::server;
     use crate::source::Source;
@@ -114,8 +118,8 @@ mod with_libav {
         let is_live = burn_in.is_live();
         let outputs = names.iter().zip(figures.clone());
         let outputs = outputs.map(|(name, (output, encoding))| (name.clone(), output, encoding));
-        let outputs: Vec<_> = outputs.collect();
         let (status, progress) = (burn_in.status(), progress(&burn_in));
+        let mut line = Line::new(Arc::clone(&status), outputs.collect(), is_live);
         let (tell, mut done) = oneshot::channel();
         let work = move || drop(tell.send(burn_in.run(show, reactions, figures)));
         let thread = std::thread::Builder::new()
@@ -130,7 +134,7 @@ mod with_libav {
                 tokio::select! {
                     result = &mut done => return result.context("a thread has panicked")?,
                     () = &mut asked => break,
-                    _ = tick.tick() => show_progress(&progress, &status, is_live, &outputs),
+                    _ = tick.tick() => show_progress(&progress, &mut line),
                 }
             }
             stop.store(true, Ordering::Relaxed);
@@ -148,7 +152,7 @@ mod with_libav {
         result
     }
 
-    /// Serves what is counted, if that is asked for.
+    /// Serves what is counted, if that is asked for, and says where: the port may have been any.
     fn serve_figures(job: &BurnInJob, all: &Arc<Metrics>, runtime: &Runtime) -> Result<()> {
         let Some(address) = job.metrics else {
             return Ok(());
@@ -157,6 +161,8 @@ mod with_libav {
         let listener = listener.with_context(|| {
             format!("cannot listen on {address} (--metrics names another address)")
         })?;
+        let address = listener.local_addr().context("cannot listen")?;
+        tracing::info!("metrics at http://{address}/metrics");
         let all = Arc::clone(all);
         runtime.spawn(async move {
             if let Err(error) = server::serve_figures(listener, all).await {
@@ -227,38 +233,10 @@ mod with_libav {
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
-    fn show_progress(
-        bar: &ProgressBar,
-        status: &Status,
-        is_live: bool,
-        outputs: &[(String, Output, Encoding)],
-    ) {
-        let time = status.time();
-        let elapsed = bar.elapsed().as_secs_f64().max(0.001);
-        let frames = status.frames.get();
-        bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let mut text = format!(
-            "{:.1} s, {frames} frames, {:.1} fps, {:.2}x",
-            time.as_secs_f64(),
-            frames as f64 / elapsed,
-            time.as_secs_f64() / elapsed
-        );
-        if is_live {
-            let waiting = (status.packets_waiting.get(), status.pictures_waiting.get());
-            text += &format!(", waiting {}+{}", waiting.0, waiting.1);
-            for (name, output, encoding) in outputs {
-                let written = output.frames.get();
-                let waiting = encoding.pictures_waiting.get() + encoding.packets_waiting.get();
-                let dropped = output.frames_dropped.get();
-                let count = encoding.pictures.get().max(1) as f64;
-                text += &format!(
-                    " | {name}: {:.1} fps, {:.1} ms, waiting {waiting}, dropped {dropped}",
-                    written as f64 / elapsed,
-                    1_000.0 * encoding.encode_seconds.get() / count
-                );
-            }
-        }
-        bar.set_message(text);
+    fn show_progress(bar: &ProgressBar, line: &mut Line) {
+        let time = line.status.time().as_millis();
+        bar.set_position(u64::try_from(time).unwrap_or(u64::MAX));
+        bar.set_message(line.at(bar.elapsed()));
     }
 
     /// Says what was not as it should be.

@@ -3,7 +3,9 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -34,9 +36,10 @@ pub struct Programme {
     pub slates: Counter,
     /// Milliseconds from the programme's first picture to its last one.
     pub time_ms: Gauge,
-    /// Packets that wait to be decoded.
+    /// Packets of video that wait to be decoded, but for those that are held back. One that the
+    /// decoder's queue has no room for yet is among them.
     pub packets_waiting: Gauge,
-    /// Pictures that wait for reactions.
+    /// Pictures that wait for reactions, one that is held up by them included.
     pub pictures_waiting: Gauge,
     /// The time to put reactions into one picture, for all outputs, in seconds.
     pub overlay_seconds: Histogram,
@@ -47,9 +50,11 @@ pub struct Programme {
 pub struct Encoding {
     /// Pictures that wait for the encoder.
     pub pictures_waiting: Gauge,
-    /// Packets that wait to be written.
+    /// Packets that wait for the thread that writes them, those that are held up included. Copied
+    /// packets that this thread keeps until their time are not among them.
     pub packets_waiting: Gauge,
-    /// Bytes written.
+    /// Bytes of the packets that libavformat has taken, without what the container adds. Those of
+    /// a connection that is lost count, whether they have arrived or not.
     pub bytes: Counter,
     /// Pictures that the encoder has had.
     pub pictures: Counter,
@@ -210,24 +215,54 @@ impl Encoding {
         self.pictures.inc();
         self.encode_seconds.inc_by(took.as_secs_f64());
     }
+}
 
-    fn register(&self, r: &mut Registry) {
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutputLabel {
+    output: String,
+}
+
+/// The figures of all outputs. Each is one family, for the text format has each name once.
+#[derive(Default)]
+struct Encodings {
+    pictures_waiting: Family<OutputLabel, Gauge>,
+    packets_waiting: Family<OutputLabel, Gauge>,
+    bytes: Family<OutputLabel, Counter>,
+    pictures: Family<OutputLabel, Counter>,
+    encode_seconds: Family<OutputLabel, Counter<f64, AtomicU64>>,
+}
+
+impl Encodings {
+    fn of(&self, output: &str) -> Encoding {
+        let label = OutputLabel {
+            output: output.into(),
+        };
+        Encoding {
+            pictures_waiting: self.pictures_waiting.get_or_create_owned(&label),
+            packets_waiting: self.packets_waiting.get_or_create_owned(&label),
+            bytes: self.bytes.get_or_create_owned(&label),
+            pictures: self.pictures.get_or_create_owned(&label),
+            encode_seconds: self.encode_seconds.get_or_create_owned(&label),
+        }
+    }
+
+    fn register(self, r: &mut Registry) {
         r.register(
             "pictures_waiting",
             "Pictures that wait for the encoder",
-            self.pictures_waiting.clone(),
+            self.pictures_waiting,
         );
         r.register(
             "packets_waiting",
             "Packets that wait to be written",
-            self.packets_waiting.clone(),
+            self.packets_waiting,
         );
-        r.register("bytes", "Bytes written", self.bytes.clone());
-        r.register("pictures", "Pictures encoded", self.pictures.clone());
+        r.register("bytes", "Bytes of the packets written", self.bytes);
+        r.register("pictures", "Pictures encoded", self.pictures);
         r.register(
             "encode_seconds",
             "Time that the encoder took over them",
-            self.encode_seconds.clone(),
+            self.encode_seconds,
         );
     }
 }
@@ -242,14 +277,10 @@ impl Metrics {
         let programme = Programme::default();
         let registry = self.registry.sub_registry_with_prefix("programme");
         programme.register(registry);
-        let outputs = outputs.into_iter().map(|output| {
-            let encoding = Encoding::default();
-            let label = ("output".into(), output.to_owned().into());
-            let registry = registry.sub_registry_with_label(label);
-            encoding.register(registry.sub_registry_with_prefix("output"));
-            encoding
-        });
-        let outputs = outputs.collect();
-        (programme, outputs)
+        let encodings = Encodings::default();
+        let each = outputs.into_iter().map(|output| encodings.of(output));
+        let each = each.collect();
+        encodings.register(registry.sub_registry_with_prefix("output"));
+        (programme, each)
     }
 }

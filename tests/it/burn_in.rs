@@ -13,10 +13,12 @@ mod probe;
 mod ts;
 
 mod checkers;
+mod figures;
 mod hostile;
 mod live;
 mod pictures;
 mod placement;
+mod recipes;
 mod refused;
 mod streams;
 mod sync;

@@ -1,4 +1,5 @@
-//! The recipes of `docs/outputs.md`: each is run as it stands there, with the real programs.
+//! The recipes of documents: each is run as it stands there, with the real programs. Those of
+//! `docs/outputs.md` are here.
 #![cfg(feature = "ffmpeg")]
 
 mod ffmpeg;
@@ -45,20 +46,36 @@ const FRAMES: usize = 30;
 const CHART: &str =
     "floatup pipe --test-pattern --frames 30 --clock output --url http://127.0.0.1:9";
 
-fn recipes() -> Vec<String> {
-    let document = read("docs/outputs.md");
+const DOCUMENT: &str = "docs/outputs.md";
+
+/// The commands that a document has for a shell.
+fn recipes(document: &str) -> Vec<String> {
+    let document = read(document);
     let blocks = document.split("```sh\n").skip(1);
     let block = |text: &str| text.split_once("```").expect("a block ends").0.to_owned();
     blocks.map(block).collect()
 }
 
+/// Checks that a document's recipes are these, by some words of each, in its order.
+pub(crate) fn check_recipes(document: &str, all: &[&str]) {
+    let recipes = recipes(document);
+    assert_eq!(recipes.len(), all.len(), "{document}");
+    for (recipe, words) in recipes.iter().zip(all) {
+        assert!(recipe.contains(words), "{words:?} is not in {recipe}");
+    }
+}
+
 /// A recipe's commands.
-struct Recipe(String);
+pub(crate) struct Recipe(String);
 
 impl Recipe {
-    /// The document's one recipe that has these words in it.
     fn with(words: &str) -> Self {
-        let mut found = recipes();
+        Self::of(DOCUMENT, words)
+    }
+
+    /// The document's one recipe that has these words in it.
+    pub(crate) fn of(document: &str, words: &str) -> Self {
+        let mut found = recipes(document);
         found.retain(|recipe| recipe.contains(words));
         let [recipe] = <[String; 1]>::try_from(found).expect(words);
         Self(recipe)
@@ -80,12 +97,12 @@ impl Recipe {
         self.replace("floatup pipe", CHART)
     }
 
-    fn command(&self, folder: &Path) -> Command {
+    pub(crate) fn command(&self, folder: &Path) -> Command {
         shell(folder, &self.0)
     }
 
     /// Runs it to its end.
-    fn run(&self, folder: &Path) {
+    pub(crate) fn run(&self, folder: &Path) {
         let mut shell = Running(self.command(folder).spawn().expect("sh runs"));
         assert!(wait(&mut shell).success(), "{}", self.0);
     }
@@ -93,11 +110,7 @@ impl Recipe {
 
 #[test]
 fn every_recipe_is_run() {
-    let recipes = recipes();
-    assert_eq!(recipes.len(), RECIPES.len());
-    for (recipe, words) in recipes.iter().zip(RECIPES) {
-        assert!(recipe.contains(words), "{words:?} is not in {recipe}");
-    }
+    check_recipes(DOCUMENT, &RECIPES);
 }
 
 /// The frames of a run of [`CHART`], straight.

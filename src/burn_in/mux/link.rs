@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::{Packet, Rational};
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::burn_in::input::Programme;
-use crate::burn_in::send_within;
+use crate::burn_in::queue::{Receiver, Sender, queue};
 use crate::burn_in::status::Status;
 use crate::metrics;
 
@@ -79,7 +80,7 @@ impl Counts {
 /// The way to a container, from several threads.
 #[derive(Clone)]
 pub(in crate::burn_in) struct Link {
-    items: SyncSender<Item>,
+    items: Sender<Item>,
     shared: Arc<Shared>,
     counts: Counts,
 }
@@ -100,13 +101,14 @@ struct Shared {
 }
 
 impl Link {
-    /// The two ends of the way to the output of this name.
+    /// The two ends of the way to the output of this name; the figure says how much is on it.
     pub(in crate::burn_in) fn new(
         name: &str,
         patience: Option<Duration>,
         counts: Counts,
+        waiting: &Gauge,
     ) -> (Self, Receiver<Item>) {
-        let (items, ends) = sync_channel(PACKETS);
+        let (items, ends) = queue(PACKETS, waiting);
         let shared = Shared {
             name: name.to_owned(),
             patience,
@@ -186,7 +188,7 @@ impl Link {
         let stuck = &self.shared.is_stuck;
         let was_stuck = stuck.load(Ordering::Relaxed);
         let patience = if was_stuck { Duration::ZERO } else { patience };
-        match send_within(&self.items, item, patience) {
+        match self.items.send_within(item, patience) {
             Ok(()) => {
                 stuck.store(false, Ordering::Relaxed);
                 true
@@ -221,7 +223,8 @@ mod tests {
     #[test]
     fn video_that_was_dropped_goes_on_with_a_key() {
         let counts = Counts::default();
-        let (link, items) = Link::new("x", Some(Duration::ZERO), counts.clone());
+        let waiting = Gauge::default();
+        let (link, items) = Link::new("x", Some(Duration::ZERO), counts.clone(), &waiting);
         for _ in 0..PACKETS {
             link.pass_copy(packet(true));
         }
@@ -230,11 +233,13 @@ mod tests {
         drop(items.recv().unwrap());
         link.pass_picture(packet(false));
         assert_eq!(counts.status.dropped.get(), 2);
+        assert_eq!(waiting.get(), 1_023);
         link.pass_picture(packet(true));
-        let last = items.try_iter().last().unwrap();
+        let last = std::iter::from_fn(|| items.try_recv().ok()).last().unwrap();
         assert!(matches!(last, Item::Video(packet) if packet.is_key()));
         link.pass_picture(packet(false));
         assert!(matches!(items.try_recv(), Ok(Item::Video(_))));
         assert_eq!(counts.status.dropped.get(), 2);
+        assert_eq!(waiting.get(), 0);
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ffmpeg_next::{Packet, Rational, media};
+use prometheus_client::metrics::counter::Counter;
 
 use super::container::{Container, Lost};
 use super::interleave::Held;
@@ -16,6 +17,7 @@ use super::micros;
 use super::target::Target;
 use crate::burn_in::input::Programme;
 use crate::burn_in::now;
+use crate::burn_in::queue::Receiver;
 
 /// Copied packets are never held for longer than this of their own time, in microseconds: more
 /// than any encoder keeps pictures.
@@ -44,6 +46,8 @@ pub(in crate::burn_in) struct Writer {
     /// Which of its streams are copied.
     pub(in crate::burn_in) kept: Vec<usize>,
     pub(in crate::burn_in) is_live: bool,
+    /// Of the packets that were written.
+    pub(in crate::burn_in) bytes: Counter,
     /// Set when all is to end now.
     pub(in crate::burn_in) stop: Arc<AtomicBool>,
 }
@@ -198,19 +202,41 @@ impl Writer {
             let is_picture = !first.is_empty();
             for packet in first.drain(..) {
                 video_us = video_us.max(time_us(&packet, time_base).unwrap_or(video_us));
-                write_due(container, held, video_us)?;
-                container.write(packet, self.programme.video)?;
+                self.write_due(container, held, video_us)?;
+                self.write(container, packet, self.programme.video)?;
             }
             if is_end {
-                write_due(container, held, i64::MAX)?;
+                self.write_due(container, held, i64::MAX)?;
                 return container.finish();
             }
-            write_due(container, held, video_us)?;
+            self.write_due(container, held, video_us)?;
             if is_picture && !has_begun && self.target.in_fragments(self.is_live) {
                 container.flush()?;
             }
             has_begun |= is_picture;
         }
+    }
+
+    /// Writes the copied packets whose time the video has come to.
+    fn write_due(
+        &self,
+        container: &mut Container,
+        held: &mut Held<Packet>,
+        video_us: i64,
+    ) -> Result<(), Lost> {
+        while let Some(packet) = held.due(video_us) {
+            let stream = packet.stream();
+            self.write(container, packet, stream)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a packet, and counts what it has.
+    fn write(&self, container: &mut Container, packet: Packet, stream: usize) -> Result<(), Lost> {
+        let bytes = u64::try_from(packet.size()).unwrap_or(0);
+        container.write(packet, stream)?;
+        self.bytes.inc_by(bytes);
+        Ok(())
     }
 
     /// Connects, with pauses in which what comes is dropped; `None` at the end of all.
@@ -255,19 +281,6 @@ impl Writer {
     fn open(&self, begin: &Begin) -> Result<Container> {
         Container::open(&self.target, begin, &self.kept, self.is_live, &self.stop)
     }
-}
-
-/// Writes the copied packets whose time the video has come to.
-fn write_due(
-    container: &mut Container,
-    held: &mut Held<Packet>,
-    video_us: i64,
-) -> Result<(), Lost> {
-    while let Some(packet) = held.due(video_us) {
-        let stream = packet.stream();
-        container.write(packet, stream)?;
-    }
-    Ok(())
 }
 
 /// Whether pictures have waited for long enough.
