@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{PROGRAMME_FPS, SPRITES, ffmpeg, free_address};
-use crate::floatup::{Running, Service, floatup, wait};
+use super::{SPRITES, ffmpeg, free_address};
+use crate::floatup::{Running, Service, floatup};
 use crate::machine::resident_bytes;
 use crate::measure::{median_of, now, sleep_until};
 use crate::page::{Table, three};
@@ -22,6 +22,8 @@ pub(crate) struct Memory {
     pub(crate) most_mb: f64,
     /// From the first quarter's median to the last one's, in MB.
     pub(crate) growth_mb: f64,
+    /// A programme that is kept up with has 30.
+    pub(crate) pictures_per_s: f64,
 }
 
 /// A programme at the rate at which it plays, again and again, with reactions of a topic.
@@ -68,9 +70,10 @@ pub(super) fn watch(clip: &Path, minutes: u32, folder: &Path) -> Result<Memory> 
         }
     }
     let before = before.context("it is looked at after the warm-up")?;
+    ensure!(child.try_wait()?.is_none(), "{command:?} has ended early");
     let after = Metrics::read(&metrics)?;
     sender.kill()?;
-    ensure!(wait(&mut child).success(), "{command:?} failed");
+    child.kill()?;
     service.stop();
 
     let quarter = resident.len() / 4;
@@ -79,7 +82,7 @@ pub(super) fn watch(clip: &Path, minutes: u32, folder: &Path) -> Result<Memory> 
     let grown = |name: &str| after.get(name) - before.get(name);
     let frames = grown("floatup_programme_frames_total");
     let alive = median_of(&alive);
-    ensure!(frames > 0.0, "the burn-in has made no picture");
+    let pictures_per_s = frames / f64::from(60 * minutes);
     let mut table = Table::new([format!("1080p30, {minutes} minutes"), "figure".to_owned()]);
     for (name, figure) in [
         ("resident memory at the most, MB", three(most)),
@@ -87,7 +90,7 @@ pub(super) fn watch(clip: &Path, minutes: u32, folder: &Path) -> Result<Memory> 
         ("median of the last quarter, MB", three(last)),
         ("growth, MB", three(last - first)),
         ("sprites alive, median", format!("{alive}")),
-        ("pictures/s", three(frames / f64::from(seconds - WARM_UP_S))),
+        ("pictures/s", three(pictures_per_s)),
         (
             "pictures without reactions",
             grown("floatup_programme_frames_without_overlay_total").to_string(),
@@ -99,14 +102,11 @@ pub(super) fn watch(clip: &Path, minutes: u32, folder: &Path) -> Result<Memory> 
     ] {
         table.row([name.to_owned(), figure]);
     }
-    ensure!(
-        frames > 0.9 * f64::from(60 * minutes * PROGRAMME_FPS),
-        "{frames} pictures in {minutes} minutes: this machine is too slow for a live programme"
-    );
     Ok(Memory {
         table,
         minutes,
         most_mb: most,
         growth_mb: last - first,
+        pictures_per_s,
     })
 }

@@ -20,13 +20,13 @@ use crate::progress;
 use crate::service::{Metrics, publish};
 
 /// Until then the input is looked at, and what has come meanwhile is caught up with.
-const WARM_UP_S: u32 = 5;
+const WARM_UP_S: u32 = 10;
 
 /// When a server is killed, and when there is one again.
-const KILLED_S: u32 = 10;
-const AGAIN_S: u32 = 15;
+const KILLED_S: u32 = 12;
+const AGAIN_S: u32 = 17;
 
-const SECONDS: u32 = 30;
+const SECONDS: u32 = 35;
 
 /// Messages a second, and reactions a second of a flood.
 const TICKS: u32 = 20;
