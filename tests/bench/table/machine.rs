@@ -82,6 +82,19 @@ pub(crate) fn descendants_cpu_s() -> Result<f64> {
     Ok(descendants.map(|(_, stat)| stat.cpu_s).sum())
 }
 
+/// The memory of a process that is in RAM, in bytes: now, and at the most.
+pub(crate) fn resident_bytes(process: u32) -> Result<[f64; 2]> {
+    let file = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let field = |name: &str| -> Result<f64> {
+        let found = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = found.and_then(|rest| rest.split_whitespace().next());
+        let kib = kib.with_context(|| format!("{file} has no {name}"))?;
+        Ok(1_024.0 * kib.parse::<f64>()?)
+    };
+    Ok([field("VmRSS:")?, field("VmHWM:")?])
+}
+
 /// The share of all processors' time, since boot and in s, that was not idle.
 pub(crate) fn busy_s() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();

@@ -1,7 +1,9 @@
 //! Measures floatup and its peers on this machine, and writes `docs/benchmarks.md`.
 //!
 //! `make bench`, or `cargo bench --bench table`. After `--`: `--only PART,PART` measures some
-//! parts and prints them, `--out FILE` writes to another file, `--date DATE` names another day.
+//! parts and prints them, `--out FILE` writes to another file, `--date DATE` names another day,
+//! `--clip SECONDS` is the length of the recording that reactions are burned into, 4 to 3600, and
+//! `--minutes N` that of the live programme whose memory is looked at, 1 to 1440.
 
 #[expect(dead_code, clippy::unwrap_used, reason = "the tests' browser")]
 #[path = "../../it/chromium.rs"]
@@ -13,6 +15,7 @@ mod floatup;
 mod scene;
 
 mod browser;
+mod burn_in;
 mod frames;
 mod machine;
 mod measure;
@@ -26,12 +29,14 @@ mod service;
 mod skia;
 
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use burn_in::{BurnIn, Lengths};
 use frames::Growth;
 use outputs::{Outputs, WRITE_LOOP};
 use page::Table;
@@ -41,6 +46,11 @@ const PARTS: [&str; 15] = [
     "frames", "levels", "pixels", "cold", "growth", "cache", "skia", "browser", "live", "paced",
     "start", "raw", "pipe", "vp9", "files",
 ];
+
+/// All parts.
+fn parts() -> impl Iterator<Item = &'static str> {
+    PARTS.into_iter().chain(burn_in::PARTS)
+}
 
 /// What was measured.
 #[derive(Default)]
@@ -67,6 +77,7 @@ pub(crate) struct Results {
     /// From a command's start to its first frame, the slower of the two that deliver frames.
     first_frame: Option<Duration>,
     outputs: Outputs,
+    burn_in: BurnIn,
     /// CPU seconds a second of everything, this program included, while nothing was measured.
     others: f64,
 }
@@ -80,6 +91,7 @@ struct Arguments {
     only: Option<Vec<String>>,
     out: PathBuf,
     date: String,
+    lengths: Lengths,
 }
 
 fn arguments() -> Result<Option<Arguments>> {
@@ -87,6 +99,10 @@ fn arguments() -> Result<Option<Arguments>> {
     let mut only = None;
     let mut out = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md"));
     let mut date = None;
+    let mut lengths = Lengths {
+        clip_s: 20,
+        minutes: 30,
+    };
     let mut rest = std::env::args().skip(1);
     while let Some(argument) = rest.next() {
         let mut value = || {
@@ -97,21 +113,41 @@ fn arguments() -> Result<Option<Arguments>> {
             "--bench" => asked = true,
             "--only" => {
                 let parts: Vec<_> = value()?.split(',').map(str::to_owned).collect();
-                if let Some(unknown) = parts.iter().find(|p| !PARTS.contains(&p.as_str())) {
-                    bail!("--only {unknown}: expected some of {}", PARTS.join(","));
+                if let Some(unknown) = parts
+                    .iter()
+                    .find(|p| !self::parts().any(|known| known == **p))
+                {
+                    let known: Vec<_> = self::parts().collect();
+                    bail!("--only {unknown}: expected some of {}", known.join(","));
                 }
                 only = Some(parts);
             }
             "--out" => out = value()?.into(),
             "--date" => date = Some(value()?),
-            other => bail!("{other}: expected --only PARTS, --out FILE or --date DATE"),
+            "--clip" => lengths.clip_s = number("--clip", &value()?, 4..=3_600)?,
+            "--minutes" => lengths.minutes = number("--minutes", &value()?, 1..=1_440)?,
+            other => bail!(
+                "{other}: expected --only PARTS, --out FILE, --date DATE, --clip SECONDS or \
+                 --minutes N"
+            ),
         }
     }
     let date = match date {
         Some(date) => date,
         None => machine::line_of("date", &["-u", "+%Y-%m-%d"])?,
     };
-    Ok(asked.then_some(Arguments { only, out, date }))
+    Ok(asked.then_some(Arguments {
+        only,
+        out,
+        date,
+        lengths,
+    }))
+}
+
+fn number(name: &str, text: &str, range: RangeInclusive<u32>) -> Result<u32> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    let (least, most) = range.into_inner();
+    number.with_context(|| format!("{name} {text}: expected a whole number, {least} to {most}"))
 }
 
 fn main() -> ExitCode {
@@ -183,6 +219,7 @@ fn run() -> Result<()> {
             part(&mut results, folder)?;
         }
     }
+    results.burn_in = burn_in::measure(arguments.lengths, folder, wanted)?;
     if wanted("browser") {
         peers::compare(&mut results, folder)?;
     }

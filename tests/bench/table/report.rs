@@ -1,5 +1,7 @@
 //! The page: `docs/benchmarks.md`.
 
+mod burn_in;
+
 use ::floatup::pixel::SimdLevel;
 use anyhow::Result;
 
@@ -171,6 +173,7 @@ fn wanted(page: &mut Page, results: &Results) {
             *of_ffmpeg <= 1.1,
         );
     }
+    burn_in::wanted(&mut row, &results.burn_in);
     page.heading("Figures wanted and got");
     page.table(&table);
 }
@@ -282,6 +285,7 @@ fn sections(page: &mut Page, results: &Results) {
         page.table(table);
     }
     outputs(page, &results.outputs);
+    burn_in::sections(page, &results.burn_in);
     if let Some(table) = &results.skia {
         page.heading("tiny-skia");
         page.paragraph(

@@ -48,17 +48,21 @@ pub(crate) fn under_load(service: &Service, sprites: u32, seconds: u32) -> Resul
         publish(service, published..due)?;
         published = due;
         if tick == WARM_UP * FPS {
-            start = Some((now(), Metrics::read(service)?, descendants_cpu_s()?));
+            start = Some((
+                now(),
+                Metrics::read(&service.address)?,
+                descendants_cpu_s()?,
+            ));
         }
         if tick > WARM_UP * FPS && tick % FPS == 0 {
-            alive.push(Metrics::read(service)?.get("floatup_sprites_live"));
+            alive.push(Metrics::read(&service.address)?.get("floatup_sprites_live"));
         }
     }
     let (started, before, cpu_s) = start.context("the loop passes it")?;
     let (took, cpu_s) = (started.elapsed(), descendants_cpu_s()? - cpu_s);
     Ok(Run {
         before,
-        after: Metrics::read(service)?,
+        after: Metrics::read(&service.address)?,
         alive: median_of(&alive),
         cores: cpu_s / took.as_secs_f64(),
         took,
@@ -92,7 +96,7 @@ pub(crate) fn live(results: &mut Results, folder: &Path) -> Result<()> {
 }
 
 /// One message with counts of the four emoji, if there are any.
-fn publish(service: &Service, numbers: Range<u32>) -> Result<()> {
+pub(crate) fn publish(service: &Service, numbers: Range<u32>) -> Result<()> {
     if numbers.is_empty() {
         return Ok(());
     }
@@ -124,19 +128,20 @@ fn null_file(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A service's metrics at one moment.
-struct Metrics(String);
+/// A process's metrics at one moment.
+pub(crate) struct Metrics(String);
 
 impl Metrics {
-    fn read(service: &Service) -> Result<Self> {
-        let (status, body) = http(&service.address, "GET", "/metrics", b"");
+    /// From a host and a port.
+    pub(crate) fn read(address: &str) -> Result<Self> {
+        let (status, body) = http(address, "GET", "/metrics", b"");
         ensure!(status == 200, "/metrics answers {status}");
         Ok(Self(String::from_utf8(body)?))
     }
 
     /// Of the one channel and all its outputs; 0 where there is no such figure. A bucket's bound
     /// follows its name.
-    fn get(&self, name: &str) -> f64 {
+    pub(crate) fn get(&self, name: &str) -> f64 {
         let (name, bound) = name
             .split_once(" le=")
             .map_or((name, None), |(n, b)| (n, Some(b)));
