@@ -130,7 +130,7 @@ mod tests {
     fn what_is_no_tag_is_left_alone() {
         let whole = tag(4, &[6], 0);
         let cut = &whole[CELL_HEADER..whole.len() - 1];
-        let long = [&[0, 0, 0, 0, 20], &b"TIT2\0\0\0\x40\0\0\0123456789"[..]].concat();
+        let long = [&[0, 0, 0, 0, 20], &b"TIT2\0\0\0\x40\0\x00123456789"[..]].concat();
         let name = [&[0, 0, 0, 0, 10], &b"tit2\0\0\0\0\0\0"[..]].concat();
         for data in [
             &[][..],
@@ -156,6 +156,6 @@ mod tests {
             cell_header(&[&[0, 7, 0xdf, 1, 44], &klv[..]].concat(), 7),
             None
         );
-        assert_eq!(cell_header(&[&klv[..], &[0; 65_536]].concat(), 7), None);
+        assert_eq!(cell_header(&[&klv[..], &vec![0; 65_536]].concat(), 7), None);
     }
 }
