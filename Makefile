@@ -34,10 +34,11 @@ lint: ## Format, lints, documentation, and that benches and fuzz targets compile
 	cargo build --benches
 	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target -- -D warnings
 
-bench: ## Measure, peers too, and write docs/benchmarks.md; needs a machine that does nothing else
+bench: ## Measure, peers too, and write docs/benchmarks*.md; needs a machine that does nothing else
 	@.ci/setup bench
 	cargo bench --bench paint
 	cargo bench --bench table
+	cargo bench --bench table -- --only burn-in --out docs/benchmarks-burn-in.md
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile

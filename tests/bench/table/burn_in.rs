@@ -33,6 +33,9 @@ pub(crate) const SPRITES: u32 = 200;
 /// The programme's frames a second.
 pub(crate) const PROGRAMME_FPS: u32 = 30;
 
+/// The name that `--only` takes for all of them.
+pub(crate) const ALL: &str = "burn-in";
+
 /// The parts, by the names that `--only` takes.
 pub(crate) const PARTS: [&str; 5] = [
     "burn-in-cpu",

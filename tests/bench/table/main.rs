@@ -1,7 +1,8 @@
-//! Measures floatup and its peers on this machine, and writes `docs/benchmarks.md`.
+//! Measures floatup and its peers on this machine, and writes `docs/benchmarks.md`; with
+//! `--only burn-in --out docs/benchmarks-burn-in.md` the page on burning in.
 //!
 //! `make bench`, or `cargo bench --bench table`. After `--`: `--only PART,PART` measures some
-//! parts and prints them, `--out FILE` writes to another file, `--date DATE` names another day,
+//! parts and prints them, `--out FILE` writes to that file, `--date DATE` names another day,
 //! `--clip SECONDS` is the length of the recording that reactions are burned into, 4 to 3600, and
 //! `--minutes N` that of the live programme whose memory is looked at, 1 to 1440.
 
@@ -47,9 +48,10 @@ const PARTS: [&str; 15] = [
     "start", "raw", "pipe", "vp9", "files",
 ];
 
-/// All parts.
+/// All parts, and the name of those of the page on burning in.
 fn parts() -> impl Iterator<Item = &'static str> {
-    PARTS.into_iter().chain(burn_in::PARTS)
+    let burn_in = burn_in::PARTS.into_iter().chain([burn_in::ALL]);
+    PARTS.into_iter().chain(burn_in)
 }
 
 /// What was measured.
@@ -89,7 +91,7 @@ pub(crate) fn progress(what: &str) {
 
 struct Arguments {
     only: Option<Vec<String>>,
-    out: PathBuf,
+    out: Option<PathBuf>,
     date: String,
     lengths: Lengths,
 }
@@ -97,7 +99,7 @@ struct Arguments {
 fn arguments() -> Result<Option<Arguments>> {
     let mut asked = false;
     let mut only = None;
-    let mut out = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md"));
+    let mut out = None;
     let mut date = None;
     let mut lengths = Lengths {
         clip_s: 20,
@@ -122,7 +124,7 @@ fn arguments() -> Result<Option<Arguments>> {
                 }
                 only = Some(parts);
             }
-            "--out" => out = value()?.into(),
+            "--out" => out = Some(value()?.into()),
             "--date" => date = Some(value()?),
             "--clip" => lengths.clip_s = number("--clip", &value()?, 4..=3_600)?,
             "--minutes" => lengths.minutes = number("--minutes", &value()?, 1..=1_440)?,
@@ -169,9 +171,11 @@ fn run() -> Result<()> {
         eprintln!("nothing is measured without `cargo bench`");
         return Ok(());
     };
-    let wanted = |part: &str| {
-        let only = arguments.only.as_ref();
-        only.is_none_or(|parts| parts.iter().any(|p| p == part))
+    let wanted = |part: &str| match &arguments.only {
+        None => PARTS.contains(&part),
+        Some(parts) => parts
+            .iter()
+            .any(|named| named == part || named == burn_in::ALL && burn_in::PARTS.contains(&part)),
     };
     let browser = wanted("browser").then(chromium::executable);
     if browser.is_some() && !Path::new("/proc/self/stat").exists() {
@@ -229,15 +233,18 @@ fn run() -> Result<()> {
         None => "not measured".into(),
     };
     let text = report::write(&results, &arguments.date, &chromium)?;
-    if arguments.only.is_some() {
-        let mut stdout = std::io::stdout();
-        stdout.write_all(text.as_bytes()).context("cannot write")
-    } else {
-        let out = arguments.out.display();
-        std::fs::write(&arguments.out, text).with_context(|| format!("cannot write {out}"))?;
-        eprintln!("wrote {out}");
-        Ok(())
-    }
+    let page = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md"));
+    let out = match (&arguments.only, &arguments.out) {
+        (_, Some(out)) => out,
+        (None, None) => page,
+        (Some(_), None) => {
+            let mut stdout = std::io::stdout();
+            return stdout.write_all(text.as_bytes()).context("cannot write");
+        }
+    };
+    std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    eprintln!("wrote {}", out.display());
+    Ok(())
 }
 
 /// What else is going on: CPU seconds a second of all processes while this one waits.
