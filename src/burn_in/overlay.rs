@@ -1,8 +1,8 @@
-//! The reactions' pictures, drawn on a thread of their own: whatever becomes of it, the programme
-//! goes on without them.
+//! The reactions' pictures. Those of a live programme are drawn on a thread of their own: whatever
+//! becomes of it, the programme goes on without them.
 //!
 //! A picture is asked for, and taken when it is done. It is a live programme that decides how long
-//! it waits; a recording waits for every one.
+//! it waits; a recording waits for every one, which whoever asks for it draws.
 
 mod easel;
 
@@ -122,7 +122,7 @@ impl Pictures {
     }
 }
 
-/// What is asked of the painting thread.
+/// What is asked of the painter.
 enum Ask {
     /// The canvases to paint on from now on.
     Canvases(Vec<Canvas>),
@@ -145,11 +145,83 @@ enum Answer {
     Failed { number: u64 },
 }
 
-/// The painting thread, as the compositor sees it.
+/// Who paints.
+enum Worker {
+    /// A thread, which may hang.
+    Thread {
+        asks: SyncSender<Ask>,
+        answers: Receiver<Answer>,
+    },
+    /// Whoever asks, so that what is painted is still in the cache of the processor that keys it.
+    Here {
+        easel: Box<Easel>,
+        answer: Option<Answer>,
+    },
+}
+
+impl Worker {
+    /// A thread that does what is asked.
+    fn thread(mut easel: Easel) -> Result<Self> {
+        let (asks, asked) = sync_channel(2);
+        let (tell, answers) = sync_channel(2);
+        let work = move || {
+            while let Ok(ask) = asked.recv() {
+                let answer = easel.answer(ask);
+                if answer.is_some_and(|answer| tell.send(answer).is_err()) {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("overlay".into())
+            .spawn(work);
+        drop(thread.context("cannot start a thread")?);
+        Ok(Self::Thread { asks, answers })
+    }
+
+    fn set_canvases(&mut self, canvases: Vec<Canvas>) {
+        let ask = Ask::Canvases(canvases);
+        match self {
+            Self::Thread { asks, .. } => drop(asks.send(ask)),
+            Self::Here { easel, answer } => *answer = easel.answer(ask),
+        }
+    }
+
+    /// Asks for pictures; `false` if there is no room for that.
+    fn ask(&mut self, ask: Ask) -> bool {
+        match self {
+            Self::Thread { asks, .. } => asks.try_send(ask).is_ok(),
+            Self::Here { easel, answer } => {
+                *answer = easel.answer(ask);
+                true
+            }
+        }
+    }
+
+    /// The next answer, for which it waits that long, or as long as it takes.
+    fn answer(&mut self, patience: Option<Duration>) -> Result<Answer, RecvTimeoutError> {
+        match (self, patience) {
+            (Self::Thread { answers, .. }, Some(patience)) => answers.recv_timeout(patience),
+            (Self::Thread { answers, .. }, None) => {
+                answers.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            }
+            (Self::Here { answer, .. }, _) => answer.take().ok_or(RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// The next answer, if there is one.
+    fn answer_now(&mut self) -> Option<Answer> {
+        match self {
+            Self::Thread { answers, .. } => answers.try_recv().ok(),
+            Self::Here { answer, .. } => answer.take(),
+        }
+    }
+}
+
+/// The painter, as the compositor sees it.
 pub(super) struct Overlay {
-    asks: SyncSender<Ask>,
-    answers: Receiver<Answer>,
-    /// What the thread is at work on.
+    worker: Worker,
+    /// What is being painted.
     asked: Option<u64>,
     next: u64,
     canvases: Vec<Canvas>,
@@ -168,29 +240,26 @@ pub(super) enum Missing {
 }
 
 impl Overlay {
-    /// Starts the thread.
+    /// With a thread of its own, unless each picture is waited for.
     ///
     /// # Errors
     /// There can be no other thread.
-    pub(super) fn start(show: Show, reactions: Reactions, timekeeper: Timekeeper) -> Result<Self> {
-        let (asks, asked) = sync_channel(2);
-        let (tell, answers) = sync_channel(2);
-        let mut easel = Easel::new(show, reactions, timekeeper.clone());
-        let work = move || {
-            while let Ok(ask) = asked.recv() {
-                let answer = easel.answer(ask);
-                if answer.is_some_and(|answer| tell.send(answer).is_err()) {
-                    return;
-                }
-            }
+    pub(super) fn start(
+        show: Show,
+        reactions: Reactions,
+        timekeeper: Timekeeper,
+        waits: bool,
+    ) -> Result<Self> {
+        let easel = Easel::new(show, reactions, timekeeper.clone());
+        let worker = match waits {
+            true => Worker::Here {
+                easel: Box::new(easel),
+                answer: None,
+            },
+            false => Worker::thread(easel)?,
         };
-        let thread = std::thread::Builder::new()
-            .name("overlay".into())
-            .spawn(work);
-        drop(thread.context("cannot start a thread")?);
         Ok(Self {
-            asks,
-            answers,
+            worker,
             asked: None,
             next: 0,
             canvases: Vec::new(),
@@ -213,7 +282,7 @@ impl Overlay {
         self.spare = None;
         // What was asked before is of other canvases.
         self.asked = None;
-        drop(self.asks.send(Ask::Canvases(canvases)));
+        self.worker.set_canvases(canvases);
     }
 
     /// Asks for the pictures at this time, and of second fields at the other; `false` if the thread
@@ -233,7 +302,7 @@ impl Overlay {
             second,
             pictures,
         };
-        let is_sent = self.asks.try_send(ask).is_ok();
+        let is_sent = self.worker.ask(ask);
         self.asked = is_sent.then_some(number);
         is_sent
     }
@@ -248,14 +317,7 @@ impl Overlay {
             return Err(Missing::Late);
         };
         loop {
-            let answer = match patience {
-                Some(patience) => self.answers.recv_timeout(patience),
-                None => self
-                    .answers
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match answer {
+            match self.worker.answer(patience) {
                 Ok(Answer::Painted { number, pictures }) if number == wanted => {
                     self.asked = None;
                     return Ok(pictures);
@@ -279,7 +341,7 @@ impl Overlay {
 
     /// Takes back what came too late.
     fn collect(&mut self) {
-        while let Ok(answer) = self.answers.try_recv() {
+        while let Some(answer) = self.worker.answer_now() {
             let (number, pictures) = match answer {
                 Answer::Painted { number, pictures } => (number, Some(pictures)),
                 Answer::Failed { number } => (number, None),

@@ -188,7 +188,7 @@ impl BurnIn {
         let patience = is_live.then(|| self.patience());
         let video = self.programme.main_video().clone();
         let decoder = decode::open(&video)?;
-        let overlay = Overlay::start(show, reactions, self.timekeeper.clone())?;
+        let overlay = Overlay::start(show, reactions, self.timekeeper.clone(), waits)?;
         let several = self.plans.len() > 1;
         let figures = figures.into_iter().map(Some).chain(std::iter::repeat(None));
         let (mut rungs, mut links, mut threads) = (Vec::new(), Vec::new(), Vec::new());

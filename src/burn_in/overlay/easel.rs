@@ -1,4 +1,4 @@
-//! What the painting thread does: puts reactions on stage when they are due, and paints them.
+//! What the painter does: puts reactions on stage when they are due, and paints them.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,7 @@ struct Board {
     drawn: u64,
 }
 
-/// The painting thread's own.
+/// The painter: all boards, and what comes on them.
 pub(super) struct Easel {
     show: Show,
     reactions: Reactions,
