@@ -70,33 +70,6 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// Sends what a bounded queue may have no room for, which is waited for so long.
-///
-/// # Errors
-/// There was none, or nobody takes anything out any more.
-#[cfg(feature = "ffmpeg")]
-fn send_within<T>(
-    queue: &std::sync::mpsc::SyncSender<T>,
-    mut item: T,
-    patience: std::time::Duration,
-) -> Result<(), std::sync::mpsc::TrySendError<T>> {
-    use std::sync::mpsc::TrySendError;
-    let mut until = None;
-    loop {
-        match queue.try_send(item) {
-            Err(TrySendError::Full(back)) => {
-                let now = now();
-                if now >= *until.get_or_insert(now + patience) {
-                    return Err(TrySendError::Full(back));
-                }
-                item = back;
-                std::thread::park_timeout(std::time::Duration::from_millis(2));
-            }
-            done => return done,
-        }
-    }
-}
-
 /// Waits for so long, or until it is to stop.
 #[cfg(feature = "ffmpeg")]
 fn rest(pause: std::time::Duration, stop: &std::sync::atomic::AtomicBool) {

@@ -158,7 +158,7 @@ impl Encoder {
         if like.is_interlaced() {
             flags |= codec::Flags::INTERLACED_DCT | codec::Flags::INTERLACED_ME;
         }
-        video.set_flags(flags);
+        ffi::add_flags(&mut video, flags);
         let options = options::of(task, like)?;
         let pairs = options.iter().map(|(name, value)| (&**name, &**value));
         let opened = video.open_with(pairs.collect::<Dictionary<'_>>());

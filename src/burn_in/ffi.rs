@@ -16,7 +16,7 @@ mod packet;
 mod picture;
 mod stream;
 
-pub(super) use self::coder::{codec_named, has_option, nearest_format, video_encoders};
+pub(super) use self::coder::{add_flags, codec_named, has_option, nearest_format, video_encoders};
 pub(super) use self::connection::Connection;
 pub(super) use self::input::{
     Program, has_demuxer, has_known_end, open_input, owned, programs, start_us,

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::send_within;
+use super::now;
+
+/// Who waits for room for some time looks again after this.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// One in the figure, for as long as this lasts.
 struct Place(Gauge);
@@ -89,7 +92,19 @@ impl<T> Sender<T> {
     /// # Errors
     /// There was none, or nobody takes anything out any more.
     pub(super) fn send_within(&self, item: T, patience: Duration) -> Result<(), TrySendError<T>> {
-        send_within(&self.queue, self.place(item), patience).map_err(without_place)
+        let mut item = self.place(item);
+        let mut until = None;
+        loop {
+            item = match self.queue.try_send(item) {
+                Err(TrySendError::Full(back)) => back,
+                done => return done.map_err(without_place),
+            };
+            let now = now();
+            if now >= *until.get_or_insert(now + patience) {
+                return Err(TrySendError::Full(item.item));
+            }
+            std::thread::park_timeout(AGAIN);
+        }
     }
 }
 

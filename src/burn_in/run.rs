@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use super::mux::{Begin, Counts, Item, Link, Writer};
 use super::now;
 use super::overlay::{Overlay, Reactions, Show};
 use super::plan::{self, Plan};
-use super::queue::queue;
+use super::queue::{Receiver, queue};
 use super::reader::{PACKETS, Reader};
 use super::settings::{Coding, OnInputLoss, OutputSettings, Region, Sync};
 use super::status::{Encoding, Status};
@@ -206,11 +205,10 @@ impl BurnIn {
             let patience = patience.filter(|_| several || plan.target.is_network());
             let to_write = &encoding.packets_waiting;
             let (link, items) = Link::new(&name, patience, counts.clone(), to_write);
-            let waiting = encoding.pictures_waiting.clone();
-            let left = waiting.clone();
             let bytes = encoding.bytes.clone();
+            let to_encode = &encoding.pictures_waiting;
             let (rung, pictures) =
-                Rung::new(plan.encoder, output.size, output.fit, counts, waiting);
+                Rung::new(plan.encoder, output.size, output.fit, counts, to_encode);
             let coder = Coder {
                 coding: output.coding,
                 encoder: plan.encoder,
@@ -236,9 +234,6 @@ impl BurnIn {
                 let coded = coder
                     .run(&pictures)
                     .with_context(|| format!("cannot write {about}"));
-                // What it has not taken is gone with the queue.
-                drop(pictures);
-                left.set(0);
                 tell(coded, several)
             };
             threads.push(start("encode", code)?);
@@ -397,7 +392,6 @@ impl Coder {
     fn run(self, pictures: &Receiver<frame::Video>) -> Result<()> {
         let mut encoder: Option<Encoder> = None;
         while let Ok(picture) = pictures.recv() {
-            self.encoding.pictures_waiting.dec();
             if self.link.is_gone() {
                 return Ok(());
             }

@@ -48,7 +48,7 @@ pub struct Programme {
 /// The figures of one output of a programme.
 #[derive(Clone, Debug, Default)]
 pub struct Encoding {
-    /// Pictures that wait for the encoder.
+    /// Pictures that wait for the encoder, one that is held up included.
     pub pictures_waiting: Gauge,
     /// Packets that wait for the thread that writes them, those that are held up included. Copied
     /// packets that this thread keeps until their time are not among them.

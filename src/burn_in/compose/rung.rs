@@ -1,13 +1,13 @@
 //! An output, as the compositor sees it: the way to its encoder, which ends when it goes.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use ffmpeg_next::{Codec, frame};
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::burn_in::mux::Counts;
-use crate::burn_in::send_within;
+use crate::burn_in::queue::{Receiver, Sender, queue};
 use crate::burn_in::settings::Fit;
 use crate::frame::Size;
 
@@ -21,26 +21,24 @@ pub(in crate::burn_in) struct Rung {
     pub(super) encoder: Codec,
     pub(super) size: Option<Size>,
     pub(super) fit: Fit,
-    pictures: Option<SyncSender<frame::Video>>,
+    pictures: Option<Sender<frame::Video>>,
     /// The number of the raster whose pictures it has.
     pub(super) raster: usize,
     /// It was waited for in vain; it isn't until it has taken a picture.
     is_stuck: bool,
     counts: Counts,
-    /// How many pictures wait for the encoder.
-    waiting: Gauge,
 }
 
 impl Rung {
-    /// An output's two ends.
+    /// An output's two ends; the figure says how many pictures wait for the encoder.
     pub(in crate::burn_in) fn new(
         encoder: Codec,
         size: Option<Size>,
         fit: Fit,
         counts: Counts,
-        waiting: Gauge,
+        waiting: &Gauge,
     ) -> (Self, Receiver<frame::Video>) {
-        let (pictures, ends) = sync_channel(PICTURES);
+        let (pictures, ends) = queue(PICTURES, waiting);
         let rung = Self {
             encoder,
             size,
@@ -49,7 +47,6 @@ impl Rung {
             raster: 0,
             is_stuck: false,
             counts,
-            waiting,
         };
         (rung, ends)
     }
@@ -65,8 +62,8 @@ impl Rung {
             return;
         };
         let sent = match patience {
-            Some(_) if self.is_stuck => send_within(pictures, picture, Duration::ZERO),
-            Some(patience) => send_within(pictures, picture, patience),
+            Some(_) if self.is_stuck => pictures.send_within(picture, Duration::ZERO),
+            Some(patience) => pictures.send_within(picture, patience),
             None => {
                 let sent = pictures.send(picture);
                 sent.map_err(|back| TrySendError::Disconnected(back.0))
@@ -74,7 +71,7 @@ impl Rung {
         };
         self.is_stuck = matches!(sent, Err(TrySendError::Full(_)));
         match sent {
-            Ok(()) => drop(self.waiting.inc()),
+            Ok(()) => {}
             Err(TrySendError::Full(_)) => self.counts.drop_picture(),
             Err(TrySendError::Disconnected(_)) => self.pictures = None,
         }

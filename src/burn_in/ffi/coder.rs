@@ -78,3 +78,10 @@ pub(in crate::burn_in) fn nearest_format(
     };
     Some(Pixel::from(found)).filter(|format| *format != Pixel::None)
 }
+
+/// Sets these flags beside those that an encoder has by itself, such as libx264's closed groups of
+/// pictures, which the bindings' own function takes away.
+pub(in crate::burn_in) fn add_flags(context: &mut codec::Context, flags: codec::Flags) {
+    // SAFETY: the context is valid while it is borrowed, and not open yet.
+    unsafe { (*context.as_mut_ptr()).flags |= flags.bits().cast_signed() };
+}

@@ -69,6 +69,20 @@ fn samples_are_right_in_every_format() {
 }
 
 /// x264 at a rate factor of 0 loses nothing either.
+/// What an encoder does by itself it does here, too: whoever joins a programme at a key frame gets
+/// whole pictures from there on.
+#[test]
+fn groups_of_pictures_are_closed() {
+    let folder = folder();
+    let folder = folder.path();
+    video(folder, &format!("{H264} in.mp4"));
+    burn(folder, "--gop 12 in.mp4 out.mp4");
+    // x264 writes its settings into the first picture.
+    let coded = std::fs::read(folder.join("out.mp4")).unwrap();
+    let has = |setting: &[u8]| coded.windows(setting.len()).any(|bytes| bytes == setting);
+    assert!(has(b" bframes=3 ") && has(b" open_gop=0 "));
+}
+
 #[test]
 fn h264_may_be_lossless() {
     let folder = folder();
