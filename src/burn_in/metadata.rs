@@ -18,9 +18,9 @@ const LABEL: [u8; 4] = [0x06, 0x0e, 0x2b, 0x34];
 
 /// The first bytes of an ID3 tag that has come without them; `None` for what is whole, or no tag.
 ///
-/// Up to libavformat 60 the demuxer takes the header of an access unit off all metadata, be there
-/// one or not. The tag's version goes with it; it is that by which its frames fit into it (ID3v2.4,
-/// 4: their sizes have seven bits a byte, ID3v2.3, 3.3: they have eight), and 2.4 where both do.
+/// FFmpeg 5.1's demuxer takes the header of an access unit off all metadata, be there one or not.
+/// The tag's version goes with it; it is that by which its frames fit into it (ID3v2.4, 4: their
+/// sizes have seven bits a byte, ID3v2.3, 3.3: they have eight), and 2.4 where both do.
 pub(super) fn lost_of_id3(data: &[u8]) -> Option<[u8; CELL_HEADER]> {
     let (flags, sizes) = data.split_first()?;
     let (size, rest) = sizes.split_first_chunk::<4>()?;
