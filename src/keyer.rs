@@ -22,6 +22,8 @@ mod colour;
 mod format;
 mod light;
 mod pass;
+mod plain;
+mod sample;
 mod taps;
 
 use std::fmt;

@@ -1,19 +1,20 @@
 //! Chroma of rarer pictures, sample by sample: of four columns or of one, and over alpha.
 
-use fearless_simd::{Simd, f32x16, prelude::*};
+use fearless_simd::{Simd, f32x8, prelude::*};
 
-use super::block::{HALF, Sample, Tile, Under};
+use super::block::{HALF, Tile, Under};
 use super::pass::{Pass, Span};
+use super::sample::Sample;
 use super::taps::{Taps, reach};
 use crate::frame::{BLOCK, columns};
 
-/// What up to eight chroma samples are made of, twice over: for Cb and for Cr.
+/// What up to eight chroma samples are made of.
 struct Cells {
-    sums: [[f32; BLOCK]; 4],
+    sums: [[f32; HALF]; 4],
     /// What shows of the picture's alpha.
-    below: [f32; BLOCK],
+    below: [f32; HALF],
     /// Alpha of their own pixels.
-    shown: [f32; BLOCK],
+    shown: [f32; HALF],
 }
 
 impl Pass<'_, '_> {
@@ -27,14 +28,15 @@ impl Pass<'_, '_> {
         for first in (first..last).step_by(HALF) {
             let count = HALF.min(last - first);
             let cells = self.cells::<T>(row, first, count);
-            let sum = Tile::of(simd, &cells.sums);
-            let visible = f32x16::from_slice(simd, &cells.shown).simd_gt(0.0);
+            let sum = Tile::of_sums(simd, &cells.sums);
+            let shown = f32x8::from_slice(simd, &cells.shown);
+            let visible = shown.combine(shown).simd_gt(0.0);
             let under = if self.spec.channels.len() == 4 {
-                let below = f32x16::from_slice(simd, &cells.below);
+                let below = f32x8::from_slice(simd, &cells.below);
                 Under::Clear(below, sum.0[3] + below)
             } else {
                 let whole = 255.0 * self.taps.total();
-                let rest = f32x16::splat(simd, whole) - sum.0[3];
+                let rest = f32x8::splat(simd, whole) - sum.0[3];
                 Under::Opaque(rest, 1.0 / whole)
             };
             let span = Span {
@@ -50,12 +52,12 @@ impl Pass<'_, '_> {
     fn cells<T: Sample>(&mut self, row: usize, first: usize, count: usize) -> Cells {
         let (right, down) = (self.spec.right, self.spec.down);
         let mut cells = Cells {
-            sums: [[0.0; BLOCK]; 4],
-            below: [0.0; BLOCK],
-            shown: [0.0; BLOCK],
+            sums: [[0.0; HALF]; 4],
+            below: [0.0; HALF],
+            shown: [0.0; HALF],
         };
         let taps = self.taps;
-        let most = self.depth().most;
+        let most = self.depth::<T>().most;
         for lane in 0..count {
             let start = ((first + lane) << right).cast_signed();
             for (row, row_weight) in (row.cast_signed() - 1..).zip(taps.down) {
@@ -79,10 +81,6 @@ impl Pass<'_, '_> {
                     cells.shown[lane] += self.pixel(column, row)[3];
                 }
             }
-        }
-        let lanes = cells.sums.iter_mut();
-        for lanes in lanes.chain([&mut cells.below, &mut cells.shown]) {
-            lanes.copy_within(..HALF, HALF);
         }
         cells
     }
@@ -115,6 +113,6 @@ impl Pass<'_, '_> {
             count: 1,
         };
         let sample = T::get(self.bytes::<T>(3, span));
-        f32::from(sample.into() >> self.spec.shift)
+        f32::from(sample >> self.spec.shift)
     }
 }

@@ -1,12 +1,13 @@
 //! The way through the blocks with ink.
 
-use fearless_simd::{Simd, f32x16, mask32x16, prelude::*};
+use fearless_simd::{Simd, f32x8, f32x16, mask32x16, prelude::*};
 
 use super::PlaneMut;
-use super::block::{Depth, HALF, Sample, Sum, Sums, Tile, Under, Words, gather, over, scatter};
+use super::block::{Depth, HALF, Sum, Sums, Tile, Under, Words, over};
 use super::colour::Row;
 use super::format::Spec;
 use super::light::Light;
+use super::sample::{Sample, gather, scatter};
 use super::taps::{Taps, reach};
 use crate::frame::{BLOCK, Frame, blocks, columns};
 use crate::pixel::VectorWork;
@@ -69,7 +70,12 @@ impl Pass<'_, '_> {
         let (overlay, first, step) = (self.overlay, self.first, self.step);
         let rows = self.size.1;
         let cell_rows = 1 << self.spec.down;
-        let is_plain = self.spec.right == 1 && self.spec.channels.len() == 3;
+        let has_pairs = self.spec.right == 1 && self.spec.channels.len() == 3;
+        let plain_blocks = if self.is_plain() {
+            self.size.0 / BLOCK
+        } else {
+            0
+        };
         let mut converted = 0;
         for row in (0..rows).step_by(cell_rows) {
             if let Some(light) = self.light {
@@ -87,9 +93,23 @@ impl Pass<'_, '_> {
             let chroma_row = (self.origin.1 + row) >> self.spec.down;
             let cells = self.cells && chroma_row < self.chroma_rows;
             self.touch(row + cell_rows);
+            if plain_blocks > 0 {
+                for row in own_rows.clone() {
+                    self.key_plane_row::<S, T>(simd, row);
+                }
+                if cells {
+                    self.key_chroma_row::<S, T>(simd, row);
+                }
+                if plain_blocks * BLOCK == self.size.0 {
+                    continue;
+                }
+            }
             let mut before: Option<(usize, Sums<S>)> = None;
-            let mut before_light: Option<(usize, Tile<S>)> = None;
+            let mut before_light: Option<(usize, Tile<f32x16<S>>)> = None;
             for block in blocks(inked) {
+                if block < plain_blocks {
+                    continue;
+                }
                 let own = self.own(simd, row, block);
                 let either = Words(own[0].0 | own[1].0);
                 if either.0.reduce_max() == 0 {
@@ -97,14 +117,15 @@ impl Pass<'_, '_> {
                 }
                 if self.whole {
                     for (n, row) in own_rows.clone().enumerate() {
-                        let tile = match self.light {
-                            None => own[n & 1].tile(),
-                            Some(_) => self.tile(simd, row, block),
+                        let tile = if self.light.is_none() {
+                            own[n & 1].tile()
+                        } else {
+                            self.tile(simd, row, block)
                         };
                         self.key_whole::<S, T>(simd, row, block, &tile);
                     }
                 }
-                if cells && is_plain {
+                if cells && has_pairs {
                     let tile = if self.light.is_none() {
                         self.pairs(simd, row, block, &mut before)
                     } else {
@@ -188,7 +209,7 @@ impl Pass<'_, '_> {
 
     /// One block as it has been converted.
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, row: usize, block: usize) -> Tile<S> {
+    fn tile<S: Simd>(&self, simd: S, row: usize, block: usize) -> Tile<f32x16<S>> {
         if self.has_ink(row, block) {
             Tile::of(simd, &self.lines[self.place(row, block)])
         } else {
@@ -231,7 +252,7 @@ impl Pass<'_, '_> {
         row: usize,
         block: usize,
         before: &mut Option<(usize, M)>,
-    ) -> Tile<S> {
+    ) -> Tile<f32x8<S>> {
         let sum: M = self.sum(simd, row, block);
         let left = match *before {
             _ if !self.taps.cosited => sum,
@@ -263,21 +284,31 @@ impl Pass<'_, '_> {
     pub(super) fn bytes<T: Sample>(&mut self, channel: usize, span: Span) -> &mut [u8] {
         let channel = self.spec.channels[channel];
         let plane = &mut self.planes[channel.plane];
-        let bytes = channel.step * T::BYTES;
         let row = span.row * self.step + self.first;
-        &mut plane.bytes[row * plane.stride + span.first * bytes..][..span.count * bytes]
+        samples(plane, row, span, channel.step * T::BYTES)
     }
 
     #[inline(always)]
-    pub(super) fn depth(&self) -> Depth {
-        Depth::new(self.spec.bits, self.spec.shift)
+    pub(super) fn depth<T: Sample>(&self) -> Depth {
+        // Those of one byte are all alike, and the compiler is to know.
+        if T::BYTES == 1 {
+            Depth::new(8, 0)
+        } else {
+            Depth::new(self.spec.bits, self.spec.shift)
+        }
     }
 
     /// Keys the samples of one pixel each.
     #[inline(always)]
-    fn key_whole<S: Simd, T: Sample>(&mut self, simd: S, row: usize, block: usize, tile: &Tile<S>) {
+    fn key_whole<S: Simd, T: Sample>(
+        &mut self,
+        simd: S,
+        row: usize,
+        block: usize,
+        tile: &Tile<f32x16<S>>,
+    ) {
         let visible = tile.0[3].simd_gt(0.0);
-        let (spec, depth) = (self.spec, self.depth());
+        let (spec, depth) = (self.spec, self.depth::<T>());
         let span = Span {
             row: self.origin.1 + row,
             first: self.origin.0 + block * BLOCK,
@@ -288,8 +319,8 @@ impl Pass<'_, '_> {
         let opaque = Under::Opaque(rest, 1.0 / 255.0);
         let mut under = opaque;
         if let Some(channel) = spec.channels.get(3) {
-            let samples = gather(self.bytes::<T>(3, span), *channel);
-            let samples = T::widen(simd, &samples) >> depth.shift;
+            let samples = gather::<T>(self.bytes::<T>(3, span), *channel);
+            let samples = T::load(simd, &samples[..BLOCK * T::BYTES]) >> depth.shift;
             let below = samples.to_float::<f32x16<S>>() * rest * (1.0 / depth.most);
             under = Under::Clear(below, alpha + below);
         }
@@ -300,9 +331,13 @@ impl Pass<'_, '_> {
             let under = if n == 3 { opaque } else { under };
             let level = tile.level(&self.rows[n]);
             let bytes = self.bytes::<T>(n, span);
-            let samples = T::widen(simd, &gather(bytes, *channel));
-            let samples = over(samples, depth, level, under, visible);
-            scatter(&T::narrow(samples), bytes, *channel);
+            let mut samples = gather::<T>(bytes, *channel);
+            let block = &mut samples[..BLOCK * T::BYTES];
+            T::store(
+                over(T::load(simd, block), depth, level, under, visible),
+                block,
+            );
+            scatter::<T>(&samples, bytes, *channel);
         }
     }
 
@@ -315,11 +350,11 @@ impl Pass<'_, '_> {
         row: usize,
         block: usize,
         own: Words<S>,
-        sum: &Tile<S>,
+        sum: &Tile<f32x8<S>>,
     ) {
         let visible = own.shown_pairs();
         let whole = 255.0 * self.taps.total();
-        let rest = f32x16::splat(simd, whole) - sum.0[3];
+        let rest = f32x8::splat(simd, whole) - sum.0[3];
         let span = Span {
             row,
             first: (self.origin.0 + block * BLOCK) / 2,
@@ -328,30 +363,45 @@ impl Pass<'_, '_> {
         self.key_chroma::<S, T>(simd, span, sum, Under::Opaque(rest, 1.0 / whole), visible);
     }
 
-    /// Keys up to eight samples of Cb and of Cr, which are in the lower and the upper half of
-    /// vectors.
+    /// Keys up to eight samples of Cb and of Cr, whose masks are in the lower and the upper half.
     #[inline(always)]
     pub(super) fn key_chroma<S: Simd, T: Sample>(
         &mut self,
         simd: S,
         span: Span,
-        sum: &Tile<S>,
-        under: Under<S>,
+        sum: &Tile<f32x8<S>>,
+        under: Under<f32x8<S>>,
         visible: mask32x16<S>,
     ) {
-        let level = sum.levels(simd, &self.rows[1], &self.rows[2]);
         let [_, of_cb, of_cr, ..] = *self.spec.channels else {
             return;
         };
-        let cb: [T; HALF] = gather(self.bytes::<T>(1, span), of_cb);
-        let cr: [T; HALF] = gather(self.bytes::<T>(2, span), of_cr);
-        let samples = T::join(simd, &cb, &cr);
-        let samples = T::narrow(over(samples, self.depth(), level, under, visible));
-        for (n, half) in (1..).zip(samples.as_chunks::<HALF>().0) {
-            let channel = self.spec.channels[n];
-            scatter(half, self.bytes::<T>(n, span), channel);
-        }
+        let depth = self.depth::<T>();
+        let level = sum.level(&self.rows[1]).combine(sum.level(&self.rows[2]));
+        let under = match under {
+            Under::Opaque(rest, scale) => Under::Opaque(rest.combine(rest), scale),
+            Under::Clear(below, total) => Under::Clear(below.combine(below), total.combine(total)),
+        };
+        let half = HALF * T::BYTES;
+        let mut cb = gather::<T>(self.bytes::<T>(1, span), of_cb);
+        let mut cr = gather::<T>(self.bytes::<T>(2, span), of_cr);
+        let samples = T::load_halves(simd, &cb[..half], &cr[..half]);
+        let samples = over(samples, depth, level, under, visible);
+        T::store_halves(samples, &mut cb[..half], &mut cr[..half]);
+        scatter::<T>(&cb, self.bytes::<T>(1, span), of_cb);
+        scatter::<T>(&cr, self.bytes::<T>(2, span), of_cr);
     }
+}
+
+/// The bytes of samples of a row of a plane, so many from one to the next.
+#[inline(always)]
+pub(super) fn samples<'a>(
+    plane: &'a mut PlaneMut<'_>,
+    row: usize,
+    span: Span,
+    bytes: usize,
+) -> &'a mut [u8] {
+    &mut plane.bytes[row * plane.stride + span.first * bytes..][..span.count * bytes]
 }
 
 /// A sum that is made of a pass's own pixels.
@@ -366,7 +416,7 @@ impl<S: Simd> Weighted<S> for Sums<S> {
     }
 }
 
-impl<S: Simd> Weighted<S> for Tile<S> {
+impl<S: Simd> Weighted<S> for Tile<f32x16<S>> {
     #[inline(always)]
     fn weighted(pass: &Pass<'_, '_>, simd: S, row: usize, block: usize, weight: u16) -> Self {
         pass.tile(simd, row, block).times(f32::from(weight))

@@ -10,7 +10,7 @@ pub(super) struct Taps {
     pub(super) across: [u16; 7],
     /// Whether samples are on their cell's first column.
     pub(super) cosited: bool,
-    /// Of the rows from that above a cell's first one on; 4 together.
+    /// Of the rows from that above a cell's first one on.
     pub(super) down: [u16; 4],
 }
 
@@ -40,10 +40,12 @@ impl Taps {
             Rows::Field(Parity::Bottom) => place / 2 + 2,
         };
         let down = match (spec.down, place) {
-            (0, _) => [0, 4, 0, 0],
+            (0, _) => [0, 1, 0, 0],
             (_, 0) => [1, 2, 1, 0],
-            (_, 4) => [0, 1, 2, 1],
-            (_, place) => [0, 4 - place, place, 0],
+            (_, 1) => [0, 3, 1, 0],
+            (_, 2) => [0, 1, 1, 0],
+            (_, 3) => [0, 1, 3, 0],
+            (_, _) => [0, 1, 2, 1],
         };
         Self {
             across,

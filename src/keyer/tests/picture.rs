@@ -107,12 +107,13 @@ pub(super) fn frame(size: Size, pixels: &[[u8; 4]]) -> Frame {
     frame
 }
 
-/// Clear, opaque and other pixels in runs.
+/// Clear, opaque and other pixels in runs, the clear ones at times longer than a row.
 pub(super) fn overlay(size: Size, noise: &mut Noise) -> Frame {
     let mut pixels = Vec::new();
     let count = size.frame_bytes() / 4;
     while pixels.len() < count {
-        let (kind, length) = (noise.below(4), noise.below(40));
+        let kind = noise.below(4);
+        let length = noise.below(if kind == 0 { 160 } else { 40 });
         for _ in 0..length {
             let [r, g, b, a] = noise.next().to_le_bytes();
             let a = match kind {
