@@ -2,7 +2,7 @@
 //! encoder.
 //!
 //! A picture that no reaction touches goes on as it was decoded, without a copy. Others are copied
-//! once, because the decoder needs its own for what comes next, and only touched blocks are
+//! once if the decoder still needs its own for what comes next, and only touched blocks are
 //! changed.
 
 mod raster;
@@ -69,7 +69,7 @@ pub(super) struct Compositor {
     /// The first picture's time stamp.
     first: Option<i64>,
     last: Option<i64>,
-    /// The picture that came last, for a slate to be like it.
+    /// All of the picture that came last but its pixels, for a slate to be like it.
     like: Option<frame::Video>,
     /// The slate that is like it.
     slate: Option<frame::Video>,
@@ -183,22 +183,23 @@ impl Compositor {
         self.tell(painted.as_ref().err().copied());
         let began = now();
         let mut keyed = Vec::new();
+        if self.settings.on_loss == OnInputLoss::Slate {
+            self.like = Some(ffi::without_pixels(&picture)?);
+        }
+        // What nobody else has is changed as it is.
+        drop(picture);
         for ((raster, scaled), number) in self.rasters.iter_mut().zip(scaled).zip(0..) {
             let pictures = painted
                 .as_ref()
                 .ok()
                 .map(|painted: &Vec<Pictures>| &painted[number]);
-            keyed.push(raster.key(&picture, scaled, pictures)?);
+            keyed.push(raster.key(scaled, pictures)?);
         }
         self.status.keyed(began.elapsed());
         if let Ok(pictures) = painted {
             self.overlay.give_back(pictures);
         }
-        self.hand_on(&keyed)?;
-        if self.settings.on_loss == OnInputLoss::Slate {
-            self.like = Some(picture);
-        }
-        Ok(())
+        self.hand_on(&keyed)
     }
 
     fn ticks(&self, time: Duration) -> i64 {

@@ -26,7 +26,8 @@ pub(super) use self::output::{
 };
 pub(super) use self::packet::{prepend, skip, stream_id_mut};
 pub(super) use self::picture::{
-    copy_pixels, copy_properties, fill_black, is_alone, planes_mut, row_bytes, share,
+    copy_pixels, copy_properties, fill_black, is_alone, is_upright, planes_mut, row_bytes, share,
+    without_pixels,
 };
 pub(super) use self::stream::{
     Properties, codec_tag, field_order, frame_rate, has_extradata, opus_pre_skip, set_extradata,

@@ -34,6 +34,13 @@ pub(super) struct View {
     turned: Option<Frame>,
 }
 
+/// A picture in a raster's size and format.
+pub(super) struct Scaled {
+    picture: frame::Video,
+    /// Whether its memory is a raster's, to be used again.
+    is_own: bool,
+}
+
 /// Brings pictures to a raster's size and format.
 struct Scaler {
     of: (Pixel, u32, u32),
@@ -65,21 +72,23 @@ impl Raster {
         }
     }
 
-    /// The picture in this raster's size and format, if it isn't already.
-    pub(super) fn scale(&mut self, picture: &frame::Video) -> Result<Option<frame::Video>> {
+    /// The picture in this raster's size and format: the same, if it has them.
+    pub(super) fn scale(&mut self, picture: &frame::Video) -> Result<Scaled> {
         let of = (picture.format(), picture.width(), picture.height());
         let to = (self.format, self.size.width(), self.size.height());
-        if of == to {
-            return Ok(None);
-        }
         if (plain(of.0), of.1, of.2) == (plain(to.0), to.1, to.2) {
-            // The same samples by another name.
-            let mut renamed = ffi::share(picture)?;
-            if is_full_by_name(of.0) {
-                renamed.set_color_range(color::Range::JPEG);
+            let mut same = ffi::share(picture)?;
+            if of.0 != to.0 {
+                // The same samples by another name.
+                if is_full_by_name(of.0) {
+                    same.set_color_range(color::Range::JPEG);
+                }
+                same.set_format(to.0);
             }
-            renamed.set_format(to.0);
-            return Ok(Some(renamed));
+            return Ok(Scaled {
+                picture: same,
+                is_own: false,
+            });
         }
         let part = part_of((of.1, of.2), (to.1, to.2), self.fit);
         let scaler = match &mut self.scaler {
@@ -110,33 +119,36 @@ impl Raster {
             }
         }
         ffi::copy_properties(picture, &mut out)?;
-        Ok(Some(out))
+        Ok(Scaled {
+            picture: out,
+            is_own: true,
+        })
     }
 
-    /// The picture with reactions in it: another, if they show on it.
+    /// The picture with reactions in it: another, if they show on it and somebody else has it, too.
     pub(super) fn key(
         &mut self,
-        picture: &frame::Video,
-        scaled: Option<frame::Video>,
+        scaled: Scaled,
         painted: Option<&Pictures>,
     ) -> Result<frame::Video> {
+        let Scaled { picture, is_own } = scaled;
         let painted = painted.filter(|pictures| !pictures.is_clear);
         let (Some(painted), Some(view)) = (painted, &mut self.view) else {
-            return Ok(match scaled {
-                Some(scaled) => scaled,
-                None => ffi::share(picture)?,
-            });
+            return if is_own {
+                self.keep(picture)
+            } else {
+                Ok(picture)
+            };
         };
-        let source = scaled.as_ref().unwrap_or(picture);
-        let mut out = match scaled {
-            Some(scaled) if ffi::is_alone(&scaled) => scaled,
-            _ => {
-                let (width, height) = (source.width(), source.height());
-                let mut out = take(&mut self.pool, source.format(), width, height)?;
-                ffi::copy_pixels(source, &mut out)?;
-                ffi::copy_properties(source, &mut out)?;
-                out
-            }
+        let is_free = ffi::is_alone(&picture) && ffi::is_upright(&picture);
+        let mut out = if is_free {
+            picture
+        } else {
+            let (width, height) = (picture.width(), picture.height());
+            let mut out = take(&mut self.pool, picture.format(), width, height)?;
+            ffi::copy_pixels(&picture, &mut out)?;
+            ffi::copy_properties(&picture, &mut out)?;
+            out
         };
         let fields: &[Rows] = match (painted.frames.len(), view.shape.top_first) {
             (2, true) => &[Rows::Field(Parity::Top), Rows::Field(Parity::Bottom)],
@@ -149,10 +161,19 @@ impl Raster {
             view.keyer
                 .key(overlay, view.geometry.origin, *rows, &mut planes);
         }
-        if self.pool.len() < POOL_MAX {
-            self.pool.push(ffi::share(&out)?);
+        // The decoder has memory of its own, and would need more if some of it were kept.
+        match is_own || !is_free {
+            true => self.keep(out),
+            false => Ok(out),
         }
-        Ok(out)
+    }
+
+    /// Keeps a picture's memory, to be used again when nobody else has it.
+    fn keep(&mut self, picture: frame::Video) -> Result<frame::Video> {
+        if self.pool.len() < POOL_MAX {
+            self.pool.push(ffi::share(&picture)?);
+        }
+        Ok(picture)
     }
 }
 

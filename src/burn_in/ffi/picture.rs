@@ -7,10 +7,14 @@ use ffmpeg_next::{Error, ffi, frame};
 
 /// The planes of a picture, to be changed together.
 pub(in crate::burn_in) fn planes_mut(frame: &mut frame::Video) -> Vec<&mut [u8]> {
-    let lengths = (0..frame.planes()).map(|n| frame.data(n).len());
+    let lengths = (0..frame.planes()).map(|n| {
+        let rows = frame.plane_height(n) as usize;
+        // The last row ends where its pixels do: a cropped picture's memory may end there.
+        frame.stride(n) * rows.saturating_sub(1) + row_bytes(frame.format(), frame.width(), n)
+    });
     let lengths: Vec<usize> = lengths.collect();
-    // SAFETY: planes don't overlap; each has as many bytes as the bindings say of it, for as long
-    // as the frame is borrowed.
+    // SAFETY: planes don't overlap; each has so many rows, as far apart, and its rows so many bytes,
+    // for as long as the frame is borrowed. What is upside down its owner has not let come here.
     unsafe {
         let data = (*frame.as_mut_ptr()).data;
         let planes = data.iter().zip(lengths);
@@ -61,10 +65,29 @@ pub(in crate::burn_in) fn share(frame: &frame::Video) -> Result<frame::Video, Er
     Ok(shared)
 }
 
+/// Whether a picture's rows go up in memory: some decoders give pictures upside down.
+pub(in crate::burn_in) fn is_upright(frame: &frame::Video) -> bool {
+    // SAFETY: it is a frame, which is only looked at.
+    unsafe { (*frame.as_ptr()).linesize.iter().all(|bytes| *bytes >= 0) }
+}
+
 /// Whether nobody else holds the picture's pixels.
 pub(in crate::burn_in) fn is_alone(frame: &frame::Video) -> bool {
     // SAFETY: it is a frame, which is only looked at.
     unsafe { ffi::av_frame_is_writable(frame.as_ptr().cast_mut()) > 0 }
+}
+
+/// A picture's size, format, time stamps, tags and side data.
+///
+/// # Errors
+/// There is no memory.
+pub(in crate::burn_in) fn without_pixels(frame: &frame::Video) -> Result<frame::Video, Error> {
+    let mut like = frame::Video::empty();
+    like.set_format(frame.format());
+    like.set_width(frame.width());
+    like.set_height(frame.height());
+    copy_properties(frame, &mut like)?;
+    Ok(like)
 }
 
 /// Gives `to` the time stamps, tags and side data of `from`, without its pixels.
