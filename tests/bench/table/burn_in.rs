@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-pub(crate) use self::cpu::Cpu;
+pub(crate) use self::cpu::{Cpu, Share};
 pub(crate) use self::latency::Latency;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::overlay::Overlay;
@@ -78,9 +78,9 @@ pub(crate) fn measure(
         line_of(program, &["-version"])
             .context("it is in the package ffmpeg, which `.ci/setup bench` installs")?;
     }
-    let clip = || clip(folder, lengths.clip_s);
+    let clip = || clip(folder, Picture::Flat, lengths.clip_s);
     if wanted("burn-in-cpu") {
-        measured.cpu = Some(cpu::compare(&clip()?, lengths.clip_s, folder)?);
+        measured.cpu = Some(cpu::compare(lengths.clip_s, folder)?);
     }
     if wanted("burn-in-overlay") {
         measured.overlay = Some(overlay::compare(&clip()?, lengths.clip_s, folder)?);
@@ -97,21 +97,46 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
+/// What is to be seen in a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Picture {
+    /// ffmpeg's test picture: flat, and much the same from one frame to the next.
+    Flat,
+    /// The same with a camera's grain: no block is like that of the frame before.
+    Grain,
+}
+
+impl Picture {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::Grain => "grain",
+        }
+    }
+}
+
 /// A recording of so many seconds, with sound and a key frame each second, made once.
-fn clip(folder: &Path, seconds: u32) -> Result<PathBuf> {
-    let file = folder.join(format!("clip-{seconds}.mp4"));
-    let coding = ["-crf", "16", "-movflags", "+faststart"];
-    made(&file, seconds, &coding)?;
+fn clip(folder: &Path, picture: Picture, seconds: u32) -> Result<PathBuf> {
+    let file = folder.join(format!("clip-{}-{seconds}.mp4", picture.name()));
+    let coding = match picture {
+        Picture::Flat => ["-crf", "16", "-movflags", "+faststart"],
+        Picture::Grain => ["-crf", "21", "-movflags", "+faststart"],
+    };
+    made(&file, picture, seconds, &coding)?;
     Ok(file)
 }
 
 /// A file of ffmpeg's test picture with a tone, coded by these options, if it is not there yet.
-fn made(file: &Path, seconds: u32, coding: &[&str]) -> Result<()> {
+fn made(file: &Path, picture: Picture, seconds: u32, coding: &[&str]) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
     progress(&format!("a programme of {seconds} s is made"));
-    let picture = format!("testsrc2=size=1920x1080:rate={PROGRAMME_FPS}:duration={seconds}");
+    let grain = match picture {
+        Picture::Flat => "",
+        Picture::Grain => ",noise=alls=6:allf=t",
+    };
+    let picture = format!("testsrc2=size=1920x1080:rate={PROGRAMME_FPS}:duration={seconds}{grain}");
     let tone = format!("sine=frequency=440:sample_rate=48000:duration={seconds}");
     let key_each_second = PROGRAMME_FPS.to_string();
     let mut command = ffmpeg();

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{PROGRAMME_FPS, SPRITES, burn_in, cpu_s, ffmpeg, reactions};
+use super::{PROGRAMME_FPS, Picture, SPRITES, burn_in, clip, cpu_s, ffmpeg, reactions};
 use crate::machine::{cores, line_of};
 use crate::measure::median_of;
 use crate::page::{Table, ratio, three};
@@ -18,69 +19,100 @@ const GOP: &str = "60";
 /// What was measured.
 pub(crate) struct Cpu {
     pub(crate) table: Table,
-    /// Of each preset, what floatup takes of ffmpeg's CPU time.
-    pub(crate) ratios: Vec<(&'static str, f64)>,
+    pub(crate) shares: Vec<Share>,
 }
 
-/// A clip of so many seconds to MP4, in turn.
-pub(super) fn compare(clip: &Path, seconds: u32, folder: &Path) -> Result<Cpu> {
-    const ROUNDS: usize = 5;
-    let threads = cores().to_string();
+/// What floatup takes of ffmpeg's CPU time.
+pub(crate) struct Share {
+    pub(crate) preset: &'static str,
+    pub(crate) picture: Picture,
+    /// Of a recording without reactions.
+    pub(crate) of_none: f64,
+}
+
+/// Recordings of so many seconds to MP4, in turn.
+pub(super) fn compare(seconds: u32, folder: &Path) -> Result<Cpu> {
+    const ROUNDS: usize = 3;
     let log = reactions(folder, seconds)?;
     let no_log = folder.join("empty.ndjson");
     fs::write(&no_log, "")?;
-    let own = |log: &Path, preset: &str| {
-        let mut command = burn_in(log);
-        command.args(["--video-codec", "libx264", "--preset", preset]);
-        command.args(["--crf", CRF, "--gop", GOP]);
-        command.args(["--encoder-option", &format!("threads={threads}")]);
-        command.arg(clip);
-        command
-    };
-    let theirs = |preset: &str| {
-        let mut command = ffmpeg();
-        command
-            .arg("-i")
-            .arg(clip)
-            .args(["-map", "0", "-c", "copy"]);
-        command.args(["-c:v", "libx264", "-preset", preset]);
-        command.args(["-crf", CRF, "-g", GOP, "-threads", &threads]);
-        command.args(["-fps_mode", "passthrough"]);
-        command
-    };
     let mut table = Table::new([
-        format!("`libx264`, {seconds} s of 1920x1080"),
-        format!("floatup, {SPRITES} sprites, CPU s"),
-        "ffmpeg, none, CPU s".to_owned(),
-        "floatup / ffmpeg".to_owned(),
-        "floatup, none, CPU s".to_owned(),
-        "that / ffmpeg".to_owned(),
+        format!("CPU s for {seconds} s of 1920x1080"),
+        "ffmpeg, no reactions".to_owned(),
+        "floatup, no reactions".to_owned(),
+        format!("floatup, {SPRITES} sprites"),
+        "/ ffmpeg, no reactions".to_owned(),
+        "ffmpeg, reactions in the recording".to_owned(),
+        "floatup / that".to_owned(),
     ]);
-    let mut ratios = Vec::new();
-    let outputs = ["own", "theirs", "none"].map(|name| folder.join(format!("cpu-{name}.mp4")));
-    for preset in ["ultrafast", "veryfast", "medium"] {
-        let mut times: [Vec<f64>; 3] = Default::default();
-        for round in 1..=ROUNDS {
-            progress(&format!("burn-in, {preset}, {round} of {ROUNDS}"));
-            let commands = [own(&log, preset), theirs(preset), own(&no_log, preset)];
-            let runs = times.iter_mut().zip(commands).zip(&outputs);
-            for ((times, mut command), output) in runs {
-                times.push(cpu_s(command.arg(output))?);
+    let mut shares = Vec::new();
+    let outputs = ["theirs", "none", "own", "again"];
+    let outputs = outputs.map(|name| folder.join(format!("cpu-{name}.mp4")));
+    for picture in [Picture::Flat, Picture::Grain] {
+        let clip = clip(folder, picture, seconds)?;
+        let burned = folder.join(format!("burned-{}.mp4", picture.name()));
+        let mut burn = burn_in(&log);
+        burn.args(["--video-codec", "libx264", "--preset", "veryfast"]);
+        burn.args(["--crf", "16", "--gop", &PROGRAMME_FPS.to_string()]);
+        cpu_s(burn.arg(&clip).arg(&burned))?;
+        for preset in ["ultrafast", "veryfast", "medium"] {
+            let mut times: [Vec<f64>; 4] = Default::default();
+            for round in 1..=ROUNDS {
+                progress(&format!(
+                    "burn-in, {}, {preset}, {round} of {ROUNDS}",
+                    picture.name()
+                ));
+                let commands = [
+                    theirs(&clip, preset),
+                    own(&no_log, &clip, preset),
+                    own(&log, &clip, preset),
+                    theirs(&burned, preset),
+                ];
+                let runs = times.iter_mut().zip(commands).zip(&outputs);
+                for ((times, mut command), output) in runs {
+                    times.push(cpu_s(command.arg(output))?);
+                }
             }
+            check_alike(&outputs, seconds)?;
+            let [theirs, none, own, again] = times.map(|times| median_of(&times));
+            table.row([
+                format!("{}, `{preset}`", picture.name()),
+                three(theirs),
+                three(none),
+                three(own),
+                ratio(own / theirs),
+                three(again),
+                ratio(own / again),
+            ]);
+            shares.push(Share {
+                preset,
+                picture,
+                of_none: own / theirs,
+            });
         }
-        check_alike(&outputs, seconds)?;
-        let [own, theirs, none] = times.map(|times| median_of(&times));
-        table.row([
-            format!("`{preset}`"),
-            three(own),
-            three(theirs),
-            ratio(own / theirs),
-            three(none),
-            ratio(none / theirs),
-        ]);
-        ratios.push((preset, own / theirs));
     }
-    Ok(Cpu { table, ratios })
+    Ok(Cpu { table, shares })
+}
+
+/// floatup, but for the output.
+fn own(log: &Path, clip: &Path, preset: &str) -> Command {
+    let mut command = burn_in(log);
+    command.args(["--video-codec", "libx264", "--preset", preset]);
+    command.args(["--crf", CRF, "--gop", GOP]);
+    command.args(["--encoder-option", &format!("threads={}", cores())]);
+    command.arg(clip);
+    command
+}
+
+/// ffmpeg, but for the output.
+fn theirs(clip: &Path, preset: &str) -> Command {
+    let mut command = ffmpeg();
+    command.arg("-i").arg(clip);
+    command.args(["-map", "0", "-c", "copy", "-c:v", "libx264"]);
+    command.args(["-preset", preset, "-crf", CRF, "-g", GOP]);
+    command.args(["-threads", &cores().to_string()]);
+    command.args(["-fps_mode", "passthrough"]);
+    command
 }
 
 /// Checks that all outputs have every frame, and that their encoders were set alike.

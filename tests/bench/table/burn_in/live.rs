@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::transport::{Arrival, Receiver, Start, starts};
-use super::{PROGRAMME_FPS, made};
+use super::{PROGRAMME_FPS, Picture, made};
 use crate::floatup::{Running, wait};
 use crate::measure::{now, sleep_until};
 
@@ -38,7 +38,8 @@ impl Programme {
         let file = folder.join(format!("live-{seconds}.ts"));
         // Each frame of sound is in a packet of its own, so that none comes late.
         let coding = ["-crf", "20", "-bf", "0", "-pes_payload_size", "0"];
-        made(&file, seconds, &[&coding[..], &["-f", "mpegts"]].concat())?;
+        let coding = [&coding[..], &["-f", "mpegts"]].concat();
+        made(&file, Picture::Flat, seconds, &coding)?;
         let bytes = std::fs::read(&file)?;
         let starts = starts(&bytes).context("ffmpeg has written no transport stream")?;
         let wanted = seconds * PROGRAMME_FPS;

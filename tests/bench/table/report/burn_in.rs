@@ -1,6 +1,6 @@
 //! What is said of `floatup burn-in`.
 
-use crate::burn_in::{BurnIn, SPRITES};
+use crate::burn_in::{BurnIn, SPRITES, Share};
 use crate::page::{Page, ratio, three};
 
 /// Memory that grows by no more than this, in MB, is flat.
@@ -12,15 +12,21 @@ const PICTURE_MS: f64 = 1_000.0 / 30.0;
 /// Each figure that was wanted, and what it came to: its name, what was wanted, what was got, and
 /// whether that is reached.
 pub(super) fn wanted(row: &mut impl FnMut(&str, &str, String, bool), measured: &BurnIn) {
-    for (preset, times) in measured.cpu.iter().flat_map(|cpu| &cpu.ratios) {
+    for share in measured.cpu.iter().flat_map(|cpu| &cpu.shares) {
+        let Share {
+            preset,
+            picture,
+            of_none,
+        } = share;
         row(
             &format!(
-                "burn-in, {SPRITES} sprites, 1080p, x264 {preset}: CPU time of the process \
-                 against ffmpeg's without reactions"
+                "burn-in, {SPRITES} sprites, 1080p, {} picture, x264 {preset}: CPU time of the \
+                 process against ffmpeg's without reactions",
+                picture.name()
             ),
             "at most 1.05 ×",
-            ratio(*times),
-            *times <= 1.05,
+            ratio(*of_none),
+            *of_none <= 1.05,
         );
     }
     if let Some(overlay) = &measured.overlay {
@@ -90,13 +96,15 @@ pub(super) fn sections(page: &mut Page, measured: &BurnIn) {
         page.heading("Burn-in: a recording");
         page.paragraph(
             "`floatup burn-in --reactions LOG` against `ffmpeg` with the same recording to MP4: \
-             ffmpeg's test picture, 1080p30, H.264, a key frame each second, AAC. Both decode, \
-             encode with `libx264`, `-crf 23 -g 60` and as many threads as cores, and copy the \
-             sound; that x264 says the same of its settings in all files, and that no frame is \
-             missing, is checked. ffmpeg has no overlay. Counted is CPU time, user and system, of \
-             the whole process with its start. Reactions are more to encode, too, which is in \
-             floatup's figure; *none* is floatup with an empty log. Medians of five rounds, in \
-             turn.",
+             ffmpeg's test picture, 1080p30, H.264, a key frame each second, AAC; *flat* as it is, \
+             *grain* with noise that is another in each frame, as a camera's is \
+             (`noise=alls=6:allf=t`). Both decode, encode with `libx264`, `-crf 23 -g 60` and as \
+             many threads as cores, and copy the sound; that x264 says the same of its settings in \
+             all files, and that no frame is missing, is checked. ffmpeg has no overlay. Counted \
+             is CPU time, user and system, of the whole process with its start. Reactions over a \
+             flat picture are much more to encode, which is in floatup's figure and in that of \
+             ffmpeg with a recording into which they were burned before; over grain they are less. \
+             *No reactions* is floatup with an empty log. Medians of three rounds, in turn.",
         );
         page.table(&cpu.table);
     }
@@ -107,8 +115,8 @@ pub(super) fn sections(page: &mut Page, measured: &BurnIn) {
              same command without, divided by the recording's frames. Everywhere the recording is \
              decoded, sound copied, and pictures handed on as they are (`wrapped_avframe` into \
              `null`). floatup's, a log less an empty one, is all that reactions take: fonts and \
-             sprites at the start, layout, painting, the picture's copy, and blending in YUV \
-             4:2:0. The filter's is that of a full-frame picture of the same reactions, drawn by \
+             sprites at the start, layout, painting, a copy of the picture where the decoder \
+             needs it, too, and blending in YUV 4:2:0. The filter's is that of a full-frame picture of the same reactions, drawn by \
              somebody else before: 60 frames again and again, read from `/dev/shm`, where they are \
              RGBA converted to YUVA 4:2:0 by ffmpeg, and blended; or YUVA420P, read once and kept \
              by its filter `loop`, which leaves the blending. Differences of one round, medians of \
