@@ -92,7 +92,7 @@
 //! - Untrusted text is never HTML, never a path, never a format string. Only emoji of the palette
 //!   are ever drawn.
 //! - A programme never waits for its overlay.
-//! - `unsafe` code is in one file, `burn_in/ffi.rs`: what the FFmpeg bindings have no safe function
+//! - `unsafe` code is in one module, `burn_in/ffi`: what the FFmpeg bindings have no safe function
 //!   for.
 //!
 //! # Glossary

@@ -89,12 +89,12 @@ impl std::fmt::Debug for BurnIn {
 
 impl BurnIn {
     /// Opens the input and checks every output; nothing is written. When `stop` is set, all ends as
-    /// if the input did.
+    /// if the input did. What happens is counted on `status`.
     ///
     /// # Errors
     /// The input can't be read or has no video, or is to be held back and isn't live; an output
     /// can't be, with what is expected.
-    pub fn new(job: Job, stop: Arc<AtomicBool>) -> Result<Self> {
+    pub fn new(job: Job, status: Arc<Status>, stop: Arc<AtomicBool>) -> Result<Self> {
         let mut origin = Origin::new(&job.input, job.input_format.clone(), Arc::clone(&stop));
         let is_live = origin.is_live || job.realtime;
         if !job.hold.is_zero() && !is_live {
@@ -128,7 +128,7 @@ impl BurnIn {
             programme,
             plans,
             timekeeper,
-            status: Arc::default(),
+            status,
             stop,
         })
     }
@@ -143,17 +143,6 @@ impl BurnIn {
         text
     }
 
-    /// How it is getting on.
-    #[must_use]
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
-    }
-
-    /// Counts on these figures from now on.
-    pub fn count_on(&mut self, status: Status) {
-        self.status = Arc::new(status);
-    }
-
     /// How long the programme is, if that is known.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
@@ -164,11 +153,6 @@ impl BurnIn {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.origin.is_live || self.job.realtime
-    }
-
-    /// The outputs' names.
-    pub fn outputs(&self) -> impl Iterator<Item = &str> {
-        self.plans.iter().map(|plan| &*plan.target.name)
     }
 
     /// Does it all, until the input ends. Each output has its figures.

@@ -256,6 +256,14 @@ pub struct OutputSettings {
     pub coding: Coding,
 }
 
+impl OutputSettings {
+    /// What it is called where it is spoken of.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.target.display().to_string()
+    }
+}
+
 /// A number of digits, perhaps with a point: no sign, no exponent.
 fn decimal(text: &str) -> Option<f64> {
     let plain = |c: char| c.is_ascii_digit() || c == '.';

@@ -37,7 +37,7 @@ mod with_libav {
 
     use super::line::Line;
     use crate::burn_in::overlay::{Inbox, Reactions, Show};
-    use crate::burn_in::settings::Sync;
+    use crate::burn_in::settings::{OutputSettings, Sync};
     use crate::burn_in::status::Status;
     use crate::burn_in::{BurnIn, Job};
     use crate::command::render::read_log;
@@ -64,30 +64,27 @@ mod with_libav {
             true => (job.sync, Duration::ZERO),
             false => (Sync::Arrival, Duration::ZERO),
         };
-        let mut burn_in = BurnIn::new(
-            Job {
-                input: job.input.clone(),
-                input_format: job.input_format.clone(),
-                outputs: job.outputs.clone(),
-                region: job.region,
-                on_input_loss: job.on_input_loss,
-                slate: job.slate.clone(),
-                // A recording into which comes what is sent while it plays.
-                realtime: job.realtime || is_followed && hold.is_zero() && is_file,
-                sync,
-                hold,
-                drop_unsupported: job.drop_unsupported,
-                force: job.force,
-            },
-            Arc::clone(&stop),
-        )?;
+        let to_do = Job {
+            input: job.input.clone(),
+            input_format: job.input_format.clone(),
+            outputs: job.outputs.clone(),
+            region: job.region,
+            on_input_loss: job.on_input_loss,
+            slate: job.slate.clone(),
+            // A recording into which comes what is sent while it plays.
+            realtime: job.realtime || is_followed && hold.is_zero() && is_file,
+            sync,
+            hold,
+            drop_unsupported: job.drop_unsupported,
+            force: job.force,
+        };
         if job.dry_run {
-            return tell(&burn_in.plan());
+            return tell(&BurnIn::new(to_do, Arc::default(), stop)?.plan());
         }
         let mut all = Metrics::new();
-        let names: Vec<String> = burn_in.outputs().map(str::to_owned).collect();
+        let names: Vec<String> = job.outputs.iter().map(OutputSettings::name).collect();
         let (status, encodings) = all.programme(names.iter().map(String::as_str));
-        burn_in.count_on(status);
+        let status = Arc::new(status);
         let name = match &job.reactions {
             config::Reactions::Topic { name, .. } => name,
             config::Reactions::Log { .. } => "log",
@@ -96,6 +93,8 @@ mod with_libav {
         let runtime = runtime()?;
         let all = Arc::new(all);
         serve_figures(job, &all, &runtime)?;
+        // A live input may be long in coming, and whoever watches wants to know.
+        let burn_in = BurnIn::new(to_do, Arc::clone(&status), Arc::clone(&stop))?;
         let (reactions, emoji) = reactions(job, &metrics, &runtime)?;
         let look = Look::load(&job.picture.look)?;
         let palette = Arc::clone(&job.picture.palette);
@@ -118,7 +117,7 @@ mod with_libav {
         let is_live = burn_in.is_live();
         let outputs = names.iter().zip(figures.clone());
         let outputs = outputs.map(|(name, (output, encoding))| (name.clone(), output, encoding));
-        let (status, progress) = (burn_in.status(), progress(&burn_in));
+        let progress = progress(&burn_in);
         let mut line = Line::new(Arc::clone(&status), outputs.collect(), is_live);
         let (tell, mut done) = oneshot::channel();
         let work = move || drop(tell.send(burn_in.run(show, reactions, figures)));

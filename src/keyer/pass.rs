@@ -47,7 +47,6 @@ pub(super) struct Pass<'a, 'b> {
 pub(super) struct Span {
     pub(super) row: usize,
     pub(super) first: usize,
-    /// At most a block.
     pub(super) count: usize,
 }
 

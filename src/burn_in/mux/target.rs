@@ -76,7 +76,7 @@ impl Target {
         force: bool,
     ) -> Result<Self> {
         let given = &settings.target;
-        let name = given.display().to_string();
+        let name = settings.name();
         let address = Address::new(given, "pipe:1");
         let is_stdout = given == "-";
         let path = Path::new(given);

@@ -215,12 +215,6 @@ fn a_live_burn_in_counts_what_it_does() {
     let source = TcpListener::bind("127.0.0.1:0").unwrap();
     let input = format!("tcp://{}", source.local_addr().unwrap());
     let (first, rest) = stream.split_at(stream.len() * 3 / 4);
-    let (listener, first) = (source.try_clone().unwrap(), first.to_vec());
-    let sending = std::thread::spawn(move || {
-        let mut sender = listener.accept().unwrap().0;
-        sender.write_all(&first).unwrap();
-        sender
-    });
     let burn_in = BurnIn::start(
         folder,
         &[
@@ -240,7 +234,13 @@ fn a_live_burn_in_counts_what_it_does() {
     );
     let (status, _) = http(&burn_in.address, "GET", "/healthz", b"");
     assert_eq!(status, 200);
-    let mut sender = sending.join().unwrap();
+    // Nothing has come, and that is said, too.
+    let figures = burn_in.figures();
+    assert_eq!(figures.programme("input_open"), 0);
+    assert_eq!(figures.programme("frames_total"), 0);
+
+    let mut sender = source.accept().unwrap().0;
+    sender.write_all(first).unwrap();
     let figures = burn_in.until("pictures come", |figures| {
         figures.programme("frames_total") >= 40
     });
