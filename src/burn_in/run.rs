@@ -108,6 +108,7 @@ impl BurnIn {
         let mut input = timekeeper.open(&origin)?;
         let mut programme = Programme::of(&mut input, &origin)?;
         let ahead = programme.read_ahead(&mut input);
+        status.input_lost(false);
         // A playlist that grows is one, be it a file.
         origin.is_live |= programme.in_segments() && !programme.is_finite;
         let plans = job.outputs.iter().map(|output| {

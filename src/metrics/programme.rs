@@ -64,8 +64,6 @@ pub struct Encoding {
 
 impl Default for Programme {
     fn default() -> Self {
-        let input_open = Gauge::default();
-        input_open.set(1);
         Self {
             frames: Counter::default(),
             without_overlay: Counter::default(),
@@ -74,7 +72,7 @@ impl Default for Programme {
             damaged: Counter::default(),
             jumps: Counter::default(),
             losses: Counter::default(),
-            input_open,
+            input_open: Gauge::default(),
             slates: Counter::default(),
             time_ms: Gauge::default(),
             packets_waiting: Gauge::default(),
@@ -105,7 +103,7 @@ impl Programme {
         self.jumps.inc();
     }
 
-    /// The input is lost, or back.
+    /// The input is lost, or is there.
     pub fn input_lost(&self, is_lost: bool) {
         self.input_open.set(i64::from(!is_lost));
         self.losses.inc_by(u64::from(is_lost));
