@@ -114,7 +114,9 @@ impl<'a> Pass<'a, '_> {
             count: lines[0].blocks.len() * HALF,
         };
         let is_edge = self.origin.0 == 0;
-        let mut chroma = self.chroma::<T>(span);
+        let Some(mut chroma) = self.chroma::<T>(span) else {
+            return;
+        };
         let words = (0..lines[0].ink.len()).map(|word| {
             let own = lines.iter().filter(|line| line.is_own);
             own.fold(0, |inked, line| inked | line.ink[word])
@@ -142,14 +144,14 @@ impl<'a> Pass<'a, '_> {
         }
     }
 
-    /// Chroma samples of a row.
+    /// Chroma samples of a row, if there are any.
     #[inline(always)]
-    fn chroma<T: Sample>(&mut self, span: Span) -> Chroma<'_> {
+    fn chroma<T: Sample>(&mut self, span: Span) -> Option<Chroma<'_>> {
         let [_, of_cb, of_cr, ..] = *self.spec.channels else {
-            unreachable!("it has chroma")
+            return None;
         };
         let row = span.row * self.step + self.first;
-        if of_cb.plane == of_cr.plane {
+        Some(if of_cb.plane == of_cr.plane {
             Chroma::InTurn(self.bytes::<T>(1, span), of_cb.offset == 0)
         } else {
             let (before, cr) = self.planes.split_at_mut(of_cr.plane);
@@ -158,7 +160,7 @@ impl<'a> Pass<'a, '_> {
                 samples(cb, row, span, T::BYTES),
                 samples(&mut cr[0], row, span, T::BYTES),
             )
-        }
+        })
     }
 
     /// The rows of the overlay that chroma is of, and how many they are.
