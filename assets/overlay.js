@@ -34,6 +34,10 @@ function follow() {
     note(event);
     show(event.data);
   });
+  events.addEventListener('retraction', (event) => {
+    note(event);
+    retract(event.data);
+  });
   events.onerror = () => {
     setState('reconnecting');
     // A dropped connection is taken up again by the EventSource itself, with Last-Event-ID.
@@ -72,6 +76,14 @@ function show(data) {
   last = { page: item.page, sequence: item.sequence };
   layer.spawn(item);
   document.documentElement.dataset.sequence = item.sequence;
+}
+
+function retract(data) {
+  try {
+    layer.retract(JSON.parse(data));
+  } catch (error) {
+    console.error('floatup: an event that is no retraction:', error);
+  }
 }
 
 /** How far the page is, for a custom stylesheet or a look from outside: <html data-state="live" data-sequence="7">. */

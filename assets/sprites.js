@@ -226,6 +226,21 @@ export class SpriteLayer {
   }
 
   /**
+   * Takes off the sprites of items that have been taken back.
+   *
+   * @param {{page: number, sequences: number[]}} items
+   */
+  retract({ page, sequences }) {
+    const gone = new Set(sequences);
+    for (let i = 0; i < this.#live; i++) {
+      const slot = (this.#head + i) % this.#max;
+      // Older than any lifetime: the next frame is without it.
+      if (this.#page[slot] === page && gone.has(this.#sequence[slot])) this.#bornMs[slot] = -Infinity;
+    }
+    this.#wake();
+  }
+
+  /**
    * Draws the layer as it is at `nowMs`. The layer calls this itself while sprites are in flight.
    *
    * @returns {number} how many sprites were drawn

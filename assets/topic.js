@@ -34,6 +34,7 @@ export class Topic {
   #topic;
   #playerId;
   #onItem;
+  #onRetraction;
   #onState;
   #token;
   #renewed = false;
@@ -44,12 +45,14 @@ export class Topic {
    * @param {string} topic a name that {@link topicNameFault} has nothing against
    * @param {object} handlers
    * @param {(item: {page: number, sequence: number, text: string}) => void} handlers.onItem
+   * @param {(items: {page: number, sequences: number[]}) => void} handlers.onRetraction items that are taken back
    * @param {(state: 'connecting' | 'live' | 'reconnecting' | 'refused', why?: string) => void} handlers.onState
    */
-  constructor(topic, { onItem, onState }) {
+  constructor(topic, { onItem, onRetraction, onState }) {
     this.#topic = topic;
     this.#playerId = randomId();
     this.#onItem = onItem;
+    this.#onRetraction = onRetraction;
     this.#onState = onState;
   }
 
@@ -132,10 +135,11 @@ export class Topic {
       this.#next = { sequence, page: page ?? this.#next.page };
     }
     if (!item) return;
-    const { topic_sequence_number: sequence, sequence_page: page = 0, value } = item;
+    const { topic_sequence_number: sequence, sequence_page: page = 0, value, retraction } = item;
     if (page === this.#next.page && sequence < this.#next.sequence) return;
     this.#next = { sequence: sequence + 1, page };
-    if (typeof value?.text === 'string') this.#onItem({ page, sequence, text: value.text });
+    if (Array.isArray(retraction)) this.#onRetraction({ page, sequences: retraction });
+    else if (typeof value?.text === 'string') this.#onItem({ page, sequence, text: value.text });
   }
 
   /** The token in hand, or a new one; callers at the same time share one request. */

@@ -29,6 +29,7 @@ async function start() {
   layer.usePalette(entries, new URL('./', location.href)).catch((error) => console.warn('floatup: palette:', error));
   const topic = new Topic(videoId, {
     onItem: ({ page, sequence, text }) => layer.spawn({ page, sequence, reactions: palette.decode(text) }),
+    onRetraction: (items) => layer.retract(items),
     onState: showState,
   });
   setUpReactions(topic, palette);

@@ -18,8 +18,9 @@ use crate::metrics::{self, Channel as ChannelMetrics};
 use crate::output::still::png;
 use crate::output::{Artist, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
-use crate::source::Cue;
+use crate::source::{Cue, Receiver};
 use crate::stage::{Overflow, Stage, StageSettings};
+use crate::topic::ItemId;
 
 /// A channel that is on.
 #[derive(Debug)]
@@ -144,6 +145,15 @@ impl Channel {
             Overflow::RetireOldest => &self.metrics.sprites_retired_oldest,
         }
         .inc_by(dropped as u64);
+        self.show_live(&on_stage.stage);
+    }
+
+    /// Takes the sprites of these items off the stage.
+    pub fn retract(&self, items: &[ItemId]) {
+        let mut on_stage = lock(&self.stage);
+        for ItemId { page, sequence } in items {
+            on_stage.stage.retract(*page, &[*sequence]);
+        }
         self.show_live(&on_stage.stage);
     }
 
@@ -321,6 +331,17 @@ impl Channel {
         self.metrics
             .sprites_live
             .set(i64::try_from(stage.len()).unwrap_or(i64::MAX));
+    }
+}
+
+impl Receiver for Arc<Channel> {
+    fn cue(&self, cue: Cue) -> Option<ItemId> {
+        self.deliver(&cue);
+        Some(cue.item())
+    }
+
+    fn retract(&self, items: &[ItemId]) {
+        Channel::retract(self, items);
     }
 }
 

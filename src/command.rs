@@ -21,6 +21,7 @@ use crate::config::{ChannelConfig, Command, OutputConfig};
 use crate::look::preset::{PRESETS, Preset};
 use crate::metrics::Metrics;
 use crate::output::Plan;
+use crate::source::{Inbox, Source};
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
@@ -121,6 +122,11 @@ fn attach(
             channel.attach_locked(plans)
         }
     }
+}
+
+/// Follows one source of a channel on the runtime.
+fn follow(source: Source, inbox: Inbox, runtime: &Runtime) {
+    runtime.spawn(async move { source.follow(&inbox).await });
 }
 
 fn runtime() -> Result<Runtime> {

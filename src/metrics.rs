@@ -5,6 +5,7 @@
 //! a viewer, so the number of series is bounded.
 
 mod programme;
+mod source;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use self::programme::{Encoding, Programme};
+pub use self::source::Source;
 
 /// Upper bounds of [`Channel::frame_render_seconds`], in seconds. A frame at 60 a second has
 /// 0.0167 s, at 30 a second 0.0333 s.
@@ -48,8 +50,7 @@ pub struct Metrics {
     frames_rendered: Family<ChannelLabel, Counter>,
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
-    source_reconnects: Family<ChannelLabel, Counter>,
-    source_gap_items: Family<ChannelLabel, Counter>,
+    sources: source::Sources,
     output_frames: Family<OutputLabel, Counter>,
     output_frames_dropped: Family<OutputLabel, Counter>,
     output_open: Family<OutputLabel, Gauge>,
@@ -72,10 +73,6 @@ pub struct Channel {
     pub frames_late: Counter,
     /// The time to draw one frame, in seconds.
     pub frame_render_seconds: Histogram,
-    /// Times that a source of the channel had to connect again.
-    pub source_reconnects: Counter,
-    /// Items that a source reported as lost.
-    pub source_gap_items: Counter,
 }
 
 /// The figures of one output.
@@ -166,8 +163,7 @@ impl Metrics {
             frames_rendered: Family::default(),
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
-            source_reconnects: Family::default(),
-            source_gap_items: Family::default(),
+            sources: source::Sources::default(),
             output_frames: Family::default(),
             output_frames_dropped: Family::default(),
             output_open: Family::default(),
@@ -201,8 +197,6 @@ impl Metrics {
             frames_rendered: self.frames_rendered.get_or_create_owned(&label),
             frames_late: self.frames_late.get_or_create_owned(&label),
             frame_render_seconds: self.frame_render_seconds.get_or_create_owned(&label),
-            source_reconnects: self.source_reconnects.get_or_create_owned(&label),
-            source_gap_items: self.source_gap_items.get_or_create_owned(&label),
         }
     }
 
@@ -301,16 +295,7 @@ impl Metrics {
             "Time to draw one frame",
             self.frame_render_seconds.clone(),
         );
-        r.register(
-            "source_reconnects",
-            "Times that a source connected again",
-            self.source_reconnects.clone(),
-        );
-        r.register(
-            "source_gap_items",
-            "Items that a source reported as lost",
-            self.source_gap_items.clone(),
-        );
+        self.sources.register(r);
         r.register(
             "output_frames",
             "Frames that an output has written",

@@ -2,13 +2,21 @@
 //!
 //! The palette is an allow-list. A payload that names nothing in it is *unknown* and draws
 //! nothing, so no viewer can put a picture on screen that the operator did not choose.
+//!
+//! What a chat or a broker sends is read by [`Rules`], which are a palette and what one source may
+//! call its reactions: the one place that decides what is a reaction and what is not.
+
+mod payload;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
+
+use self::payload::Lookup;
+pub use self::rules::{Emote, Kind, Message, Rules, UnknownReaction};
 
 /// At most this many sprites are asked for by one payload, whatever counts it carries.
 pub const SPRITES_PER_PAYLOAD_MAX: u32 = 1_000;
@@ -264,84 +272,17 @@ impl Palette {
     /// # Errors
     /// [`NotAReaction`]: such a payload draws nothing, and is counted.
     pub fn decode(&self, payload: &str) -> Result<Vec<Reaction>, NotAReaction> {
-        let payload = payload.trim();
-        if payload.starts_with('{') {
-            return match serde_json::from_str(payload) {
-                Ok(Value::Object(object)) => self.decode_object(&object),
-                _ => Err(NotAReaction::Unknown),
-            };
-        }
-        if let Some(emoji) = self.find(payload) {
-            return Ok(vec![Reaction { emoji, count: 1 }]);
-        }
-        let mut reactions: Vec<Reaction> = Vec::new();
-        for (n, cluster) in payload.graphemes(true).enumerate() {
-            if n >= EMOJI_PER_PAYLOAD_MAX {
-                return Err(NotAReaction::Unknown);
-            }
-            let emoji = self.written(cluster).ok_or(NotAReaction::Unknown)?;
-            match reactions.iter_mut().find(|r| r.emoji == *emoji) {
-                Some(r) => r.count += 1,
-                None => reactions.push(Reaction {
-                    emoji: emoji.clone(),
-                    count: 1,
-                }),
-            }
-        }
-        if reactions.is_empty() {
-            Err(NotAReaction::Unknown)
-        } else {
-            Ok(reactions)
-        }
+        payload::decode(self, payload)
+    }
+}
+
+impl Lookup for Palette {
+    fn find(&self, name: &str) -> Option<Emoji> {
+        self.find(name)
     }
 
-    fn decode_object(
-        &self,
-        object: &serde_json::Map<String, Value>,
-    ) -> Result<Vec<Reaction>, NotAReaction> {
-        if let Some(kind) = object
-            .get("type")
-            .or_else(|| object.get("event"))
-            .and_then(Value::as_str)
-            && !kind.eq_ignore_ascii_case("reaction")
-        {
-            return Err(NotAReaction::OtherType);
-        }
-        let named = ["emoji", "reaction", "name", "value", "text"]
-            .iter()
-            .find_map(|key| object.get(*key)?.as_str());
-        if let Some(name) = named {
-            let emoji = self.find(name).ok_or(NotAReaction::Unknown)?;
-            let count = match object.get("count") {
-                None | Some(Value::Null) => 1,
-                Some(count) => count
-                    .as_u64()
-                    .filter(|&n| n > 0)
-                    .ok_or(NotAReaction::Unknown)?,
-            };
-            return Ok(vec![Reaction {
-                emoji,
-                count: clamp(count, SPRITES_PER_PAYLOAD_MAX),
-            }]);
-        }
-        let counts = object.get("r").and_then(Value::as_object).unwrap_or(object);
-        let mut left = SPRITES_PER_PAYLOAD_MAX;
-        let mut reactions = Vec::new();
-        for (name, count) in counts {
-            let (Some(emoji), Some(count)) = (self.find(name), count.as_u64()) else {
-                continue;
-            };
-            let count = clamp(count, left);
-            left -= count;
-            if count > 0 {
-                reactions.push(Reaction { emoji, count });
-            }
-        }
-        if reactions.is_empty() {
-            Err(NotAReaction::Unknown)
-        } else {
-            Ok(reactions)
-        }
+    fn written(&self, text: &str) -> Option<&Emoji> {
+        self.written(text)
     }
 }
 
@@ -351,10 +292,6 @@ fn fold(name: &str) -> String {
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect()
-}
-
-fn clamp(count: u64, max: u32) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX).min(max)
 }
 
 #[cfg(test)]

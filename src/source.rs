@@ -1,136 +1,59 @@
-//! Following one topic: reconnect, resume, report gaps.
+//! Following whatever carries reactions: reconnect, resume, report gaps, and say how it stands.
 //!
-//! A source hands each item's reactions on the moment they arrive. There is no queue in between:
-//! what is behind it, a channel's stage, is bounded and never waits.
+//! Each kind of source is a module that turns a connection into messages. What they have in common is
+//! here: [`Inbox`] decides by `reaction`'s rules what a message is, drops what came before, counts,
+//! and holds the source's [`State`]; [`Merge`] brings several sources together. Nothing waits in
+//! between: what is behind it, a channel's stage or a topic's ring, is bounded and never waits.
 
+mod address;
+mod embedded;
+mod inbox;
+mod merge;
 pub mod momento;
+mod retry;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use momento::Momento;
 use serde::Deserialize;
 
-use crate::metrics::Channel as ChannelMetrics;
-use crate::reaction::{Palette, Reaction};
-use crate::topic::{Broker, Cursor, Event, TopicName, Value};
+pub use self::address::{Address, AddressError, Secrets};
+pub use self::embedded::{Bridge, EMBEDDED, follow_topic};
+pub use self::inbox::{Arrival, Inbox, Monitor, Observation, Outcome, State, Status};
+pub use self::merge::{Cue, Merge, Receiver};
 
-/// What a source delivers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cue {
-    /// The topic's incarnation.
-    pub page: u64,
-    /// The item's number on it.
-    pub sequence: u64,
-    /// What the item asks for.
-    pub reactions: Vec<Reaction>,
-    /// When it was sent, since the Unix epoch, if that is known: what the payload says, or else
-    /// when it was published.
-    pub sent_at: Option<Duration>,
-}
-
-/// Where reactions come from.
+/// One source of a channel, ready to be followed.
 #[derive(Debug)]
 pub enum Source {
-    /// A topic of this process's own broker.
-    Embedded(Broker, TopicName),
     /// An endpoint that speaks Momento's HTTP API.
-    Momento(Momento),
+    Momento(momento::Momento),
+}
+
+impl Source {
+    /// The source at an address.
+    ///
+    /// # Errors
+    /// A secret that it needs is not there or of no form that it knows, or this system's TLS roots
+    /// can't be read.
+    pub fn new(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
+        match address {
+            Address::Momento(address) => {
+                let source = momento::Momento::at(address, secrets)?;
+                Ok(Self::Momento(source))
+            }
+        }
+    }
+
+    /// Follows it for as long as the future is kept, from what is sent next on. Of a source that has
+    /// an end, such as a log, it returns there.
+    pub async fn follow(self, inbox: &Inbox) {
+        match self {
+            Self::Momento(source) => source.follow(inbox).await,
+        }
+    }
 }
 
 /// A time that is further from now than this is that of a clock that is wrong.
 const PLAUSIBLE: Duration = Duration::from_secs(3_600);
-
-/// How long one wait for the embedded broker lasts; any length will do.
-const HOLD: Duration = Duration::from_secs(60);
-
-/// How long to wait before asking a full broker again.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
-
-impl Source {
-    /// Follows the topic for as long as the future is kept, from what is published next on.
-    pub async fn follow(
-        self,
-        palette: &Palette,
-        metrics: &ChannelMetrics,
-        deliver: impl Fn(Cue),
-    ) -> ! {
-        match self {
-            Self::Embedded(broker, name) => {
-                embedded(&broker, &name, palette, metrics, deliver).await
-            }
-            Self::Momento(momento) => momento.follow(palette, metrics, deliver).await,
-        }
-    }
-}
-
-async fn embedded(
-    broker: &Broker,
-    name: &TopicName,
-    palette: &Palette,
-    metrics: &ChannelMetrics,
-    deliver: impl Fn(Cue),
-) -> ! {
-    let mut cursor = broker.latest(name);
-    let mut told = false;
-    loop {
-        let before = cursor;
-        let events = match broker.next(name, cursor, HOLD).await {
-            Ok((events, next)) => {
-                cursor = next;
-                told = false;
-                events
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("topic {name}: {error}; waiting for a place");
-                }
-                tokio::time::sleep(FULL_PAUSE).await;
-                continue;
-            }
-        };
-        for event in events {
-            match event {
-                Event::Item(item) => {
-                    if let Value::Text(text) = &item.value
-                        && let Ok(reactions) = palette.decode(text)
-                    {
-                        deliver(Cue {
-                            page: item.page,
-                            sequence: item.sequence,
-                            reactions,
-                            sent_at: sent_at(text, Some(item.published_at), since_epoch()),
-                        });
-                    }
-                }
-                Event::Gap {
-                    new_sequence,
-                    new_page,
-                    ..
-                } => {
-                    let next = Cursor {
-                        page: new_page,
-                        sequence: new_sequence,
-                    };
-                    report_gap(name, metrics, before, next);
-                }
-            }
-        }
-    }
-}
-
-/// Counts the items between the one that was expected and the one that comes. Of a topic that was
-/// reset, only those of its new page are known to be missing.
-fn report_gap(topic: &TopicName, metrics: &ChannelMetrics, expected: Cursor, next: Cursor) {
-    let was_reset = expected.page != 0 && next.page != expected.page;
-    let first = if was_reset { 1 } else { expected.sequence };
-    let lost = next.sequence.saturating_sub(first);
-    metrics.source_gap_items.inc_by(lost);
-    if was_reset {
-        tracing::warn!("topic {topic} was reset, with {lost} items lost since");
-    } else {
-        tracing::warn!("topic {topic}: {lost} items lost");
-    }
-}
 
 /// When a payload was sent, since the Unix epoch: the number of milliseconds that its JSON has as
 /// `sent_at` or `timestamp`, or else when it was published. A time more than [`PLAUSIBLE`] from

@@ -69,6 +69,8 @@ pub struct Stage {
 
 #[derive(Clone, Debug)]
 struct Sprite {
+    /// The page and number of the item that asked for it.
+    item: (u64, u64),
     actor: Actor,
     spawned_at: Duration,
     ends_at: Duration,
@@ -124,12 +126,22 @@ impl Stage {
             let ends_at = at.saturating_add(cast.lifetime(&actor));
             self.first_end = self.first_end.min(ends_at);
             self.sprites.push_back(Sprite {
+                item: (page, sequence),
                 ends_at,
                 actor,
                 spawned_at: at,
             });
         }
         dropped
+    }
+
+    /// Takes the sprites of some items of a page off the stage, and returns how many they were.
+    pub fn retract(&mut self, page: u64, sequences: &[u64]) -> usize {
+        let before = self.sprites.len();
+        let is_retracted =
+            |sprite: &Sprite| sprite.item.0 == page && sequences.contains(&sprite.item.1);
+        self.sprites.retain(|sprite| !is_retracted(sprite));
+        before - self.sprites.len()
     }
 
     /// Lets those sprites go that are over at media time `now`.
@@ -275,6 +287,22 @@ mod tests {
         columns.sort_unstable();
         columns.dedup();
         assert!(columns.len() > 35, "almost all differ: {columns:?}");
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_the_stage_and_nothing_else_does() {
+        let mut stage = stage(100, Overflow::RetireOldest);
+        for sequence in 1..=4 {
+            stage.spawn(7, sequence, &hearts(2), ms(0));
+        }
+        stage.spawn(8, 2, &hearts(2), ms(0));
+        let kept = placed(&stage, ms(10));
+        assert_eq!(stage.retract(7, &[2, 3, 9]), 4);
+        let left = placed(&stage, ms(10));
+        assert_eq!(left, [&kept[..2], &kept[6..]].concat());
+        assert_eq!(stage.retract(7, &[2, 3, 9]), 0);
+        stage.retire(ms(2_000));
+        assert!(stage.is_empty());
     }
 
     #[test]

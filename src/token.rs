@@ -6,6 +6,7 @@
 //! is no algorithm to choose, and so none to confuse.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -167,6 +168,27 @@ pub fn verify(token: &str, key: &Key, now_unix: u64) -> Result<Claims, TokenErro
         return Err(TokenError::Expired);
     }
     Ok(claims)
+}
+
+/// When a token says that it ends, since the Unix epoch: the `exp` of a JSON Web Token of any
+/// service, whose signature is not looked at. `None` if it says nothing that can be read.
+#[must_use]
+pub fn expires_at(token: &str) -> Option<Duration> {
+    #[derive(Deserialize)]
+    struct End {
+        exp: f64,
+    }
+    if token.len() > TOKEN_BYTES_MAX {
+        return None;
+    }
+    let token = without_scheme(token.trim());
+    let jwt = unwrap(token).unwrap_or_else(|| token.into());
+    let payload = jwt.split('.').nth(1)?;
+    let json = WRAPPER_ENGINES
+        .iter()
+        .find_map(|engine| engine.decode(payload).ok())?;
+    let end: End = serde_json::from_slice(&json).ok()?;
+    Duration::try_from_secs_f64(end.exp).ok()
 }
 
 #[derive(Serialize, Deserialize)]

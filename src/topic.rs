@@ -20,6 +20,9 @@ use self::ring::Ring;
 /// The longest cache or topic name, in bytes, once decoded.
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Items that one item takes back at most.
+const RETRACTED_AT_ONCE: usize = 100;
+
 /// A topic of a cache. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TopicName {
@@ -104,6 +107,9 @@ pub enum Value {
     Text(Arc<str>),
     /// Any bytes.
     Binary(Arc<[u8]>),
+    /// Numbers of the same page whose items are taken back. No publisher can send it: see
+    /// [`Broker::retract`].
+    Retraction(Arc<[u64]>),
 }
 
 impl Value {
@@ -113,8 +119,18 @@ impl Value {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
+            Self::Retraction(sequences) => size_of_val(&**sequences),
         }
     }
+}
+
+/// What names an item of a topic for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ItemId {
+    /// The incarnation of the topic.
+    pub page: u64,
+    /// The item's number on it.
+    pub sequence: u64,
 }
 
 /// One published message.
@@ -261,7 +277,7 @@ impl Broker {
         &self.limits
     }
 
-    /// Publishes to a topic, which is made if it doesn't exist, and returns the item's number.
+    /// Publishes to a topic, which is made if it doesn't exist, and returns what the item is named.
     /// Never waits for a subscriber. `published_at` is the time since the Unix epoch.
     ///
     /// # Errors
@@ -272,7 +288,7 @@ impl Broker {
         value: Value,
         publisher: Option<Arc<str>>,
         published_at: Duration,
-    ) -> Result<u64, BrokerError> {
+    ) -> Result<ItemId, BrokerError> {
         if value.bytes() > self.limits.value_bytes {
             return Err(BrokerError::TooLarge {
                 bytes: value.bytes(),
@@ -289,9 +305,30 @@ impl Broker {
             published_at,
             value,
         };
+        let page = topic.ring.end().page;
         let sequence = topic.ring.push(item, now, &self.limits);
         topic.changed.notify_waiters();
-        Ok(sequence)
+        Ok(ItemId { page, sequence })
+    }
+
+    /// Takes items back: subscribers are told to show nothing of them any more. Those of another
+    /// page than the topic's current one are long over and passed over.
+    ///
+    /// # Errors
+    /// [`BrokerError::Full`]: the topic doesn't exist, and no room can be made for it.
+    pub fn retract(
+        &self,
+        name: &TopicName,
+        items: &[ItemId],
+        at: Duration,
+    ) -> Result<(), BrokerError> {
+        let page = self.latest(name).page;
+        let of_page = items.iter().filter(|item| item.page == page);
+        let sequences: Vec<u64> = of_page.map(|item| item.sequence).collect();
+        for some in sequences.chunks(RETRACTED_AT_ONCE) {
+            self.publish(name, Value::Retraction(some.into()), None, at)?;
+        }
+        Ok(())
     }
 
     /// The place of a subscriber that wants only what is published from now on.

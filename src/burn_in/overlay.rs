@@ -22,8 +22,9 @@ use crate::frame::{Alpha, Frame, PixelFormat, Size};
 use crate::log::Entry;
 use crate::metrics::Channel as ChannelMetrics;
 use crate::pixel::SimdLevel;
-use crate::source::Cue;
+use crate::source::{self, Cue};
 use crate::stage::Overflow;
+use crate::topic::ItemId;
 
 /// Cues that have come and are not on stage yet. One more is dropped, and counted: what is due
 /// later than so many others would not be seen among them.
@@ -73,6 +74,8 @@ pub enum Reactions {
 #[derive(Debug, Default)]
 pub struct Inbox {
     cues: Mutex<VecDeque<Cue>>,
+    /// What is taken back. At most [`CUES_MAX`]; of more, the oldest stay on.
+    retracted: Mutex<Vec<ItemId>>,
 }
 
 impl Inbox {
@@ -84,6 +87,20 @@ impl Inbox {
             cues.push_back(cue);
         }
         has_room
+    }
+}
+
+impl source::Receiver for Arc<Inbox> {
+    fn cue(&self, cue: Cue) -> Option<ItemId> {
+        let item = cue.item();
+        self.deliver(cue).then_some(item)
+    }
+
+    fn retract(&self, items: &[ItemId]) {
+        let mut retracted = lock(&self.retracted);
+        retracted.extend_from_slice(items);
+        let over = retracted.len().saturating_sub(CUES_MAX);
+        retracted.drain(..over);
     }
 }
 

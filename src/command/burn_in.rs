@@ -44,11 +44,12 @@ mod with_libav {
     use crate::command::{FINISH_GRACE, asked_to_end, runtime, tell};
     use crate::config::{self, BurnInJob};
     use crate::look::Look;
-    use crate::metrics::{Channel, Metrics};
+    use crate::metrics::Metrics;
     use crate::reaction::Emoji;
+    use crate::reaction::Rules;
     use crate::server;
-    use crate::source::Source;
     use crate::source::momento::Momento;
+    use crate::source::{self, Merge, Source, since_epoch};
     use crate::topic::TopicName;
 
     /// How often progress is shown.
@@ -95,7 +96,7 @@ mod with_libav {
         serve_figures(job, &all, &runtime)?;
         // A live input may be long in coming, and whoever watches wants to know.
         let burn_in = BurnIn::new(to_do, Arc::clone(&status), Arc::clone(&stop))?;
-        let (reactions, emoji) = reactions(job, &metrics, &runtime)?;
+        let (reactions, emoji) = reactions(job, &all, &runtime)?;
         let look = Look::load(&job.picture.look)?;
         let palette = Arc::clone(&job.picture.palette);
         let threads = ThreadPoolBuilder::new().num_threads(job.picture.threads);
@@ -174,7 +175,7 @@ mod with_libav {
     /// Where reactions come from, and all emoji that may come.
     fn reactions(
         job: &BurnInJob,
-        metrics: &Channel,
+        metrics: &Metrics,
         runtime: &Runtime,
     ) -> Result<(Reactions, Vec<Emoji>)> {
         let palette = &job.picture.palette;
@@ -190,27 +191,20 @@ mod with_libav {
             }
             config::Reactions::Topic {
                 url,
+                name,
                 cache,
                 topic,
                 token,
-                ..
             } => {
                 let topic = TopicName::new(cache, topic)?;
                 let token = token.as_ref().map(|token| token.expose().to_owned());
                 let source = Momento::new(url, topic, token).context("cannot set up HTTP")?;
                 let inbox = Arc::new(Inbox::default());
-                let (into, counted) = (Arc::clone(&inbox), metrics.clone());
-                let allowed = Arc::clone(palette);
-                runtime.spawn(async move {
-                    let deliver = |cue| {
-                        if !into.deliver(cue) {
-                            counted.sprites_dropped_newest.inc();
-                        }
-                    };
-                    Source::Momento(source)
-                        .follow(&allowed, &counted, deliver)
-                        .await;
-                });
+                let merge = Merge::new(Box::new(Arc::clone(&inbox)), since_epoch().as_secs());
+                let rules = Rules::new(Arc::clone(palette));
+                let called = source.name().to_string();
+                let way = source::Inbox::new(name, &called, rules, Arc::new(merge), metrics);
+                crate::command::follow(Source::Momento(source), way, runtime);
                 let emoji = palette.entries().map(|(_, emoji)| emoji.clone());
                 Ok((Reactions::Live(inbox), emoji.collect()))
             }

@@ -9,8 +9,9 @@ use crate::channel::{Channel, Run};
 use crate::config::Pipe;
 use crate::look::Look;
 use crate::metrics::Metrics;
-use crate::source::Source;
+use crate::reaction::Rules;
 use crate::source::momento::Momento;
+use crate::source::{Inbox, Merge, Source, since_epoch};
 use crate::topic::TopicName;
 
 pub(super) fn run(job: &Pipe) -> Result<()> {
@@ -21,16 +22,14 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
     let all = Metrics::new();
     let metrics = all.channel(&job.channel.name);
-    let channel = Arc::new(Channel::new(&job.channel, &look, metrics.clone())?);
+    let channel = Arc::new(Channel::new(&job.channel, &look, metrics)?);
     super::attach(&channel, &job.channel, &job.output, &all)?;
     let runtime = runtime()?;
-    let (stage, palette) = (Arc::clone(&channel), Arc::clone(&picture.palette));
-    runtime.spawn(async move {
-        let deliver = |cue| stage.deliver(&cue);
-        Source::Momento(source)
-            .follow(&palette, &metrics, deliver)
-            .await;
-    });
+    let merge = Merge::new(Box::new(Arc::clone(&channel)), since_epoch().as_secs());
+    let rules = Rules::new(Arc::clone(&picture.palette));
+    let name = source.name().to_string();
+    let inbox = Inbox::new(&job.channel.name, &name, rules, Arc::new(merge), &all);
+    super::follow(Source::Momento(source), inbox, &runtime);
     let run = Run {
         frames: job.frames,
         pace: job.pace,

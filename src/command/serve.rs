@@ -13,8 +13,9 @@ use crate::config::{ChannelConfig, Picture, Serve};
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
+use crate::reaction::Rules;
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
-use crate::source::{Source, since_epoch};
+use crate::source::{EMBEDDED, Inbox, Merge, follow_topic, since_epoch};
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName, encoded};
 
@@ -57,14 +58,11 @@ pub(super) fn run(job: Serve) -> Result<()> {
 
     for (config, channel) in job.channels.iter().zip(&channels) {
         let topic = TopicName::new(&config.cache, &config.topic)?;
-        let source = Source::Embedded(broker.clone(), topic);
-        let (palette, channel) = (Arc::clone(&config.picture.palette), Arc::clone(channel));
-        let metrics = metrics.channel(&config.name);
-        runtime.spawn(async move {
-            source
-                .follow(&palette, &metrics, |cue| channel.deliver(&cue))
-                .await;
-        });
+        let merge = Merge::new(Box::new(Arc::clone(channel)), since_epoch().as_secs());
+        let rules = Rules::new(Arc::clone(&config.picture.palette));
+        let inbox = Inbox::new(&config.name, EMBEDDED, rules, Arc::new(merge), &metrics);
+        let broker = broker.clone();
+        runtime.spawn(async move { follow_topic(&broker, &topic, &inbox).await });
     }
     let first = &job.channels[0];
     let service = Service {

@@ -111,7 +111,10 @@ impl Subscriber {
         let mut sent = true;
         for event in &events {
             let event = match event {
-                Event::Item(item) => self.reactions(item),
+                Event::Item(item) => match &item.value {
+                    Value::Retraction(sequences) => Some(retraction(item, sequences)),
+                    _ => self.reactions(item),
+                },
                 Event::Gap {
                     last_sequence,
                     new_sequence,
@@ -159,11 +162,29 @@ impl Subscriber {
                 })
                 .collect(),
         };
-        let after = Cursor {
-            page: item.page,
-            sequence: item.sequence + 1,
-        };
-        Some(event("reactions", after, &wire))
+        Some(event("reactions", after(item), &wire))
+    }
+}
+
+/// Sprites of these items are to go.
+fn retraction(item: &Item, sequences: &[u64]) -> SseEvent {
+    #[derive(Serialize)]
+    struct Wire<'a> {
+        page: u64,
+        sequences: &'a [u64],
+    }
+    let wire = Wire {
+        page: item.page,
+        sequences,
+    };
+    event("retraction", after(item), &wire)
+}
+
+/// The place after an item.
+fn after(item: &Item) -> Cursor {
+    Cursor {
+        page: item.page,
+        sequence: item.sequence + 1,
     }
 }
 

@@ -179,6 +179,10 @@ enum WireEvent<'a> {
         /// Milliseconds since the Unix epoch. Momento's API has no such member, and its clients
         /// pass over it.
         publish_timestamp: u64,
+        /// Numbers of the same page whose items are taken back; none can be published. Not in
+        /// Momento's API either.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retraction: Option<&'a [u64]>,
         value: WireValue<'a>,
     },
     Discontinuity {
@@ -195,6 +199,9 @@ enum WireValue<'a> {
     /// Standard base64.
     Binary(String),
 }
+
+/// What a client that knows no retraction reads: a message of a type that is no reaction.
+const RETRACTION: &str = r#"{"type":"retraction"}"#;
 
 fn answer(app: &App, events: &[Event]) -> Response {
     let items: Vec<WireEvent<'_>> = events.iter().map(wire).collect();
@@ -213,9 +220,14 @@ fn wire(event: &Event) -> WireEvent<'_> {
             sequence_page: item.page,
             publisher_id: item.publisher.as_deref().unwrap_or(""),
             publish_timestamp: publish_timestamp(item),
+            retraction: match &item.value {
+                Value::Retraction(sequences) => Some(sequences),
+                Value::Text(_) | Value::Binary(_) => None,
+            },
             value: match &item.value {
                 Value::Text(text) => WireValue::Text(text),
                 Value::Binary(bytes) => WireValue::Binary(general_purpose::STANDARD.encode(bytes)),
+                Value::Retraction(_) => WireValue::Text(RETRACTION),
             },
         },
         Event::Gap {

@@ -5,16 +5,23 @@
 
 use std::time::Duration;
 
-use rand::RngExt as _;
+use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Cue, milliseconds, report_gap, sent_at, since_epoch};
-use crate::metrics::Channel as ChannelMetrics;
-use crate::reaction::Palette;
-use crate::topic::{Cursor, TopicName, encoded};
+use super::address::{AddressError, Parts, Secrets, url};
+use super::embedded::report_gap;
+use super::inbox::{Arrival, Inbox};
+use super::retry::{Backoff, Failure};
+use super::{milliseconds, since_epoch};
+use crate::reaction::Message;
+use crate::token;
+use crate::topic::{Cursor, ItemId, TopicName, encoded};
+
+/// Where a key or token is looked for.
+pub(super) const VARIABLES: &[&str] = &["MOMENTO_API_KEY"];
 
 /// A poll without an answer for this long is on a connection that died unnoticed. The embedded
 /// server answers within 25 s; how long the real one holds a poll is not documented.
@@ -22,23 +29,83 @@ const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pauses between attempts double from the first to the last, each cut at random by up to half,
-/// so that the clients of a server that comes back don't all come at once.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-
-/// The longest pause that a server may ask for by a number of seconds. A date as `Retry-After` is not read.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-
 /// An answer that brings nothing new sooner than this is not a long poll's, and the next poll
 /// waits this long.
 const HELD_AT_LEAST: Duration = Duration::from_millis(500);
 
-/// A poll that fails after it was held this long was with a server that works: proxies end polls
-/// that are idle. The next pause is the shortest again.
-const HELD_WELL: Duration = Duration::from_secs(5);
+/// The share of a token's life after which a new one is asked for.
+const RENEWED_AFTER: f64 = 0.8;
+
+/// After a token could not be renewed, until it is tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// No token lives longer than a week; Momento's live at most 25 h.
+const TOKEN_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// At most this many bytes of one answer are read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// A topic by its endpoint: `https://HOST/BASE/topics/CACHE/TOPIC`, perhaps with
+/// `?tokens=URL` of a token vending machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    endpoint: Url,
+    name: TopicName,
+    tokens: Option<Url>,
+}
+
+impl std::str::FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let parts = Parts::of(text, &["tokens"])?;
+        let mut endpoint = url(parts.path, &["http", "https"])?;
+        let path = endpoint.path().to_owned();
+        let expected = || {
+            AddressError(format!(
+                "{text:?}: expected https://HOST/topics/CACHE/TOPIC, each name percent-encoded"
+            ))
+        };
+        let (base, names) = path.rsplit_once("/topics/").ok_or_else(expected)?;
+        let (cache, topic) = names.split_once('/').ok_or_else(expected)?;
+        let decode = |name| {
+            percent_decode_str(name)
+                .decode_utf8()
+                .map_err(|_| expected())
+        };
+        let name = TopicName::new(&decode(cache)?, &decode(topic)?);
+        endpoint.set_path(base);
+        let tokens = parts.option("tokens");
+        Ok(Self {
+            endpoint,
+            name: name.map_err(AddressError::new)?,
+            tokens: tokens
+                .map(|text| url(text, &["http", "https"]))
+                .transpose()?,
+        })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(topic_url(&self.endpoint, &self.name).as_str())
+    }
+}
+
+/// What stands under an endpoint, which may have a base path.
+fn under(endpoint: &Url, segments: &str) -> Url {
+    let mut url = endpoint.clone();
+    url.set_path(&format!(
+        "{}/{segments}",
+        endpoint.path().trim_end_matches('/')
+    ));
+    url
+}
+
+fn topic_url(endpoint: &Url, name: &TopicName) -> Url {
+    let (cache, topic) = (encoded(name.cache()), encoded(name.topic()));
+    under(endpoint, &format!("topics/{cache}/{topic}"))
+}
 
 /// A topic of a remote endpoint.
 #[derive(Debug)]
@@ -101,6 +168,9 @@ struct TopicItem {
     /// Milliseconds since the Unix epoch, of servers that say it; of any shape, as `value` is.
     #[serde(default)]
     publish_timestamp: serde_json::Value,
+    /// The id in the publisher's token; not in Momento's documentation.
+    #[serde(default)]
+    publisher_id: serde_json::Value,
     /// Of any shape, so that one odd item doesn't stop the topic for good.
     #[serde(default)]
     value: serde_json::Value,
@@ -123,63 +193,63 @@ impl Momento {
         let client = client(endpoint)
             .read_timeout(READ_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(20));
-        let under = |segments: &str| {
-            let mut url = endpoint.clone();
-            url.set_path(&format!(
-                "{}/{segments}",
-                endpoint.path().trim_end_matches('/')
-            ));
-            url
-        };
         Ok(Self {
             client: client.build()?,
-            topic: under(&format!(
-                "topics/{}/{}",
-                encoded(name.cache()),
-                encoded(name.topic())
-            )),
-            token: token.map_or_else(|| TokenSource::Vended(under("tokens")), TokenSource::Given),
+            topic: topic_url(endpoint, &name),
+            token: match token {
+                Some(token) => TokenSource::Given(token),
+                None => TokenSource::Vended(under(endpoint, "tokens")),
+            },
             name,
         })
     }
 
+    /// The topic at an address, with the token of the secrets, or one of its vending machine.
+    pub(super) fn at(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
+        let token = secrets.get("MOMENTO_API_KEY").map(str::to_owned);
+        let source = Self::new(&address.endpoint, address.name.clone(), token);
+        let mut source = source.map_err(|error| AddressError::new(causes(&error)))?;
+        if let (Some(tokens), None) = (&address.tokens, &secrets.own) {
+            source.token = TokenSource::Vended(tokens.clone());
+        }
+        Ok(source)
+    }
+
+    /// What it is called: its topic's address.
+    #[must_use]
+    pub fn name(&self) -> &Url {
+        &self.topic
+    }
+
     /// Follows the topic for as long as the future is kept.
-    pub(super) async fn follow(
-        self,
-        palette: &Palette,
-        metrics: &ChannelMetrics,
-        deliver: impl Fn(Cue),
-    ) -> ! {
+    pub(super) async fn follow(self, inbox: &Inbox) -> ! {
         let mut place = Cursor::default();
-        let mut token = None;
-        let mut trouble = Trouble::default();
+        let mut token = Token::default();
+        let mut backoff = Backoff::default();
         loop {
             let asked = Instant::now();
-            match self.poll(place, &mut token).await {
+            match self.poll(place, &mut token, inbox).await {
                 Ok(answer) => {
-                    if trouble.end() {
-                        tracing::info!("{}: connected again", self.topic);
+                    backoff.reset();
+                    match &token.trouble {
+                        Some(why) => inbox.degraded(why),
+                        None => inbox.live(),
                     }
                     let before = place;
                     for item in answer.items.unwrap_or_default() {
-                        place = self.take(item, place, palette, metrics, &deliver);
+                        place = self.take(item, place, inbox);
                     }
                     if place == before && asked.elapsed() < HELD_AT_LEAST {
                         sleep(HELD_AT_LEAST).await;
                     }
                 }
                 Err(error) => {
-                    if trouble.is_new() {
-                        metrics.source_reconnects.inc();
-                    }
-                    if trouble.is_news(error.to_string()) {
-                        tracing::warn!("{}: {error}; trying again", self.topic);
-                    }
+                    let failure = self.failure(&error);
+                    inbox.lost(&failure);
                     if error.is_refused_token() {
-                        token = None;
+                        token = Token::default();
                     }
-                    let pause = trouble.pause(asked.elapsed(), &mut rand::rng());
-                    sleep(error.pause(pause)).await;
+                    backoff.wait(&failure, asked.elapsed()).await;
                 }
             }
         }
@@ -193,9 +263,7 @@ impl Momento {
             discontinuity,
         }: AnswerItem,
         mut place: Cursor,
-        palette: &Palette,
-        metrics: &ChannelMetrics,
-        deliver: impl Fn(Cue),
+        inbox: &Inbox,
     ) -> Cursor {
         if let Some(gap) = discontinuity {
             let next = Cursor {
@@ -204,7 +272,7 @@ impl Momento {
             };
             // With nothing had before, it only says where the topic is.
             if place.sequence > 0 {
-                report_gap(&self.name, metrics, place, next);
+                report_gap(inbox, place, next);
             }
             place = next;
         }
@@ -217,16 +285,16 @@ impl Momento {
         }
         let page = page.unwrap_or(place.page);
         let text = item.value.get("text").and_then(serde_json::Value::as_str);
-        if let Some(text) = text
-            && let Ok(reactions) = palette.decode(text)
-        {
-            let published_at = milliseconds(&item.publish_timestamp);
-            deliver(Cue {
-                page,
-                sequence,
-                reactions,
-                sent_at: sent_at(text, published_at, since_epoch()),
-            });
+        match text {
+            Some(text) => {
+                inbox.take(&Arrival {
+                    place: Some(ItemId { page, sequence }),
+                    user: item.publisher_id.as_str(),
+                    published_at: milliseconds(&item.publish_timestamp),
+                    ..Arrival::of(Message::payload(text))
+                });
+            }
+            None => inbox.refuse(),
         }
         Cursor {
             page,
@@ -234,17 +302,17 @@ impl Momento {
         }
     }
 
-    /// Asks for what comes at `place`, with a token. `token` is what was had before: `None` before
-    /// the first poll, `Some(None)` if there is none to be had, which an open endpoint takes too.
+    /// Asks for what comes at `place`, with a token: a new one, if there is none yet or the one
+    /// there is ends soon.
     async fn poll(
         &self,
         place: Cursor,
-        token: &mut Option<Option<String>>,
+        token: &mut Token,
+        inbox: &Inbox,
     ) -> Result<Answer, PollError> {
-        let token = match token {
-            Some(token) => token,
-            None => token.insert(self.token().await?),
-        };
+        if token.is_due() {
+            self.renew(token, inbox).await?;
+        }
         let mut request = self.client.get(self.topic.clone());
         if place.sequence > 0 {
             request = request.query(&[
@@ -252,10 +320,18 @@ impl Momento {
                 ("sequence_page", place.page),
             ]);
         }
-        if let Some(token) = token {
+        if let Some(token) = &token.text {
             request = request.header(AUTHORIZATION, token.as_str());
         }
-        let mut response = request.send().await?;
+        let sent = request.send();
+        // A poll is given up when its token is about to end, and asked again with a new one.
+        let mut response = match token.renew_at {
+            Some(at) => match timeout_at(at, sent).await {
+                Ok(sent) => sent?,
+                Err(_) => return Ok(Answer::default()),
+            },
+            None => sent.await?,
+        };
         let status = response.status();
         if status == StatusCode::NO_CONTENT {
             return Ok(Answer::default());
@@ -267,36 +343,146 @@ impl Momento {
         Err(refusal(&response, &body))
     }
 
-    /// The token to send.
+    /// Gets the token to send, or another one. While the one there is still holds, none is no failure.
     ///
     /// # Errors
-    /// The endpoint can't be reached. One that answers, but with no token, may be open.
-    async fn token(&self) -> Result<Option<String>, PollError> {
+    /// The vending machine can't be reached. One that answers, but with no token, may be open.
+    async fn renew(&self, token: &mut Token, inbox: &Inbox) -> Result<(), PollError> {
         let url = match &self.token {
-            TokenSource::Given(token) => return Ok(Some(token.clone())),
+            TokenSource::Given(text) => {
+                *token = Token::held(text.clone());
+                return Ok(());
+            }
             TokenSource::Vended(url) => url,
         };
+        match self.vended(url).await {
+            Ok(new) => *token = new,
+            Err(error) if token.still_holds() => {
+                token.trouble = Some(format!("{url}: no new token: {error}"));
+                inbox.degraded(token.trouble.as_deref().unwrap_or_default());
+                token.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
+            }
+            Err(error @ (PollError::Transport(_) | PollError::TooLong)) => return Err(error),
+            Err(error) => {
+                let trouble = format!("{url}: {error}; going on without a token");
+                tracing::warn!("{trouble}");
+                *token = Token {
+                    is_had: true,
+                    ..Token::default()
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// A token of the vending machine.
+    async fn vended(&self, url: &Url) -> Result<Token, PollError> {
         let id = format!("floatup-{:016x}", rand::random::<u64>());
         let request = serde_json::json!({ "playerId": id, "streamId": self.name.topic() });
         let sent = self.client.post(url.clone()).json(&request).send();
         let mut response = sent.await?;
         let body = read(&mut response).await?;
         if !response.status().is_success() {
-            let refusal = refusal(&response, &body);
-            tracing::warn!("{url}: {refusal}; going on without a token");
-            return Ok(None);
+            return Err(refusal(&response, &body));
         }
-        let vended: Option<Vended> = serde_json::from_slice(&body).ok();
-        if vended.is_none() {
-            tracing::warn!("{url}: answered without a token; going on without one");
+        let vended: Vended = serde_json::from_slice(&body)?;
+        Ok(Token::new(vended))
+    }
+
+    /// What a person is told of a failed poll.
+    fn failure(&self, error: &PollError) -> Failure {
+        let PollError::Status {
+            status,
+            retry_after,
+            ..
+        } = error
+        else {
+            return Failure::passing(error);
+        };
+        let failure = match (*status, &self.token) {
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, TokenSource::Given(_)) => {
+                Failure::refused(format!(
+                    "{error}; give a token or key that may read {}",
+                    self.name
+                ))
+            }
+            (StatusCode::NOT_FOUND, _) => Failure::refused(format!(
+                "{error}; make the cache {:?}, or name one that exists",
+                self.name.cache()
+            )),
+            _ => Failure::passing(error),
+        };
+        failure.with_pause(*retry_after)
+    }
+}
+
+/// The token in use.
+#[derive(Default)]
+struct Token {
+    /// Whether it was asked for: an open endpoint has none to give.
+    is_had: bool,
+    text: Option<String>,
+    renew_at: Option<Instant>,
+    ends_at: Option<Instant>,
+    /// Why there is no newer one.
+    trouble: Option<String>,
+}
+
+impl Token {
+    /// One that was given, and is all there is.
+    fn held(text: String) -> Self {
+        Self {
+            is_had: true,
+            text: Some(text),
+            ..Self::default()
         }
-        Ok(vended.map(|vended| vended.token))
+    }
+
+    /// One that ends when its answer says, or else when it says so itself.
+    fn new(vended: Vended) -> Self {
+        let claimed = || token::expires_at(&vended.token);
+        let ends = vended
+            .expires_at
+            .as_ref()
+            .and_then(seconds)
+            .or_else(claimed);
+        let left = ends.map(|at| at.saturating_sub(since_epoch()));
+        // An end that has passed, or is too far to be counted, is that of a clock that is wrong.
+        let left = left.filter(|left| (Duration::from_secs(1)..TOKEN_LIFE_MAX).contains(left));
+        let now = Instant::now();
+        Self {
+            is_had: true,
+            text: Some(vended.token),
+            renew_at: left.map(|left| now + left.mul_f64(RENEWED_AFTER)),
+            ends_at: left.map(|left| now + left),
+            trouble: None,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        !self.is_had || self.renew_at.is_some_and(|at| at <= Instant::now())
+    }
+
+    fn still_holds(&self) -> bool {
+        self.ends_at.is_some_and(|at| at > Instant::now())
     }
 }
 
 #[derive(Deserialize)]
 struct Vended {
     token: String,
+    /// Seconds since the Unix epoch, or milliseconds, by its size.
+    #[serde(default, rename = "expiresAt", alias = "expires_at")]
+    expires_at: Option<serde_json::Value>,
+}
+
+/// A time since the Unix epoch: in milliseconds, if in seconds it would be beyond the year 5000.
+fn seconds(number: &serde_json::Value) -> Option<Duration> {
+    let number = number.as_u64()?;
+    Some(match number > 100_000_000_000 {
+        true => Duration::from_millis(number),
+        false => Duration::from_secs(number),
+    })
 }
 
 impl PollError {
@@ -308,17 +494,6 @@ impl PollError {
                 ..
             }
         )
-    }
-
-    /// The pause that the server asks for, if it is longer than ours.
-    fn pause(&self, ours: Duration) -> Duration {
-        match self {
-            Self::Status {
-                retry_after: Some(asked),
-                ..
-            } => ours.max(RETRY_AFTER_MAX.min(*asked)),
-            _ => ours,
-        }
     }
 }
 
@@ -397,88 +572,5 @@ fn message(body: &[u8]) -> String {
         line
     } else {
         format!(": {line}")
-    }
-}
-
-/// Failed polls in a row.
-#[derive(Debug, Default)]
-struct Trouble {
-    /// How far the pause has grown.
-    attempts: u32,
-    /// What was said about it last; empty while all is well.
-    told: String,
-}
-
-impl Trouble {
-    fn is_new(&self) -> bool {
-        self.told.is_empty()
-    }
-
-    /// Whether this has yet to be said: a server that is away for an hour is one line in the log.
-    fn is_news(&mut self, error: String) -> bool {
-        let news = self.told != error;
-        self.told = error;
-        news
-    }
-
-    /// How long to wait, after a poll that failed when it had been held for some time.
-    fn pause(&mut self, held: Duration, rng: &mut impl rand::Rng) -> Duration {
-        if held >= HELD_WELL {
-            self.attempts = 0;
-        }
-        let (first, last) = BACKOFF;
-        let pause = first.saturating_mul(1 << self.attempts.min(16)).min(last);
-        self.attempts = self.attempts.saturating_add(1);
-        pause.mul_f64(rng.random_range(0.5..=1.0))
-    }
-
-    /// A poll was answered; whether there was trouble.
-    fn end(&mut self) -> bool {
-        !std::mem::take(self).told.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_the_last_and_start_anew_after_a_poll_that_was_held() {
-        let mut trouble = Trouble::default();
-        let mut pause = |held| trouble.pause(Duration::from_secs(held), &mut rand::rng());
-        for full_ms in [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000] {
-            let full = Duration::from_millis(full_ms);
-            let pause = pause(0);
-            assert!((full / 2..=full).contains(&pause), "{pause:?} of {full:?}");
-        }
-        assert!(pause(60) <= BACKOFF.0);
-        assert!(pause(0) > BACKOFF.0 / 2, "and grow again");
-        for _ in 0..40 {
-            assert!(pause(0) <= BACKOFF.1);
-        }
-    }
-
-    #[test]
-    fn each_trouble_is_said_once() {
-        let mut trouble = Trouble::default();
-        assert!(!trouble.end() && trouble.is_new());
-        let said =
-            ["away", "away", "refused", "refused", "away"].map(|e| trouble.is_news(e.into()));
-        assert_eq!(said, [true, false, true, false, true]);
-        assert!(!trouble.is_new() && trouble.end());
-        assert!(trouble.is_new() && trouble.is_news("away".into()));
-    }
-
-    #[test]
-    fn a_server_may_ask_for_a_longer_pause_within_reason() {
-        let asked = |seconds| {
-            let error = PollError::Status {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                message: String::new(),
-                retry_after: Some(Duration::from_secs(seconds)),
-            };
-            error.pause(Duration::from_secs(2)).as_secs()
-        };
-        assert_eq!([0, 2, 7, 60, 86_400].map(asked), [2, 2, 7, 60, 60]);
     }
 }

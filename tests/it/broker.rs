@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floatup::topic::{Broker, BrokerError, Cursor, Event, Item, Limits, TopicName, Value};
+use floatup::topic::{Broker, BrokerError, Cursor, Event, Item, ItemId, Limits, TopicName, Value};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
@@ -39,6 +39,11 @@ fn publish(broker: &Broker, topic: &str, count: u64) {
             .publish(&name(topic), value, None, PUBLISHED_AT)
             .expect("room for a topic");
     }
+}
+
+/// The number that what was published has.
+fn number(published: Result<ItemId, BrokerError>) -> Result<u64, BrokerError> {
+    published.map(|item| item.sequence)
 }
 
 /// What is there now, without waiting.
@@ -77,15 +82,15 @@ async fn items_are_numbered_from_one_and_carry_what_was_sent() {
     let broker = Broker::new(Limits::default(), PAGE);
     let bytes = Value::Binary(vec![0, 255].into());
     assert_eq!(
-        broker.publish(&name("a"), text("heart"), Some("ann".into()), PUBLISHED_AT),
+        number(broker.publish(&name("a"), text("heart"), Some("ann".into()), PUBLISHED_AT)),
         Ok(1)
     );
     assert_eq!(
-        broker.publish(&name("a"), bytes.clone(), None, PUBLISHED_AT),
+        number(broker.publish(&name("a"), bytes.clone(), None, PUBLISHED_AT)),
         Ok(2)
     );
     assert_eq!(
-        broker.publish(&name("b"), text(""), None, PUBLISHED_AT),
+        number(broker.publish(&name("b"), text(""), None, PUBLISHED_AT)),
         Ok(1)
     );
     let item = |sequence, publisher: Option<&str>, value| {
@@ -137,7 +142,7 @@ async fn a_value_above_the_limit_is_refused_and_not_numbered() {
         })
     );
     assert_eq!(
-        broker.publish(&name("a"), text(&"x".repeat(4_096)), None, PUBLISHED_AT),
+        number(broker.publish(&name("a"), text(&"x".repeat(4_096)), None, PUBLISHED_AT)),
         Ok(1)
     );
 }
@@ -384,7 +389,7 @@ async fn when_full_the_topic_idle_longest_makes_room_unless_watched() {
     tokio::task::yield_now().await;
     let full = Err(BrokerError::Full { max: 3 });
     assert_eq!(
-        broker.publish(&name("e"), text("x"), None, PUBLISHED_AT),
+        number(broker.publish(&name("e"), text("x"), None, PUBLISHED_AT)),
         full
     );
     let asked = broker.next(&name("e"), at(0, 0), SECOND).await;
@@ -394,7 +399,7 @@ async fn when_full_the_topic_idle_longest_makes_room_unless_watched() {
         assert!(task.await.unwrap_err().is_cancelled());
     }
     assert_eq!(
-        broker.publish(&name("e"), text("x"), None, PUBLISHED_AT),
+        number(broker.publish(&name("e"), text("x"), None, PUBLISHED_AT)),
         Ok(1)
     );
 }
@@ -463,7 +468,7 @@ async fn concurrent_publishers_and_subscribers_agree_on_one_order() {
                     let number = broker
                         .publish(&name("a"), text(&value), None, PUBLISHED_AT)
                         .unwrap();
-                    numbered.push((number, value));
+                    numbered.push((number.sequence, value));
                     if n % 16 == 0 {
                         tokio::task::yield_now().await;
                     }

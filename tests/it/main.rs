@@ -6,6 +6,7 @@
 mod chart;
 mod chromium;
 mod floatup;
+mod following;
 mod in_process;
 mod media;
 #[cfg(all(target_os = "linux", feature = "ffmpeg"))]

@@ -5,11 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use floatup::metrics::{Channel, Metrics};
-use floatup::reaction::Palette;
 use floatup::server::Access;
+use floatup::source::Source;
 use floatup::source::momento::Momento;
-use floatup::source::{Cue, Source};
 use floatup::topic::{Broker, Cursor, Limits, TopicName, Value};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::following::Following;
 use crate::in_process::{DEADLINE, PAGE, Server, now_unix, text, until};
 
 /// The shortest pause after a failed poll, and after an answer at once that brings nothing.
@@ -200,55 +199,6 @@ fn source(
     Source::Momento(Momento::new(&endpoint, name, token.map(str::to_owned)).unwrap())
 }
 
-/// A source that is being followed, until this is dropped.
-struct Following {
-    cues: Arc<Mutex<Vec<Cue>>>,
-    metrics: Channel,
-    task: AbortHandle,
-}
-
-impl Following {
-    fn start(source: Source) -> Self {
-        let cues = Arc::new(Mutex::new(Vec::new()));
-        let metrics = Metrics::new().channel("demo");
-        let (into, counted) = (cues.clone(), metrics.clone());
-        let task = tokio::spawn(async move {
-            let palette = Palette::default();
-            let deliver = |cue| into.lock().unwrap().push(cue);
-            source.follow(&palette, &counted, deliver).await;
-        })
-        .abort_handle();
-        Self {
-            cues,
-            metrics,
-            task,
-        }
-    }
-
-    /// Waits until as many cues as these have come, and says which: page and number.
-    async fn delivered(&self, count: usize) -> Vec<(u64, u64)> {
-        let what = format!("{count} cues");
-        until(&what, || self.cues.lock().unwrap().len() >= count).await;
-        self.now()
-    }
-
-    fn now(&self) -> Vec<(u64, u64)> {
-        let cues = self.cues.lock().unwrap();
-        cues.iter().map(|cue| (cue.page, cue.sequence)).collect()
-    }
-
-    fn sent_at(&self) -> Vec<Option<Duration>> {
-        let cues = self.cues.lock().unwrap();
-        cues.iter().map(|cue| cue.sent_at).collect()
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// An item as older servers send it.
 fn without_page(number: u64) -> Json {
     json!({"item": {"topic_sequence_number": number, "value": {"text": "heart"}}})
@@ -378,7 +328,7 @@ async fn a_token_is_asked_for_until_the_endpoint_can_be_reached() {
         tokens(&upstream.asked(3).await)[..3],
         [None, None, Some("a")]
     );
-    assert_eq!(following.metrics.source_reconnects.get(), 1);
+    assert_eq!(following.metrics.reconnects.get(), 1);
 }
 
 #[tokio::test]
@@ -480,7 +430,7 @@ async fn gaps_count_what_is_known_to_be_lost() {
         let upstream = Upstream::start([items(answers.clone())], []).await;
         let following = Following::start(upstream.source(Some("t")));
         upstream.asked(2).await;
-        assert_eq!(following.metrics.source_gap_items.get(), lost, "{what}");
+        assert_eq!(following.metrics.gap_items.get(), lost, "{what}");
         let texts = answers.iter().filter(|answer| answer.get("item").is_some());
         assert_eq!(
             following.now().len(),
@@ -515,11 +465,7 @@ async fn an_answer_at_once_that_brings_nothing_is_no_hot_loop() {
             assert_eq!(pair[0].line, pair[1].line, "{what}");
         }
         assert_eq!(following.now(), at_page([5]), "{what}");
-        assert_eq!(
-            following.metrics.source_reconnects.get(),
-            0,
-            "{what}: no failure"
-        );
+        assert_eq!(following.metrics.reconnects.get(), 0, "{what}: no failure");
     }
 }
 
@@ -576,8 +522,8 @@ async fn after_a_failure_it_goes_on_where_it_was() {
         assert_eq!(asked[1].line, asked[2].line, "{what}: the same place");
         let paused = asked[2].at - asked[1].at;
         assert!(paused >= pause, "{what}: {paused:?}");
-        assert_eq!(following.metrics.source_reconnects.get(), 1, "{what}");
-        assert_eq!(following.metrics.source_gap_items.get(), 0, "{what}");
+        assert_eq!(following.metrics.reconnects.get(), 1, "{what}");
+        assert_eq!(following.metrics.gap_items.get(), 0, "{what}");
     }
 }
 
@@ -596,7 +542,7 @@ async fn failures_in_a_row_are_one_trouble() {
         let pause = asked[n + 1].at - asked[n].at;
         assert!(pause >= Duration::from_millis(least_ms), "{n}: {pause:?}");
     }
-    assert_eq!(following.metrics.source_reconnects.get(), 2);
+    assert_eq!(following.metrics.reconnects.get(), 2);
 }
 
 #[tokio::test]
@@ -617,21 +563,7 @@ async fn what_is_no_reaction_is_passed_over() {
     let following = Following::start(upstream.source(Some("t")));
     let asked = upstream.asked(2).await;
     assert_eq!(following.now(), at_page([9]));
-    let reactions = following.cues.lock().unwrap()[0].reactions.clone();
-    let counts = reactions
-        .iter()
-        .map(|r| (r.emoji.as_str().to_owned(), r.count));
-    assert_eq!(
-        counts
-            .map(|(emoji, n)| emoji.repeat(n as usize))
-            .collect::<String>(),
-        "🔥🔥"
-    );
-    assert!(
-        asked[1]
-            .line
-            .ends_with(&format!("sequence_number=10&sequence_page={PAGE}"))
-    );
+    assert_eq!(following.shown(), ["🔥2"]);
 }
 
 #[tokio::test]
@@ -674,7 +606,7 @@ async fn what_this_server_publishes_says_when() {
     let remote = Following::start(source(server.address, "", "video", "demo", Some("t")));
     let broker = server.service.broker.clone();
     let name = TopicName::new("video", "demo").unwrap();
-    let embedded = Following::start(Source::Embedded(broker, name));
+    let embedded = Following::topic(&broker, &name);
     // The embedded source waits without being counted.
     server.polls_waiting(1).await;
     server.publish("demo", "heart").await;
@@ -711,7 +643,7 @@ async fn a_server_that_comes_back_is_followed_without_loss_or_double() {
         // More than one answer's worth.
         publish(&broker, &name, 150);
         until("it is missed", || {
-            following.metrics.source_reconnects.get() == away
+            following.metrics.reconnects.get() == away
         })
         .await;
         let kept = broker.clone();
@@ -722,7 +654,7 @@ async fn a_server_that_comes_back_is_followed_without_loss_or_double() {
     }
     server.polls_waiting(1).await;
     assert_eq!(following.now(), at_page(1..=303));
-    assert_eq!(following.metrics.source_gap_items.get(), 0);
+    assert_eq!(following.metrics.gap_items.get(), 0);
 
     // And another process, whose topic starts anew.
     server.stop().await.unwrap().unwrap();
@@ -735,7 +667,7 @@ async fn a_server_that_comes_back_is_followed_without_loss_or_double() {
     let anew: Vec<_> = (1..=4).map(|number| (PAGE + 5, number)).collect();
     assert_eq!(following.now()[303..], anew);
     assert_eq!(
-        following.metrics.source_gap_items.get(),
+        following.metrics.gap_items.get(),
         0,
         "all that it had is here"
     );
@@ -761,7 +693,7 @@ async fn what_the_ring_has_dropped_meanwhile_is_counted() {
     let _server = Server::on(address, |service| service.broker = broker).await;
     following.delivered(11).await;
     assert_eq!(following.now(), at_page([1].into_iter().chain(17..=26)));
-    assert_eq!(following.metrics.source_gap_items.get(), 15);
+    assert_eq!(following.metrics.gap_items.get(), 15);
 }
 
 fn publish(broker: &Broker, name: &TopicName, count: u64) {
@@ -781,7 +713,7 @@ async fn the_embedded_source_delivers_in_order_and_counts_gaps() {
     let broker = Broker::new(limits, PAGE);
     let name = TopicName::new("video", "demo").unwrap();
     publish(&broker, &name, 2);
-    let following = Following::start(Source::Embedded(broker.clone(), name.clone()));
+    let following = Following::topic(&broker, &name);
     tokio::task::yield_now().await;
     publish(&broker, &name, 1);
     assert_eq!(
@@ -796,11 +728,11 @@ async fn the_embedded_source_delivers_in_order_and_counts_gaps() {
         .unwrap();
     publish(&broker, &name, 1);
     assert_eq!(following.delivered(2).await, at_page([3, 6]));
-    assert_eq!(following.metrics.source_gap_items.get(), 0);
+    assert_eq!(following.metrics.gap_items.get(), 0);
     // Nobody else runs meanwhile: the ring forgets all but three.
     publish(&broker, &name, 10);
     assert_eq!(following.delivered(5).await, at_page([3, 6, 14, 15, 16]));
-    assert_eq!(following.metrics.source_gap_items.get(), 7);
+    assert_eq!(following.metrics.gap_items.get(), 7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -817,7 +749,7 @@ async fn the_embedded_source_waits_for_a_place_in_a_full_broker() {
         next.await.map(|(events, _)| events.len())
     });
     tokio::task::yield_now().await;
-    let following = Following::start(Source::Embedded(broker.clone(), name.clone()));
+    let following = Following::topic(&broker, &name);
     // The clock is paused: it moves only when all is waiting, as here.
     tokio::time::advance(Duration::from_secs(5)).await;
     assert!(

@@ -145,6 +145,7 @@ impl Easel {
         let Delay { by, earlier } = self.show.delay;
         let later = if earlier { Duration::ZERO } else { by };
         let (mut dropped, mut refused) = (0, 0);
+        self.take_back();
         let stages = &mut self.boards;
         let mut spawn = |page, number, reactions: &[_], at| {
             for board in stages.iter_mut() {
@@ -194,6 +195,22 @@ impl Easel {
         };
         counted.inc_by(dropped as u64);
         self.show.metrics.sprites_dropped_newest.inc_by(refused);
+    }
+}
+
+impl Easel {
+    /// Takes off what has been taken back, and lets nothing of it on.
+    fn take_back(&mut self) {
+        let Reactions::Live(inbox) = &self.reactions else {
+            return;
+        };
+        for item in lock(&inbox.retracted).drain(..) {
+            lock(&inbox.cues).retain(|cue| cue.item() != item);
+            self.waiting.retain(|(_, cue)| cue.item() != item);
+            for board in &mut self.boards {
+                board.stage.retract(item.page, &[item.sequence]);
+            }
+        }
     }
 }
 
