@@ -1,6 +1,9 @@
 //! The commands: each does its whole work from checked settings.
 
 mod burn_in;
+mod doctor;
+mod follow;
+mod publish;
 mod obs_source;
 mod overlay_page;
 mod pipe;
@@ -17,11 +20,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::channel::{Channel, Run};
-use crate::config::{ChannelConfig, Command, OutputConfig};
+use crate::config::{ChannelConfig, Command, OutputConfig, SourceConfig};
 use crate::look::preset::{PRESETS, Preset};
 use crate::metrics::Metrics;
 use crate::output::Plan;
-use crate::source::{Inbox, Source};
+use crate::source::{Inbox, Merge, Monitor, Source};
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
@@ -37,6 +40,9 @@ pub fn run(command: Command) -> Result<()> {
         Command::Frame(job) => still::run(&job),
         Command::Render(job) => render::run(&job),
         Command::BurnIn(job) => burn_in::run(&job),
+        Command::Follow(job) => follow::run(job),
+        Command::Publish(job) => publish::run(&job),
+        Command::Doctor(settings) => doctor::run(*settings),
         Command::OverlayPage(job) => overlay_page::run(&job),
         Command::ObsSource(job) => obs_source::run(&job),
         Command::Presets => {
@@ -127,6 +133,45 @@ fn attach(
 /// Follows one source of a channel on the runtime.
 fn follow(source: Source, inbox: Inbox, runtime: &Runtime) {
     runtime.spawn(async move { source.follow(&inbox).await });
+}
+
+/// Follows sources of a channel on the runtime, and gives what others see of each.
+fn follow_all<'s>(
+    sources: impl IntoIterator<Item = &'s SourceConfig>,
+    channel: &str,
+    merge: &Arc<Merge>,
+    metrics: &Metrics,
+    runtime: &Runtime,
+) -> Result<Vec<Monitor>> {
+    let mut monitors = Vec::new();
+    for config in sources {
+        let (source, inbox) = open(config, channel, merge, metrics)?;
+        monitors.push(inbox.monitor());
+        follow(source, inbox, runtime);
+    }
+    Ok(monitors)
+}
+
+/// A source, and its way into its channel.
+fn open(
+    config: &SourceConfig,
+    channel: &str,
+    merge: &Arc<Merge>,
+    metrics: &Metrics,
+) -> Result<(Source, Inbox)> {
+    let name = config.address.to_string();
+    let source = Source::new(&config.address, &config.secrets);
+    let source = source.with_context(|| format!("source {name}"))?;
+    let inbox = Inbox::new(
+        channel,
+        &name,
+        config.rules.clone(),
+        Arc::clone(merge),
+        metrics,
+    )
+    .with_weight(config.weight)
+    .with_required(config.is_required);
+    Ok((source, inbox))
 }
 
 fn runtime() -> Result<Runtime> {

@@ -28,7 +28,8 @@ use crate::motion;
 use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
 use crate::planes::Range;
-use crate::reaction::Palette;
+use crate::reaction::{Palette, Rules};
+use crate::source::{Address, Secrets};
 use crate::stage::Overflow;
 
 /// Channels of one process; a file with more is refused.
@@ -53,6 +54,12 @@ pub enum Command {
     Render(RenderJob),
     /// Burn reactions into a programme.
     BurnIn(Box<BurnInJob>),
+    /// Print what sources get.
+    Follow(FollowJob),
+    /// Publish to a topic.
+    Publish(PublishJob),
+    /// Say what of the service's settings, or why there are none, would not work here.
+    Doctor(Box<Result<Serve, String>>),
     /// Report the mistakes of a settings file.
     CheckConfig(PathBuf),
     /// Write the browser-source page as one file.
@@ -93,6 +100,25 @@ pub struct Serve {
     pub channels: Vec<ChannelConfig>,
     /// The channels' outputs, each to a target of its own.
     pub outputs: Vec<OutputConfig>,
+    /// The channels' sources beside their own topics, each address once for a channel.
+    pub sources: Vec<SourceConfig>,
+}
+
+/// A source of a channel's reactions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Where it is.
+    pub address: Address,
+    /// What opens it.
+    pub secrets: Secrets,
+    /// Which of the channels, from 0.
+    pub channel: usize,
+    /// What its messages are.
+    pub rules: Rules,
+    /// How often each of its reactions counts, a number in [`WEIGHT`](crate::source::WEIGHT).
+    pub weight: f64,
+    /// Whether the service is not ready without it.
+    pub is_required: bool,
 }
 
 /// Where a channel's frames go, and as what.
@@ -218,6 +244,8 @@ pub struct Pipe {
     pub channel: ChannelConfig,
     /// The token to follow it with; `None` to ask the endpoint for one.
     pub token: Option<Secret>,
+    /// What to follow in place of the topic, if there is any.
+    pub sources: Vec<SourceConfig>,
     /// Where its frames go.
     pub output: OutputConfig,
     /// Whether frames follow the clock or their reader.
@@ -317,6 +345,37 @@ pub enum Reactions {
         /// The token to follow it with; `None` to ask the endpoint for one.
         token: Option<Secret>,
     },
+    /// Other sources.
+    Sources {
+        /// The channel's name.
+        name: String,
+        /// At least one.
+        sources: Vec<SourceConfig>,
+    },
+}
+
+/// Settings of `floatup publish`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishJob {
+    /// The topic.
+    pub address: Address,
+    /// What opens it.
+    pub secrets: Secrets,
+    /// What to publish; none for the lines of stdin.
+    pub messages: Vec<String>,
+}
+
+/// Settings of `floatup follow`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FollowJob {
+    /// The channel's name.
+    pub channel: String,
+    /// At least one.
+    pub sources: Vec<SourceConfig>,
+    /// How many messages to print, 1 or more; `None` for no end.
+    pub count: Option<u64>,
+    /// Whether to print a reaction log.
+    pub log: bool,
 }
 
 /// Settings of `floatup overlay-page`.
@@ -438,6 +497,12 @@ pub fn command(
         Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
         Sub::BurnIn(args) => Command::BurnIn(Box::new(resolve::burn_in(*args, &env)?)),
+        Sub::Follow(args) => Command::Follow(resolve::follow(args, &env)?),
+        Sub::Publish(args) => Command::Publish(resolve::publish(args, &env)?),
+        Sub::Doctor(args) => {
+            let serve = resolve::serve(args, &env);
+            Command::Doctor(Box::new(serve.map_err(|error| error.to_string())))
+        }
         Sub::CheckConfig(args) => Command::CheckConfig(args.file),
         Sub::Obs(ObsSub::Source(args)) => Command::ObsSource(resolve::obs_source(args, &env)?),
         Sub::Presets => Command::Presets,

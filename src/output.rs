@@ -38,6 +38,17 @@ pub use self::sink::{Policy, Sink};
 pub use self::target::{Role, Target, TargetError};
 use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Scan, Size};
 
+/// The codecs that can't be written here: all that FFmpeg's libraries are needed for, in a floatup
+/// without them.
+#[must_use]
+pub fn missing_codecs() -> Vec<Codec> {
+    #[cfg(feature = "ffmpeg")]
+    let missing = encode::missing_codecs();
+    #[cfg(not(feature = "ffmpeg"))]
+    let missing = Codec::ALL.to_vec();
+    missing
+}
+
 /// What all frames of one output have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {

@@ -43,6 +43,7 @@ use crate::artwork::Artwork;
 use crate::metrics::Metrics;
 use crate::output::FeedForm;
 use crate::reaction::{Emoji, Palette};
+use crate::source::Monitor;
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
 
@@ -81,6 +82,8 @@ pub type Feed = Box<dyn Fn(FeedForm) -> Result<mpsc::Receiver<Bytes>, String> + 
 pub struct Channel {
     /// Where its reactions come from.
     pub topic: TopicName,
+    /// How those sources stand.
+    pub sources: Vec<Monitor>,
     /// The motion that its pages show: the text of a CSS file.
     pub stylesheet: Arc<str>,
     /// Its frame that is due.
@@ -289,6 +292,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/Token/tokens", post(tokens::mint))
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
+        .route("/api/channels/{channel}", get(control::channel))
         .route("/healthz", get(control::healthz))
         .route("/readyz", get(control::readyz))
         .route("/metrics", get(control::metrics))

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use self::address::{Address, AddressError, Secrets};
 pub use self::embedded::{Bridge, EMBEDDED, follow_topic};
-pub use self::inbox::{Arrival, Inbox, Monitor, Observation, Outcome, State, Status};
+pub use self::inbox::{Arrival, Inbox, Monitor, Observation, Outcome, State, Status, WEIGHT};
 pub use self::merge::{Cue, Merge, Receiver};
 
 /// One source of a channel, ready to be followed.

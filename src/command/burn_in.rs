@@ -45,8 +45,7 @@ mod with_libav {
     use crate::config::{self, BurnInJob};
     use crate::look::Look;
     use crate::metrics::Metrics;
-    use crate::reaction::Emoji;
-    use crate::reaction::Rules;
+    use crate::reaction::{Emoji, Palette, Rules};
     use crate::server;
     use crate::source::momento::Momento;
     use crate::source::{self, Merge, Source, since_epoch};
@@ -59,7 +58,7 @@ mod with_libav {
         let stop = Arc::new(AtomicBool::new(false));
         let is_file = Path::new(&job.input).is_file();
         // A log's times are those of the programme.
-        let is_followed = matches!(job.reactions, config::Reactions::Topic { .. });
+        let is_followed = !matches!(job.reactions, config::Reactions::Log { .. });
         let (sync, hold) = match is_followed {
             true if job.delay.earlier => (job.sync, job.delay.by),
             true => (job.sync, Duration::ZERO),
@@ -87,7 +86,7 @@ mod with_libav {
         let (status, encodings) = all.programme(names.iter().map(String::as_str));
         let status = Arc::new(status);
         let name = match &job.reactions {
-            config::Reactions::Topic { name, .. } => name,
+            config::Reactions::Topic { name, .. } | config::Reactions::Sources { name, .. } => name,
             config::Reactions::Log { .. } => "log",
         };
         let metrics = all.channel(name);
@@ -205,10 +204,20 @@ mod with_libav {
                 let called = source.name().to_string();
                 let way = source::Inbox::new(name, &called, rules, Arc::new(merge), metrics);
                 crate::command::follow(Source::Momento(source), way, runtime);
-                let emoji = palette.entries().map(|(_, emoji)| emoji.clone());
-                Ok((Reactions::Live(inbox), emoji.collect()))
+                Ok((Reactions::Live(inbox), all_of(palette)))
+            }
+            config::Reactions::Sources { name, sources } => {
+                let inbox = Arc::new(Inbox::default());
+                let merge = Merge::new(Box::new(Arc::clone(&inbox)), since_epoch().as_secs());
+                crate::command::follow_all(sources, name, &Arc::new(merge), metrics, runtime)?;
+                Ok((Reactions::Live(inbox), all_of(palette)))
             }
         }
+    }
+
+    /// All emoji that may come.
+    fn all_of(palette: &Palette) -> Vec<Emoji> {
+        palette.entries().map(|(_, emoji)| emoji.clone()).collect()
     }
 
     fn progress(burn_in: &BurnIn) -> ProgressBar {

@@ -17,19 +17,24 @@ use crate::topic::TopicName;
 pub(super) fn run(job: &Pipe) -> Result<()> {
     let picture = &job.channel.picture;
     let look = Look::load(&picture.look)?;
-    let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
-    let token = job.token.as_ref().map(|token| token.expose().to_owned());
-    let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
     let all = Metrics::new();
     let metrics = all.channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics)?);
     super::attach(&channel, &job.channel, &job.output, &all)?;
     let runtime = runtime()?;
     let merge = Merge::new(Box::new(Arc::clone(&channel)), since_epoch().as_secs());
-    let rules = Rules::new(Arc::clone(&picture.palette));
-    let name = source.name().to_string();
-    let inbox = Inbox::new(&job.channel.name, &name, rules, Arc::new(merge), &all);
-    super::follow(Source::Momento(source), inbox, &runtime);
+    let (name, merge) = (&job.channel.name, Arc::new(merge));
+    if job.sources.is_empty() {
+        let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;
+        let token = job.token.as_ref().map(|token| token.expose().to_owned());
+        let source = Momento::new(&job.url, topic, token).context("cannot set up HTTP")?;
+        let rules = Rules::new(Arc::clone(&picture.palette));
+        let called = source.name().to_string();
+        let inbox = Inbox::new(name, &called, rules, merge, &all);
+        super::follow(Source::Momento(source), inbox, &runtime);
+    } else {
+        super::follow_all(&job.sources, name, &merge, &all, &runtime)?;
+    }
     let run = Run {
         frames: job.frames,
         pace: job.pace,

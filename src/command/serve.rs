@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::reaction::Rules;
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
-use crate::source::{EMBEDDED, Inbox, Merge, follow_topic, since_epoch};
+use crate::source::{Bridge, EMBEDDED, Inbox, Merge, Monitor, follow_topic, since_epoch};
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName, encoded};
 
@@ -56,13 +56,28 @@ pub(super) fn run(job: Serve) -> Result<()> {
         .map(|channel| FrameLoop::start(Arc::clone(channel), run))
         .collect::<Result<Vec<_>>>()?;
 
-    for (config, channel) in job.channels.iter().zip(&channels) {
+    let mut monitors = Vec::new();
+    for (number, (config, channel)) in job.channels.iter().zip(&channels).enumerate() {
         let topic = TopicName::new(&config.cache, &config.topic)?;
-        let merge = Merge::new(Box::new(Arc::clone(channel)), since_epoch().as_secs());
+        let page = since_epoch().as_secs();
+        let merge = Merge::new(Box::new(Arc::clone(channel)), page);
         let rules = Rules::new(Arc::clone(&config.picture.palette));
         let inbox = Inbox::new(&config.name, EMBEDDED, rules, Arc::new(merge), &metrics);
+        // What other sources bring goes to the topic first, so that pages show it too.
+        let bridge = Bridge::new(broker.clone(), topic.clone());
+        let merge = Arc::new(Merge::new(Box::new(bridge), page));
+        let own = job.sources.iter().filter(|source| source.channel == number);
+        let mut all = vec![inbox.monitor()];
         let broker = broker.clone();
         runtime.spawn(async move { follow_topic(&broker, &topic, &inbox).await });
+        all.extend(super::follow_all(
+            own,
+            &config.name,
+            &merge,
+            &metrics,
+            &runtime,
+        )?);
+        monitors.push(all);
     }
     let first = &job.channels[0];
     let service = Service {
@@ -81,7 +96,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         caches: job.caches.clone(),
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
-        channels: served(&job.channels, &looks, &channels, &metrics)?,
+        channels: served(&job.channels, &looks, &channels, monitors, &metrics)?,
         address,
     };
     announce(address, &job.channels);
@@ -141,10 +156,11 @@ fn served(
     configs: &[ChannelConfig],
     looks: &[Look],
     channels: &[Arc<Channel>],
+    monitors: Vec<Vec<Monitor>>,
     metrics: &Metrics,
 ) -> Result<Channels> {
-    let channels = configs.iter().zip(looks).zip(channels);
-    let served = channels.map(|((config, look), channel)| {
+    let channels = configs.iter().zip(looks).zip(channels).zip(monitors);
+    let served = channels.map(|(((config, look), channel), sources)| {
         let (fed, newest) = (Arc::clone(channel), Newest::default());
         let (spec, counted) = (spec(&config.picture), metrics.output(&config.name, "feed"));
         let feed = move |form: FeedForm| {
@@ -156,6 +172,7 @@ fn served(
         let channel = Arc::clone(channel);
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
+            sources,
             stylesheet: Arc::clone(&look.text),
             still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),
             feed: Box::new(feed),

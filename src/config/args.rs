@@ -13,6 +13,7 @@ use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys, names}
 use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole, target};
 use crate::matte::Colour;
 use crate::output::{Pace, Target};
+use crate::source::Address;
 
 /// What every environment variable's name begins with.
 pub(super) const ENV_PREFIX: &str = "FLOATUP_";
@@ -44,6 +45,13 @@ pub(super) enum Sub {
     Render(RenderArgs),
     /// Burns reactions into a programme, live or recorded, and leaves all else as it is
     BurnIn(Box<BurnInArgs>),
+    /// Prints what sources get, a JSON object a line, to see whether their settings are right
+    Follow(FollowArgs),
+    /// Publishes messages to a topic: a running floatup's, or one of Momento
+    Publish(PublishArgs),
+    /// Checks whether the settings of serve would work here, connects to its sources, and says what
+    /// to mend
+    Doctor(ServeArgs),
     /// Reports every mistake in a settings file, with its line
     CheckConfig(CheckArgs),
     /// Writes the browser-source page as one file
@@ -117,12 +125,69 @@ pub(super) struct TopicArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct PublishArgs {
+    /// Messages to publish, such as heart [default: the lines of stdin]
+    #[arg(value_name = "MESSAGE")]
+    pub messages: Vec<String>,
+
+    /// Topic to publish to, such as http://127.0.0.1:8787/topics/video/demo [default: that of the
+    /// channel, at the listen key's address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<Text<Address>>,
+
+    /// Channel to whose topic to publish
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "demo",
+        conflicts_with = "to"
+    )]
+    pub channel: Text<Name>,
+
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// File with the token or key to publish with; or put it in `MOMENTO_API_KEY`
+    /// [default: a token asked from the endpoint]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FollowArgs {
+    /// Sources to follow, such as twitch:CHANNEL [default: those of the settings file's channel]
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<Text<Address>>,
+
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Channel whose sources they are
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub channel: Text<Name>,
+
+    /// Messages to print before it ends, 1 or more [default: no end]
+    #[arg(long, value_name = "COUNT")]
+    pub count: Option<Text<Whole<1, { u64::MAX }>>>,
+
+    /// Print a reaction log, as render and burn-in read it: reactions alone, with their times from
+    /// the start on
+    #[arg(long)]
+    pub log: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct PipeArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
 
     #[command(flatten)]
     pub topic: TopicArgs,
+
+    /// Follow this in place of a topic, such as twitch:CHANNEL; may be given several times
+    /// [default: none]
+    #[arg(long = "source", value_name = "ADDRESS", conflicts_with_all = ["url", "cache", "token_file"])]
+    pub sources: Vec<Text<Address>>,
 
     /// Where frames go: - for stdout, a file, a FIFO, tcp://HOST:PORT, unix:PATH (both with ?listen
     /// to wait for readers), or an address such as srt://HOST:PORT

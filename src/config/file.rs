@@ -14,10 +14,10 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::distance::distance;
 use crate::config::keys::{
-    ChannelKeys, FrameKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys, TargetKeys,
-    names,
+    ChannelKeys, FrameKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SourceKeys, SpriteKeys,
+    TargetKeys, names,
 };
-use crate::config::value::Text;
+use crate::config::value::{Name, Text};
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, DEFAULT_CHANNEL, cache_exists, key_names};
 use crate::output::Target;
 use crate::reaction::{Emoji, Palette, PaletteError};
@@ -27,6 +27,12 @@ const SYNTAX_MISTAKES_MAX: usize = 100;
 
 /// Tables of the settings file that are no flags.
 pub(super) const TABLES: [&str; 2] = ["palette", "channel"];
+
+/// What an entry of `output` or `source` may be.
+const OUTPUTS: &str = "expected targets in quotes, such as [\"a.mov\"], or one [[output]] table for \
+                       each output";
+const SOURCES: &str = "expected addresses in quotes, such as [\"twitch:somebody\"], or one \
+                       [[source]] table for each source";
 
 /// One thing wrong in a settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub(super) struct FileKeys {
     pub output: OutputKeys,
     /// Each with a target.
     pub outputs: Vec<OutputTable>,
+    /// Each with an address.
+    pub sources: Vec<SourceKeys>,
     pub palette: Option<Palette>,
     /// Image files by the names of their reactions.
     pub images: Vec<(String, PathBuf)>,
@@ -146,6 +154,7 @@ impl Reader<'_> {
         let known = key_names();
         let mut channel_lines = Vec::new();
         let mut output_lines = Vec::new();
+        let mut source_lines = Vec::new();
         for (key, value) in table {
             let name = key.get_ref().to_string();
             match name.as_str() {
@@ -154,6 +163,7 @@ impl Reader<'_> {
                 }
                 "channel" => (file.channels, channel_lines) = self.channels(&key.span(), value),
                 "output" => (file.outputs, output_lines) = self.outputs(&key.span(), value),
+                "source" => (file.sources, source_lines) = self.sources(&key.span(), value),
                 k if service.iter().any(|n| n == k) => {
                     let one: ServiceKeys = self.entry("", (key, value));
                     file.service = file.service.over(one);
@@ -175,7 +185,10 @@ impl Reader<'_> {
                 _ => self.unknown("", &name, &key.span(), &known),
             }
         }
-        self.channels_exist(&file, &output_lines);
+        let channels = file.outputs.iter().map(|table| &table.keys.channel);
+        self.channels_exist("output", &file, channels, &output_lines);
+        let channels = file.sources.iter().map(|keys| &keys.channel);
+        self.channels_exist("source", &file, channels, &source_lines);
         if let Some(caches) = &file.service.caches {
             for (channel, line) in file.channels.iter().zip(channel_lines) {
                 let cache = channel.keys.cache.as_ref();
@@ -253,11 +266,9 @@ impl Reader<'_> {
         span: &Range<usize>,
         value: Spanned<DeValue<'_>>,
     ) -> (Vec<OutputTable>, Vec<usize>) {
-        let expected = "expected targets in quotes, such as [\"a.mov\"], or one [[output]] table \
-                        for each output";
         let line = self.line(span.start);
         let DeValue::Array(values) = value.into_inner() else {
-            self.add(line, Some("output".into()), expected.into());
+            self.add(line, Some("output".into()), OUTPUTS.into());
             return Default::default();
         };
         let mut outputs = Vec::new();
@@ -283,7 +294,7 @@ impl Reader<'_> {
                         self.add(line, Some("output.to".into()), message.into());
                     }
                 }
-                _ => self.add(line, Some("output".into()), expected.into()),
+                _ => self.add(line, Some("output".into()), OUTPUTS.into()),
             }
         }
         (outputs, lines)
@@ -307,8 +318,69 @@ impl Reader<'_> {
         read
     }
 
-    /// Looks for outputs of channels that don't exist.
-    fn channels_exist(&mut self, file: &FileKeys, output_lines: &[usize]) {
+    /// The sources, each with its address, and the line on which each begins.
+    fn sources(
+        &mut self,
+        span: &Range<usize>,
+        value: Spanned<DeValue<'_>>,
+    ) -> (Vec<SourceKeys>, Vec<usize>) {
+        let line = self.line(span.start);
+        let DeValue::Array(values) = value.into_inner() else {
+            self.add(line, Some("source".into()), SOURCES.into());
+            return Default::default();
+        };
+        let mut sources = Vec::new();
+        let mut lines = Vec::new();
+        for value in values {
+            let line = self.line(value.span().start);
+            match value.into_inner() {
+                DeValue::String(text) => match text.parse() {
+                    Ok(address) => {
+                        sources.push(SourceKeys::from(address));
+                        lines.push(line);
+                    }
+                    Err(error) => self.add(line, Some("source".into()), format!("{error}")),
+                },
+                DeValue::Table(table) => {
+                    let named = table.keys().any(|key| key.get_ref() == "from");
+                    let source = self.source(table);
+                    if source.from.is_some() {
+                        sources.push(source);
+                        lines.push(line);
+                    } else if !named {
+                        let message =
+                            "is missing: expected an address, such as from = \"twitch:somebody\"";
+                        self.add(line, Some("source.from".into()), message.into());
+                    }
+                }
+                _ => self.add(line, Some("source".into()), SOURCES.into()),
+            }
+        }
+        (sources, lines)
+    }
+
+    fn source(&mut self, table: DeTable<'_>) -> SourceKeys {
+        let mut read = SourceKeys::default();
+        let known = SourceKeys::NAMES.map(String::from);
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            if SourceKeys::NAMES.contains(&name.as_str()) {
+                read = read.over(self.entry("source.", (key, value)));
+            } else {
+                self.unknown("source.", &name, &key.span(), &known);
+            }
+        }
+        read
+    }
+
+    /// Looks for entries of channels that don't exist.
+    fn channels_exist<'k>(
+        &mut self,
+        what: &str,
+        file: &FileKeys,
+        channels: impl Iterator<Item = &'k Option<Text<Name>>>,
+        lines: &[usize],
+    ) {
         let names = file
             .channels
             .iter()
@@ -317,17 +389,15 @@ impl Reader<'_> {
         if names.is_empty() {
             names.push(DEFAULT_CHANNEL);
         }
-        for (output, line) in file.outputs.iter().zip(output_lines) {
-            let Some(channel) = &output.keys.channel else {
-                continue;
-            };
+        for (channel, line) in channels.zip(lines) {
+            let Some(channel) = channel else { continue };
             if !names.contains(&channel.0.0.as_str()) {
                 let message = format!(
                     "{:?} is no channel: expected one of {}",
                     channel.0.0,
                     names.join(", ")
                 );
-                self.add(*line, Some("output.channel".into()), message);
+                self.add(*line, Some(format!("{what}.channel")), message);
             }
         }
     }

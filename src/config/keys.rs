@@ -4,16 +4,18 @@
 //! A field's name is the key's name in the file; `FLOATUP_` and the name in capitals is its
 //! environment variable; with dashes it is the flag.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::config::value::{
-    FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Whole, switch, target,
+    FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Weight, Whole, switch, target,
 };
 use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::matte::{Colour, Matte};
 use crate::output::{Codec, Container, Policy, Quality, Speed, Target};
 use crate::pixel::SimdLevel;
 use crate::planes::{Range, VideoFormat};
+use crate::source::Address;
 use crate::stage::Overflow;
 
 /// The service: what it listens on, whom it lets in, what its topics hold.
@@ -72,6 +74,12 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "TARGET", value_parser = target())]
     #[serde(skip)]
     pub output: Option<Vec<Target>>,
+
+    /// Take reactions from here too, for the first channel, such as twitch:CHANNEL; may be given
+    /// several times [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip)]
+    pub source: Option<Vec<Text<Address>>>,
 }
 
 impl ServiceKeys {
@@ -89,6 +97,7 @@ impl ServiceKeys {
             topics_max: self.topics_max.or(under.topics_max),
             topic_idle_seconds: self.topic_idle_seconds.or(under.topic_idle_seconds),
             output: self.output.or(under.output),
+            source: self.source.or(under.source),
         }
     }
 }
@@ -356,6 +365,68 @@ impl TargetKeys {
             channel: self.channel.or(under.channel),
             alpha: self.alpha.or(under.alpha),
             key: self.key.or(under.key),
+        }
+    }
+}
+
+/// What a `[[source]]` table has.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SourceKeys {
+    /// Its address; must be given.
+    pub from: Option<Text<Address>>,
+    /// The channel whose source it is; the first when not given.
+    pub channel: Option<Text<Name>>,
+    /// A file with what opens it.
+    pub secret_file: Option<PathBuf>,
+    /// The environment variable with what opens it.
+    pub secret_env: Option<String>,
+    /// How often each of its reactions counts.
+    pub weight: Option<Text<Weight>>,
+    /// How many emoji of a chat text count that has other words too.
+    pub emoji_in_text: Option<Text<Whole<0, 100>>>,
+    /// Whether a chat text that is a bare name is that reaction.
+    pub words: Option<bool>,
+    /// Whether the service is not ready without it.
+    pub required: Option<bool>,
+    /// What it calls reactions of the palette.
+    pub names: Option<BTreeMap<String, String>>,
+}
+
+impl SourceKeys {
+    /// The names of the fields.
+    pub(super) const NAMES: [&str; 9] = [
+        "from",
+        "channel",
+        "secret_file",
+        "secret_env",
+        "weight",
+        "emoji_in_text",
+        "words",
+        "required",
+        "names",
+    ];
+
+    /// A table with nothing but an address.
+    pub(super) fn from(address: Text<Address>) -> Self {
+        Self {
+            from: Some(address),
+            ..Self::default()
+        }
+    }
+
+    /// These keys, and where one is not given, `under`'s.
+    pub(super) fn over(self, under: Self) -> Self {
+        Self {
+            from: self.from.or(under.from),
+            channel: self.channel.or(under.channel),
+            secret_file: self.secret_file.or(under.secret_file),
+            secret_env: self.secret_env.or(under.secret_env),
+            weight: self.weight.or(under.weight),
+            emoji_in_text: self.emoji_in_text.or(under.emoji_in_text),
+            words: self.words.or(under.words),
+            required: self.required.or(under.required),
+            names: self.names.or(under.names),
         }
     }
 }

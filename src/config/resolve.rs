@@ -1,6 +1,7 @@
 //! Keys to settings: layers merged, defaults put in, and what must go together checked.
 
 mod burn_in;
+mod source;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 pub(super) use self::burn_in::burn_in;
 use crate::config::args::{
-    ConfigArgs, EnvKeys, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs, ServeArgs, TopicArgs,
-    env_keys, env_name,
+    ConfigArgs, EnvKeys, FollowArgs, FrameArgs, ObsArgs, PageArgs, PipeArgs, PublishArgs,
+    RenderArgs, ServeArgs, TopicArgs, env_keys, env_name,
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
 use crate::config::keys::{
@@ -21,14 +22,17 @@ use crate::config::keys::{
 };
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
-    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FrameJob, LookSettings, ObsForm,
-    ObsJob, OutputConfig, PageJob, Picture, Pipe, RenderJob, Serve, cache_exists,
+    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FollowJob, FrameJob, LookSettings,
+    ObsForm, ObsJob, OutputConfig, PageJob, Picture, Pipe, PublishJob, RenderJob, Serve,
+    cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
 use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
+use crate::source::{Address, momento};
 use crate::token::KEY_BYTES_MIN;
+use crate::topic::TopicName;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
@@ -67,6 +71,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
             .map_err(|e| ConfigError::Refused(format!("channel {:?}: cache {e}", channel.name)))?;
     }
     let outputs = outputs(keys.output, &layers, &channels)?;
+    let sources = source::sources(keys.source, &layers, &channels, env)?;
     let seconds = |given: Option<u64>, default| Duration::from_secs(given.unwrap_or(default));
     Ok(Serve {
         listen,
@@ -81,23 +86,71 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         topic_idle: seconds(keys.topic_idle_seconds.map(|n| n.0.0), 600),
         channels,
         outputs,
+        sources,
     })
 }
 
 pub(super) fn pipe(args: PipeArgs, env: Env<'_>) -> Result<Pipe, ConfigError> {
     let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
+    let sources = match args.sources.is_empty() {
+        true => Vec::new(),
+        false => source::of_channel(args.sources, &args.topic.channel, &layers, env)?,
+    };
     let Followed {
         url,
         channel,
         token,
     } = layers.followed(args.topic, env)?;
     Ok(Pipe {
+        sources,
         url,
         output: layers.only_output(args.to, args.key.key, &channel.picture)?,
         channel,
         token,
         pace: args.clock.0,
         frames: args.frames.map(|n| n.0.0),
+    })
+}
+
+pub(super) fn follow(args: FollowArgs, env: Env<'_>) -> Result<FollowJob, ConfigError> {
+    let keys = (LookKeys::default(), PictureKeys::default());
+    let layers = Layers::read(&args.config, keys.0, keys.1, OutputKeys::default(), env)?;
+    let sources = source::of_channel(args.sources, &args.channel, &layers, env)?;
+    if sources.is_empty() {
+        return Err(ConfigError::Refused(format!(
+            "there is nothing to follow: expected a source, such as twitch:CHANNEL, or a settings \
+             file with sources of the channel {:?}",
+            args.channel.0.0
+        )));
+    }
+    Ok(FollowJob {
+        channel: args.channel.0.0,
+        sources,
+        count: args.count.map(|n| n.0.0),
+        log: args.log,
+    })
+}
+
+pub(super) fn publish(args: PublishArgs, env: Env<'_>) -> Result<PublishJob, ConfigError> {
+    let keys = (LookKeys::default(), PictureKeys::default());
+    let layers = Layers::read(&args.config, keys.0, keys.1, OutputKeys::default(), env)?;
+    let address = match args.to {
+        Some(Text(address)) => address,
+        None => {
+            let channel = layers.channel(layers.table(args.channel));
+            let name = TopicName::new(&channel.cache, &channel.topic);
+            let name = name.map_err(|error| ConfigError::Refused(error.to_string()))?;
+            Address::Momento(momento::Address::new(url_of(&layers)?, name))
+        }
+    };
+    let own = match &args.token_file {
+        Some(path) => Some(read_secret(path, "--token-file")?.expose().to_owned()),
+        None => None,
+    };
+    Ok(PublishJob {
+        secrets: source::secrets(&address, own, env)?,
+        address,
+        messages: args.messages,
     })
 }
 

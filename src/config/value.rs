@@ -14,6 +14,7 @@ use crate::frame::{FieldOrder, FrameRate, Scan, Size};
 use crate::motion::{FONT_SIZE_PX, Range};
 use crate::output::Target;
 use crate::scene::SCALE_FACTOR;
+use crate::source::WEIGHT;
 use crate::topic::{NAME_BYTES_MAX, is_name};
 
 /// A value that a TOML string or number is parsed to, by the same `FromStr` as a flag's value.
@@ -291,6 +292,25 @@ impl FromStr for BaseUrl {
                     "{text:?}: expected an http or https address without query, such as \
                      http://127.0.0.1:8787"
                 )
+            })
+    }
+}
+
+/// How often each reaction of a source counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Weight(pub f64);
+
+impl FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|weight| WEIGHT.contains(weight))
+            .map(Self)
+            .ok_or_else(|| {
+                let (least, most) = WEIGHT.into_inner();
+                format!("{text:?}: expected a number from {least} to {most}, such as 0.5")
             })
     }
 }

@@ -36,6 +36,15 @@ pub(super) struct Recipe {
     to_file: bool,
 }
 
+/// The codecs that this system's FFmpeg has no encoder for.
+pub(super) fn missing_codecs() -> Vec<Codec> {
+    let is_missing = |codec: &Codec| {
+        let name = options::encoder(*codec);
+        ffmpeg::init().is_err() || encoder::find_by_name(name).is_none()
+    };
+    Codec::ALL.into_iter().filter(is_missing).collect()
+}
+
 impl Recipe {
     /// A recipe for pictures of this size.
     ///

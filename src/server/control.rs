@@ -6,12 +6,14 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};
 use crate::server::App;
-use crate::server::answer::ApiError;
+use crate::server::answer::{ApiError, json};
 use crate::server::path::segments;
+use crate::source::{Monitor, State as SourceState, Status};
 
 /// `GET /channels/{channel}/frame.png`
 pub(super) async fn frame(
@@ -59,13 +61,85 @@ pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: it takes on work.
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    if app.is_stopping() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else {
-        (StatusCode::OK, "ready")
+/// `GET /readyz`: whether it takes on work, and how each source stands. It does not while a source
+/// that is required brings nothing.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    let sources = || {
+        let channels = app.service.channels.iter();
+        channels.flat_map(|(name, channel)| channel.sources.iter().map(move |s| (name, s)))
+    };
+    let is_missing = |source: &Monitor| {
+        let state = source.status.borrow().state;
+        source.is_required && !state.is_up() && state != SourceState::Ended
+    };
+    let missing = sources().any(|(_, source)| is_missing(source));
+    let (status, word) = match (app.is_stopping(), missing) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        _ => (StatusCode::OK, "ready"),
+    };
+    let mut text = word.to_owned();
+    for (channel, source) in sources() {
+        let Status { state, why, .. } = &*source.status.borrow();
+        let colon = if why.is_empty() { "" } else { ": " };
+        text += &format!("\n{channel} {} {state}{colon}{why}", source.name);
     }
+    (status, text)
+}
+
+/// `GET /api/channels/{channel}`: what it follows, and how that stands.
+pub(super) async fn channel(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Wire<'a> {
+        channel: &'a str,
+        cache: &'a str,
+        topic: &'a str,
+        sources: Vec<WireSource<'a>>,
+    }
+    #[derive(Serialize)]
+    struct WireSource<'a> {
+        source: &'a str,
+        required: bool,
+        #[serde(flatten)]
+        status: Status,
+        accepted: u64,
+        unknown: u64,
+        other_type: u64,
+        duplicate: u64,
+        refused: u64,
+        reconnects: u64,
+        gap_items: u64,
+    }
+    let segments = segments(request.uri())?;
+    let name = segments.get(2).map_or("", String::as_str);
+    let Some(channel) = app.service.channels.get(name) else {
+        return Err(no_channel(&app));
+    };
+    fn wire(source: &Monitor) -> WireSource<'_> {
+        let counted = &source.metrics;
+        WireSource {
+            source: &source.name,
+            required: source.is_required,
+            status: source.status.borrow().clone(),
+            accepted: counted.accepted.get(),
+            unknown: counted.unknown.get(),
+            other_type: counted.other_type.get(),
+            duplicate: counted.duplicate.get(),
+            refused: counted.refused.get(),
+            reconnects: counted.reconnects.get(),
+            gap_items: counted.gap_items.get(),
+        }
+    }
+    let answer = Wire {
+        channel: name,
+        cache: channel.topic.cache(),
+        topic: channel.topic.topic(),
+        sources: channel.sources.iter().map(wire).collect(),
+    };
+    Ok(json(StatusCode::OK, &answer))
 }
 
 /// `GET /metrics`

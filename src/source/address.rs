@@ -57,6 +57,17 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Whether people talk to each other there, so that a bare `no` is a word, and most reactions
+    /// stand between words.
+    #[must_use]
+    pub fn is_conversation(&self) -> bool {
+        match self {
+            Self::Momento(_) => false,
+        }
+    }
+}
+
 /// What opens a source, read once by the settings. It is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {

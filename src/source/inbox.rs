@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::topic::ItemId;
 
 /// The longest reason for a state that is kept, in characters; the rest of a longer one is cut.
 const WHY_CHARS_MAX: usize = 300;
+
+/// How often a reaction of a source may count.
+pub const WEIGHT: RangeInclusive<f64> = 0.001..=1_000.0;
 
 /// How a source stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -214,12 +218,12 @@ impl Inbox {
         inbox
     }
 
-    /// Each reaction counts this often, 0.001 to 1000; what is not whole is made up for by the next
+    /// Each reaction counts this often, a number in [`WEIGHT`]; what is not whole is made up for by the next
     /// ones of that emoji.
     #[must_use]
     pub fn with_weight(self, weight: f64) -> Self {
         Self {
-            weight: weight.clamp(0.001, 1_000.0),
+            weight: weight.clamp(*WEIGHT.start(), *WEIGHT.end()),
             ..self
         }
     }

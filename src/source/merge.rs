@@ -53,6 +53,15 @@ pub trait Receiver: Send + Sync {
     fn retract(&self, items: &[ItemId]);
 }
 
+/// Nobody shows anything.
+impl Receiver for () {
+    fn cue(&self, cue: Cue) -> Option<ItemId> {
+        Some(cue.item())
+    }
+
+    fn retract(&self, _: &[ItemId]) {}
+}
+
 /// A channel's sources, brought together.
 pub struct Merge {
     receiver: Box<dyn Receiver>,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -52,6 +52,18 @@ pub struct Address {
     endpoint: Url,
     name: TopicName,
     tokens: Option<Url>,
+}
+
+impl Address {
+    /// The topic `name` of an endpoint, which may have a base path.
+    #[must_use]
+    pub fn new(endpoint: Url, name: TopicName) -> Self {
+        Self {
+            endpoint,
+            name,
+            tokens: None,
+        }
+    }
 }
 
 impl std::str::FromStr for Address {
@@ -148,6 +160,11 @@ enum PollError {
     TooLong,
 }
 
+/// Why a message was not published.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PublishError(#[from] PollError);
+
 #[derive(Debug, Default, Deserialize)]
 struct Answer {
     items: Option<Vec<AnswerItem>>,
@@ -205,7 +222,10 @@ impl Momento {
     }
 
     /// The topic at an address, with the token of the secrets, or one of its vending machine.
-    pub(super) fn at(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
+    ///
+    /// # Errors
+    /// The TLS roots of this system can't be read.
+    pub fn at(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
         let token = secrets.get("MOMENTO_API_KEY").map(str::to_owned);
         let source = Self::new(&address.endpoint, address.name.clone(), token);
         let mut source = source.map_err(|error| AddressError::new(causes(&error)))?;
@@ -253,6 +273,37 @@ impl Momento {
                 }
             }
         }
+    }
+
+    /// Publishes a text.
+    ///
+    /// # Errors
+    /// What the endpoint says against it, or why it can't be reached.
+    pub async fn publish(&self, text: &str) -> Result<(), PublishError> {
+        Ok(self.post(text).await?)
+    }
+
+    async fn post(&self, text: &str) -> Result<(), PollError> {
+        let token = match &self.token {
+            TokenSource::Given(token) => Some(token.clone()),
+            TokenSource::Vended(url) => match self.vended(url).await {
+                Ok(token) => token.text,
+                Err(error @ (PollError::Transport(_) | PollError::TooLong)) => return Err(error),
+                // It may be open.
+                Err(_) => None,
+            },
+        };
+        let mut request = self.client.post(self.topic.clone());
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let request = request.header(CONTENT_TYPE, "text/plain");
+        let mut response = request.body(text.to_owned()).send().await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let body = read(&mut response).await?;
+        Err(refusal(&response, &body))
     }
 
     /// Delivers what an item asks for, and gives the place after it.

@@ -11,8 +11,8 @@ use super::inbox::{Inbox, State};
 /// so that the clients of a server that comes back don't all come at once.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// The pause after a refusal that trying again does not mend; also cut at random by up to half.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// The same after refusals that trying again does not mend: a person has to.
+const REFUSED_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A connection that fails after it was held this long was with a server that works. The next
 /// pause is the shortest again.
@@ -85,11 +85,11 @@ impl Backoff {
         if held >= HELD_WELL {
             self.attempts = 0;
         }
-        let (first, last) = BACKOFF;
-        let full = match failure.is_refused {
-            true => REFUSED_PAUSE,
-            false => first.saturating_mul(1 << self.attempts.min(16)).min(last),
+        let (first, last) = match failure.is_refused {
+            true => REFUSED_BACKOFF,
+            false => BACKOFF,
         };
+        let full = first.saturating_mul(1 << self.attempts.min(16)).min(last);
         self.attempts = self.attempts.saturating_add(1);
         let ours = full.mul_f64(rng.random_range(0.5..=1.0));
         let asked = failure.pause.unwrap_or_default();
@@ -138,11 +138,17 @@ mod tests {
 
     #[test]
     fn a_refusal_is_tried_slowly_and_a_server_may_ask_for_more_within_reason() {
+        let mut backoff = Backoff::default();
+        let refused = Failure::refused("no such room");
+        for full in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let full = Duration::from_secs(full);
+            let pause = backoff.pause(&refused, Duration::ZERO, &mut rand::rng());
+            assert!((full / 2..=full).contains(&pause), "{pause:?} of {full:?}");
+        }
         let pause = |failure: &Failure| {
             let mut backoff = Backoff::default();
             backoff.pause(failure, Duration::ZERO, &mut rand::rng())
         };
-        assert!(pause(&Failure::refused("no such room")) >= REFUSED_PAUSE / 2);
         for (asked, least, most) in [(0, 0, 1), (7, 7, 7), (60, 60, 60), (86_400, 300, 300)] {
             let failure = Failure::passing("busy").with_pause(Some(Duration::from_secs(asked)));
             let pause = pause(&failure).as_secs_f64();

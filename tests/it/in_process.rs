@@ -129,6 +129,7 @@ pub(crate) fn channel(
 ) -> Channel {
     Channel {
         topic: TopicName::new(REACTION_CACHE, topic).unwrap(),
+        sources: Vec::new(),
         stylesheet: "".into(),
         still: Box::new(still),
         feed: Box::new(|_| Err("this channel has no frames".into())),

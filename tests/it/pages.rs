@@ -167,6 +167,7 @@ async fn serves_the_stylesheet_and_palette_that_it_is_given() {
 async fn a_channels_pages_have_its_own_stylesheet() {
     let channel = |cache: &str, topic: &str, css: &str| Channel {
         topic: TopicName::new(cache, topic).unwrap(),
+        sources: Vec::new(),
         stylesheet: css.into(),
         still: Box::new(|| Ok(Vec::new())),
         feed: Box::new(|_| Err("this channel has no frames".into())),

@@ -177,6 +177,12 @@ fn every_key_is_taken_from_every_layer() {
         ("topics_max", "topics-max", "7", "7"),
         ("topic_idle_seconds", "topic-idle-seconds", "7", "7"),
         ("output", "output", "a.mov", "['a.mov']"),
+        (
+            "source",
+            "source",
+            "http://h/topics/a/b",
+            "['http://h/topics/a/b']",
+        ),
         ("container", "container", "nut", "'nut'"),
         ("codec", "codec", "prores", "'prores'"),
         ("quality", "quality", "90", "90"),

@@ -564,6 +564,11 @@ async fn what_is_no_reaction_is_passed_over() {
     let asked = upstream.asked(2).await;
     assert_eq!(following.now(), at_page([9]));
     assert_eq!(following.shown(), ["🔥2"]);
+    assert!(
+        asked[1]
+            .line
+            .ends_with(&format!("sequence_number=10&sequence_page={PAGE}"))
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use clap::{Args, FromArgMatches};
 use crate::burn_in::settings::{Bitrate, Delay, Fit, OnInputLoss, Region, Sync};
 use crate::config::args::{ConfigArgs, TopicArgs};
 use crate::config::keys::{LookKeys, SpriteKeys};
-use crate::config::value::{Crf, EncoderOption, EvenSize, Listen, Whole, place};
+use crate::config::value::{Crf, EncoderOption, EvenSize, Listen, Text, Whole, place};
+use crate::source::Address;
 
 const USAGE: &str = "\
 floatup burn-in [OPTIONS] <INPUT> <OUTPUT> [--output <TARGET> [VIDEO OPTIONS]]...";
@@ -57,6 +58,12 @@ pub(in crate::config) struct BurnInArgs {
 
     #[command(flatten, next_help_heading = "Reactions")]
     pub topic: TopicArgs,
+
+    /// Follow this in place of a topic, such as twitch:CHANNEL; may be given several times
+    /// [default: none]
+    #[arg(long = "source", value_name = "ADDRESS", help_heading = "Reactions")]
+    #[arg(conflicts_with_all = ["reactions", "url", "cache", "token_file"])]
+    pub sources: Vec<Text<Address>>,
 
     /// How much later than it came a reaction appears, up to an hour: 8s, 250ms, 1.5s; or earlier,
     /// -8s, for which a live programme is held back, at most 60 s [default: 0s]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::burn_in::settings::{Coding, Delay, OnInputLoss, OutputSettings};
 use crate::config::args::{BurnInArgs, VideoArgs};
 use crate::config::keys::{LookKeys, OutputKeys, PictureKeys};
-use crate::config::resolve::{Env, Followed, Layers};
+use crate::config::resolve::{Env, Followed, Layers, source};
 use crate::config::{BurnInJob, ConfigError, Reactions};
 
 pub(in crate::config) fn burn_in(args: BurnInArgs, env: Env<'_>) -> Result<BurnInJob, ConfigError> {
@@ -26,6 +26,15 @@ pub(in crate::config) fn burn_in(args: BurnInArgs, env: Env<'_>) -> Result<BurnI
                 },
                 picture,
             )
+        }
+        None if !args.sources.is_empty() => {
+            let channel = layers.channel(layers.table(args.topic.channel.clone()));
+            let sources = source::of_channel(args.sources, &args.topic.channel, &layers, env)?;
+            let sources = Reactions::Sources {
+                name: channel.name,
+                sources,
+            };
+            (sources, channel.picture)
         }
         None => {
             let Followed {
@@ -100,7 +109,7 @@ fn output(target: OsString, video: VideoArgs) -> Result<OutputSettings, ConfigEr
 /// Looks for values that are each good and don't go together.
 fn check(job: &BurnInJob) -> Result<(), ConfigError> {
     let delay = job.delay;
-    let held = delay.earlier && matches!(job.reactions, Reactions::Topic { .. });
+    let held = delay.earlier && !matches!(job.reactions, Reactions::Log { .. });
     if held && delay.by > Delay::HELD_MAX {
         return Err(ConfigError::Refused(format!(
             "--delay {delay}: a programme is held back for at most {} s: expected at least -{0}s, \
@@ -120,7 +129,7 @@ fn check(job: &BurnInJob) -> Result<(), ConfigError> {
 fn check_places(job: &BurnInJob) -> Result<(), ConfigError> {
     let log = match &job.reactions {
         Reactions::Log { path, .. } => Some(path.as_os_str()),
-        Reactions::Topic { .. } => None,
+        Reactions::Topic { .. } | Reactions::Sources { .. } => None,
     };
     let read = [
         // One - is stdin, the other stdout.
