@@ -1,6 +1,7 @@
 //! The commands: each does its whole work from checked settings.
 
 mod burn_in;
+mod cues;
 mod doctor;
 mod follow;
 mod publish;
@@ -24,6 +25,7 @@ use crate::config::{ChannelConfig, Command, OutputConfig, SourceConfig};
 use crate::look::preset::{PRESETS, Preset};
 use crate::metrics::Metrics;
 use crate::output::Plan;
+use crate::reaction::Reaction;
 use crate::source::{Inbox, Merge, Monitor, Source};
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
@@ -41,6 +43,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Render(job) => render::run(&job),
         Command::BurnIn(job) => burn_in::run(&job),
         Command::Follow(job) => follow::run(job),
+        Command::Cues(job) => cues::run(&job),
         Command::Publish(job) => publish::run(&job),
         Command::Doctor(settings) => doctor::run(*settings),
         Command::OverlayPage(job) => overlay_page::run(&job),
@@ -128,6 +131,16 @@ fn attach(
             channel.attach_locked(plans)
         }
     }
+}
+
+/// A line of a reaction log.
+fn log_line(at: Duration, reaction: &Reaction) -> String {
+    let (at_ms, emoji) = (milliseconds(at), reaction.emoji.as_str());
+    serde_json::json!({ "at_ms": at_ms, "reaction": emoji, "count": reaction.count }).to_string()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Follows one source of a channel on the runtime.

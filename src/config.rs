@@ -56,6 +56,8 @@ pub enum Command {
     BurnIn(Box<BurnInJob>),
     /// Print what sources get.
     Follow(FollowJob),
+    /// Write the timed metadata of a recording as a reaction log.
+    Cues(CuesJob),
     /// Publish to a topic.
     Publish(PublishJob),
     /// Say what of the service's settings, or why there are none, would not work here.
@@ -354,6 +356,15 @@ pub enum Reactions {
     },
 }
 
+/// Settings of `floatup cues`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CuesJob {
+    /// The recording or stream.
+    pub input: OsString,
+    /// The reactions that are allowed.
+    pub palette: Arc<Palette>,
+}
+
 /// Settings of `floatup publish`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishJob {
@@ -498,6 +509,7 @@ pub fn command(
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),
         Sub::BurnIn(args) => Command::BurnIn(Box::new(resolve::burn_in(*args, &env)?)),
         Sub::Follow(args) => Command::Follow(resolve::follow(args, &env)?),
+        Sub::Cues(args) => Command::Cues(resolve::cues(args, &env)?),
         Sub::Publish(args) => Command::Publish(resolve::publish(args, &env)?),
         Sub::Doctor(args) => {
             let serve = resolve::serve(args, &env);

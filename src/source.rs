@@ -6,6 +6,7 @@
 //! between: what is behind it, a channel's stage or a topic's ring, is bounded and never waits.
 
 mod address;
+pub mod cues;
 mod embedded;
 mod inbox;
 mod merge;
@@ -26,6 +27,9 @@ pub use self::merge::{Cue, Merge, Receiver};
 pub enum Source {
     /// An endpoint that speaks Momento's HTTP API.
     Momento(momento::Momento),
+    /// Timed metadata, when it is due.
+    #[cfg(feature = "ffmpeg")]
+    Cues(cues::Replay),
 }
 
 impl Source {
@@ -40,6 +44,12 @@ impl Source {
                 let source = momento::Momento::at(address, secrets)?;
                 Ok(Self::Momento(source))
             }
+            #[cfg(feature = "ffmpeg")]
+            Address::Cues(address) => Ok(Self::Cues(cues::Replay(address.clone()))),
+            #[cfg(not(feature = "ffmpeg"))]
+            Address::Cues(_) => Err(AddressError::new(
+                "this floatup is built without FFmpeg's libraries, which read recordings",
+            )),
         }
     }
 
@@ -48,6 +58,8 @@ impl Source {
     pub async fn follow(self, inbox: &Inbox) {
         match self {
             Self::Momento(source) => source.follow(inbox).await,
+            #[cfg(feature = "ffmpeg")]
+            Self::Cues(source) => source.follow(inbox).await,
         }
     }
 }

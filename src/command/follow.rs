@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::Instant;
 
-use super::{asked_to_end, follow, open, runtime};
+use super::{asked_to_end, follow, log_line, milliseconds, open, runtime};
 use crate::config::FollowJob;
 use crate::metrics::Metrics;
 use crate::reaction::Reaction;
@@ -40,14 +40,6 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct Counted<'a> {
     emoji: &'a str,
-    count: u32,
-}
-
-/// A line of a reaction log.
-#[derive(Serialize)]
-struct LogLine<'a> {
-    at_ms: u64,
-    reaction: &'a str,
     count: u32,
 }
 
@@ -131,13 +123,7 @@ fn log_lines(seen: &Observation<'_>, at: Duration) -> Vec<String> {
     if seen.outcome != Outcome::Accepted {
         return Vec::new();
     }
-    let line = |reaction: &Reaction| {
-        json(&LogLine {
-            at_ms: milliseconds(at),
-            reaction: reaction.emoji.as_str(),
-            count: reaction.count,
-        })
-    };
+    let line = |reaction: &Reaction| log_line(at, reaction);
     seen.reactions.iter().map(line).collect()
 }
 
@@ -150,8 +136,4 @@ fn counted(reaction: &Reaction) -> Counted<'_> {
 
 fn json(line: &impl Serialize) -> String {
     serde_json::to_string(line).expect("invariant: text and numbers are valid JSON")
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -47,6 +47,8 @@ pub(super) enum Sub {
     BurnIn(Box<BurnInArgs>),
     /// Prints what sources get, a JSON object a line, to see whether their settings are right
     Follow(FollowArgs),
+    /// Writes the reactions in the timed metadata (ID3) of a recording or stream as a reaction log
+    Cues(CuesArgs),
     /// Publishes messages to a topic: a running floatup's, or one of Momento
     Publish(PublishArgs),
     /// Checks whether the settings of serve would work here, connects to its sources, and says what
@@ -122,6 +124,14 @@ pub(super) struct TopicArgs {
     /// [default: asked from the endpoint]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CuesArgs {
+    /// Recording or stream: a file, or an address that libav opens, such as an HLS playlist's
+    pub input: OsString,
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 #[derive(Debug, clap::Args)]

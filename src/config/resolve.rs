@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(super) use self::burn_in::burn_in;
 use crate::config::args::{
-    ConfigArgs, EnvKeys, FollowArgs, FrameArgs, ObsArgs, PageArgs, PipeArgs, PublishArgs,
+    ConfigArgs, CuesArgs, EnvKeys, FollowArgs, FrameArgs, ObsArgs, PageArgs, PipeArgs, PublishArgs,
     RenderArgs, ServeArgs, TopicArgs, env_keys, env_name,
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
@@ -22,9 +22,9 @@ use crate::config::keys::{
 };
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
-    ChannelConfig, ConfigError, DEFAULT_CACHE, DEFAULT_CHANNEL, FollowJob, FrameJob, LookSettings,
-    ObsForm, ObsJob, OutputConfig, PageJob, Picture, Pipe, PublishJob, RenderJob, Serve,
-    cache_exists,
+    ChannelConfig, ConfigError, CuesJob, DEFAULT_CACHE, DEFAULT_CHANNEL, FollowJob, FrameJob,
+    LookSettings, ObsForm, ObsJob, OutputConfig, PageJob, Picture, Pipe, PublishJob, RenderJob,
+    Serve, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
@@ -128,6 +128,15 @@ pub(super) fn follow(args: FollowArgs, env: Env<'_>) -> Result<FollowJob, Config
         sources,
         count: args.count.map(|n| n.0.0),
         log: args.log,
+    })
+}
+
+pub(super) fn cues(args: CuesArgs, env: Env<'_>) -> Result<CuesJob, ConfigError> {
+    let keys = (LookKeys::default(), PictureKeys::default());
+    let layers = Layers::read(&args.config, keys.0, keys.1, OutputKeys::default(), env)?;
+    Ok(CuesJob {
+        input: args.input,
+        palette: layers.palette,
     })
 }
 

@@ -21,6 +21,7 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// published next on.
 pub async fn follow_topic(broker: &Broker, name: &TopicName, inbox: &Inbox) -> ! {
     let mut cursor = broker.latest(name);
+    inbox.live();
     loop {
         let before = cursor;
         let events = match broker.next(name, cursor, HOLD).await {

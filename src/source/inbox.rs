@@ -331,6 +331,11 @@ impl Inbox {
         }
     }
 
+    /// Whether messages come, as far as is known.
+    pub(super) fn is_up(&self) -> bool {
+        self.status.borrow().state.is_up()
+    }
+
     /// Messages come as they are sent.
     pub(super) fn live(&self) {
         self.set_state(State::Live, "");

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::{AddressError, Parts, Secrets, url};
 use super::embedded::report_gap;
@@ -27,7 +27,11 @@ pub(super) const VARIABLES: &[&str] = &["MOMENTO_API_KEY"];
 /// server answers within 25 s; how long the real one holds a poll is not documented.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A poll that has been held this long has been taken: longer than it may take to connect, and than
+/// servers hold refusals back.
+const TAKEN_AFTER: Duration = Duration::from_secs(5);
 
 /// An answer that brings nothing new sooner than this is not a long poll's, and the next poll
 /// waits this long.
@@ -248,7 +252,20 @@ impl Momento {
         let mut backoff = Backoff::default();
         loop {
             let asked = Instant::now();
-            match self.poll(place, &mut token, inbox).await {
+            let polled = {
+                let mut poll = std::pin::pin!(self.poll(place, &mut token, inbox));
+                match timeout(TAKEN_AFTER, &mut poll).await {
+                    Ok(polled) => polled,
+                    Err(_) => {
+                        // Of a token in trouble the state says so already.
+                        if !inbox.is_up() {
+                            inbox.live();
+                        }
+                        poll.await
+                    }
+                }
+            };
+            match polled {
                 Ok(answer) => {
                     backoff.reset();
                     match &token.trouble {

@@ -6,11 +6,11 @@ use std::process::Output;
 
 use crate::floatup::{run, stderr};
 
-mod media;
+pub(crate) mod media;
 mod overlays;
 mod pixels;
 mod probe;
-mod ts;
+pub(crate) mod ts;
 
 mod checkers;
 mod figures;

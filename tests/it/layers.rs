@@ -297,7 +297,7 @@ fn flags(text: &str) -> BTreeSet<String> {
 #[test]
 fn every_flag_is_documented_and_every_documented_flag_exists() {
     let help = floatup::config::help_texts();
-    assert_eq!(help.len(), 15, "the program, its commands and theirs");
+    assert_eq!(help.len(), 16, "the program, its commands and theirs");
     let help = flags(&help.join("\n"));
     assert!(
         help.contains("--listen") && help.contains("--skip-bad-lines"),

@@ -21,6 +21,8 @@ mod burn_in;
 mod burn_in_settings;
 mod cli;
 mod compositor;
+#[cfg(feature = "ffmpeg")]
+mod cues;
 mod end_to_end;
 mod events;
 mod feed;
@@ -32,6 +34,7 @@ mod images;
 mod key_fill;
 mod layers;
 mod limits;
+mod merging;
 mod outputs;
 mod pages;
 mod presets;
@@ -41,6 +44,7 @@ mod settings;
 mod setup;
 mod sinks;
 mod source;
+mod sources;
 #[cfg(unix)]
 mod steady;
 mod tokens;

@@ -16,12 +16,12 @@ pub(super) fn ffmpeg(folder: &Path, arguments: &str) {
 pub(super) const PICTURE: &str = "-f lavfi -i testsrc2=s=320x180:r=25:d=2";
 
 /// Makes two seconds of 320x180: the words after the picture are the encoder's.
-pub(super) fn video(folder: &Path, arguments: &str) {
+pub(crate) fn video(folder: &Path, arguments: &str) {
     ffmpeg(folder, &format!("{PICTURE} {arguments}"));
 }
 
 /// H.264 that is quickly made.
-pub(super) const H264: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p";
+pub(crate) const H264: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p";
 
 /// Chapters and tags, and captions.
 fn texts(folder: &Path) {

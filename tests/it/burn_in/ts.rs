@@ -58,8 +58,10 @@ fn splice(n: u8) -> Vec<u8> {
 }
 
 /// An ID3v2.4 tag with a title, in a PES packet at a time of 90 kHz.
-fn label(n: u8, pts: u32) -> Vec<u8> {
-    let frame = [b"TIT2\0\0\0\x04\0\0\x03no".as_slice(), &[b'0' + n]].concat();
+fn label(text: &str, pts: u32) -> Vec<u8> {
+    let length = u8::try_from(text.len() + 1).unwrap();
+    let head = [b"TIT2\0\0\0", &[length][..], b"\0\0\x03"].concat();
+    let frame = [&head, text.as_bytes()].concat();
     let tag = [
         b"ID3\x04\0\0\0\0\0",
         &[u8::try_from(frame.len()).unwrap()][..],
@@ -107,6 +109,11 @@ fn with_streams(map: &[u8; PACKET]) -> [u8; PACKET] {
 
 /// Adds three splices and three labels, on two streams more.
 pub(super) fn add_data(folder: &Path, from: &str, to: &str) {
+    add_data_of(folder, from, to, ["no0", "no1", "no2"]);
+}
+
+/// The same with these labels, of at most 100 bytes, half a second apart from the first picture on.
+pub(crate) fn add_data_of(folder: &Path, from: &str, to: &str, labels: [&str; 3]) {
     let bytes = fs::read(folder.join(from)).unwrap();
     let table = packets(&bytes).find(|packet| pid(packet) == 0).unwrap();
     let map = u16::from_be_bytes([table[15] & 0x1F, table[16]]);
@@ -122,7 +129,12 @@ pub(super) fn add_data(folder: &Path, from: &str, to: &str) {
         if n == count * (usize::from(added) + 1) / 4 && added < 3 {
             out.extend(packet(SPLICES, added, &splice(added), true));
             let pts = 126_000 + 45_000 * (u32::from(added) + 1);
-            out.extend(packet(LABELS, added, &label(added, pts), false));
+            out.extend(packet(
+                LABELS,
+                added,
+                &label(labels[usize::from(added)], pts),
+                false,
+            ));
             added += 1;
         }
     }
