@@ -191,6 +191,7 @@ pub mod chart;
 
 // Shell.
 pub mod metrics;
+pub mod fetch;
 pub mod topic;
 pub mod source;
 pub mod output;

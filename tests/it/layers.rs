@@ -14,7 +14,7 @@ const CORE: &[&str] = &[
 
 /// Modules that meet the world.
 const SHELL: &[&str] = &[
-    "metrics", "topic", "source", "output", "capture", "burn_in", "server", "config",
+    "metrics", "fetch", "topic", "source", "output", "capture", "burn_in", "server", "config",
     "look", "channel", "command",
 ];
 
