@@ -30,13 +30,17 @@ impl From<reqwest::Error> for FetchError {
 
 /// What reaches an address, over a proxy if this system has one, unless it is on this machine.
 pub(crate) fn client(address: &Url) -> ClientBuilder {
+    match is_loopback(address) {
+        true => any_client().no_proxy(),
+        false => any_client(),
+    }
+}
+
+/// What reaches any address that is not on this machine, over a proxy if this system has one.
+pub(crate) fn any_client() -> ClientBuilder {
     // An error says that one is installed already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let client = Client::builder().connect_timeout(CONNECT_TIMEOUT);
-    match is_loopback(address) {
-        true => client.no_proxy(),
-        false => client,
-    }
+    Client::builder().connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Whether an address is on this machine.

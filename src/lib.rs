@@ -154,6 +154,7 @@
 //! | CSS Color 4, named and hexadecimal colours | [`matte`] |
 //! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
+//! | AWS Signature Version 4, Amazon ECS and EC2 credentials endpoints | [`aws`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
@@ -192,6 +193,7 @@ pub mod chart;
 // Shell.
 pub mod metrics;
 pub mod fetch;
+pub mod aws;
 pub mod topic;
 pub mod source;
 pub mod output;
