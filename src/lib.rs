@@ -155,6 +155,7 @@
 //! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
 //! | AWS Signature Version 4, Amazon ECS and EC2 credentials endpoints | [`aws`] |
+//! | gRPC-Web (PROTOCOL-WEB), Protocol Buffers 3, Momento's `token.proto` | [`momento`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
@@ -194,6 +195,7 @@ pub mod chart;
 pub mod metrics;
 pub mod fetch;
 pub mod aws;
+pub mod momento;
 pub mod topic;
 pub mod source;
 pub mod output;

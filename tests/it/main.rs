@@ -34,6 +34,7 @@ mod images;
 mod key_fill;
 mod layers;
 mod limits;
+mod minting;
 mod outputs;
 mod pages;
 mod presets;
