@@ -154,8 +154,11 @@
 //! | CSS Color 4, named and hexadecimal colours | [`matte`] |
 //! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
+//! | AWS Signature Version 4, Amazon ECS and EC2 credentials endpoints | [`aws`] |
+//! | gRPC-Web (PROTOCOL-WEB), Protocol Buffers 3, Momento's `token.proto` | [`momento`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
+//! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | HTTP Live Streaming (RFC 8216), program date and time | [`burn_in`] |
 //! | OpenMetrics text | [`metrics`] |
@@ -185,10 +188,14 @@ pub mod stage;
 pub mod paint;
 pub mod scene;
 pub mod log;
+pub mod calendar;
 pub mod chart;
 
 // Shell.
 pub mod metrics;
+pub mod fetch;
+pub mod aws;
+pub mod momento;
 pub mod topic;
 pub mod source;
 pub mod output;

@@ -41,6 +41,7 @@ use self::gap_cure::GapCure;
 use self::waiting::Waiting;
 use crate::artwork::Artwork;
 use crate::metrics::Metrics;
+use crate::momento::Minter;
 use crate::output::FeedForm;
 use crate::reaction::{Emoji, Palette};
 use crate::source::Monitor;
@@ -113,6 +114,8 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// Signs and checks tokens.
     pub key: Key,
+    /// Mints tokens of a Momento account, in place of tokens of this service.
+    pub minter: Option<Minter>,
     /// Who is let in to the topics.
     pub access: Access,
     /// The reactions that are sent to pages.

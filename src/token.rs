@@ -183,12 +183,17 @@ pub fn expires_at(token: &str) -> Option<Duration> {
     }
     let token = without_scheme(token.trim());
     let jwt = unwrap(token).unwrap_or_else(|| token.into());
-    let payload = jwt.split('.').nth(1)?;
-    let json = WRAPPER_ENGINES
-        .iter()
-        .find_map(|engine| engine.decode(payload).ok())?;
-    let end: End = serde_json::from_slice(&json).ok()?;
+    let end: End = serde_json::from_slice(&payload(&jwt)?).ok()?;
     Duration::try_from_secs_f64(end.exp).ok()
+}
+
+/// The payload of a JSON Web Token of any service, whose signature is not looked at: bytes that
+/// should be JSON.
+#[must_use]
+pub fn payload(jwt: &str) -> Option<Vec<u8>> {
+    let payload = jwt.split('.').nth(1)?;
+    let mut engines = WRAPPER_ENGINES.iter();
+    engines.find_map(|engine| engine.decode(payload).ok())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,11 +210,16 @@ fn without_scheme(token: &str) -> &str {
 }
 
 fn unwrap(token: &str) -> Option<String> {
-    let json = WRAPPER_ENGINES
-        .iter()
-        .find_map(|engine| engine.decode(token).ok())?;
+    unwrapped(token).map(|(_, key)| key)
+}
+
+/// The endpoint and the key of what [`wrap`] makes, in either base64 alphabet, padded or not.
+#[must_use]
+pub fn unwrapped(token: &str) -> Option<(String, String)> {
+    let mut engines = WRAPPER_ENGINES.iter();
+    let json = engines.find_map(|engine| engine.decode(token).ok())?;
     let wrapper: Wrapper = serde_json::from_slice(&json).ok()?;
-    Some(wrapper.api_key)
+    Some((wrapper.endpoint, wrapper.api_key))
 }
 
 fn read(jwt: &str, key: &Key) -> Option<Claims> {

@@ -19,7 +19,7 @@ use reqwest::Url;
 use super::input::Origin;
 use super::playlist::{BYTES_MAX, Dated, Media, Playlist};
 use super::settings::{Delay, Sync};
-use crate::source::momento::client;
+use crate::fetch::client;
 use crate::source::since_epoch;
 
 /// A reaction to a picture that comes later than this is shown at once: one of the clocks is wrong.

@@ -84,6 +84,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         broker,
         metrics: Arc::clone(&metrics),
         key: key(&job)?,
+        minter: None,
         access: if job.require_token {
             Access::Required
         } else {

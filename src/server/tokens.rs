@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::HOST;
@@ -11,6 +12,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::momento::{MintError, Minted, Minter};
 use crate::server::answer::{ApiError, body, json};
 use crate::server::{App, REACTION_CACHE};
 use crate::source::since_epoch;
@@ -44,19 +46,46 @@ pub(super) async fn mint(
     let (player, stream) = parse(&sent)?;
     let name = TopicName::new(REACTION_CACHE, &stream)
         .map_err(|error| ApiError::bad_request("bad_field", format!("streamId: {error}")))?;
-    let claims = Claims {
-        cache: name.cache().into(),
-        topic: name.topic().into(),
-        role: Role::PublishSubscribe,
-        id: player.unwrap_or_else(|| format!("player-{:032x}", rand::random::<u128>())),
-        expires_at: since_epoch().as_secs() + LIFETIME_S,
-    };
-    let jwt = token::mint(&claims, &app.service.key);
-    let wire = Wire {
-        token: token::wrap(&jwt, &endpoint(&head.headers, app.service.address)),
-        expires_at: claims.expires_at,
+    let id = player.unwrap_or_else(|| format!("player-{:032x}", rand::random::<u128>()));
+    let wire = match &app.service.minter {
+        Some(minter) => {
+            let minted = of_account(minter, &name, &id).await?;
+            Wire {
+                token: minted.token,
+                expires_at: minted.expires_at,
+            }
+        }
+        None => {
+            let claims = Claims {
+                cache: name.cache().into(),
+                topic: name.topic().into(),
+                role: Role::PublishSubscribe,
+                id,
+                expires_at: since_epoch().as_secs() + LIFETIME_S,
+            };
+            let jwt = token::mint(&claims, &app.service.key);
+            Wire {
+                token: token::wrap(&jwt, &endpoint(&head.headers, app.service.address)),
+                expires_at: claims.expires_at,
+            }
+        }
     };
     Ok(json(StatusCode::CREATED, &wire))
+}
+
+/// A token of a Momento account.
+async fn of_account(minter: &Minter, name: &TopicName, id: &str) -> Result<Minted, ApiError> {
+    let lifetime = Duration::from_secs(LIFETIME_S);
+    let role = Role::PublishSubscribe;
+    let minted = minter.mint(name.cache(), name.topic(), role, id, lifetime);
+    minted.await.map_err(|error| {
+        let message = error.to_string();
+        tracing::warn!("no token: {message}");
+        match error {
+            MintError::Busy { .. } => ApiError::busy("upstream_busy", message),
+            _ => ApiError::new(StatusCode::BAD_GATEWAY, "upstream_failed", message),
+        }
+    })
 }
 
 /// The player's id, if there is one, and the stream's.

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -16,6 +16,7 @@ use super::embedded::report_gap;
 use super::inbox::{Arrival, Inbox};
 use super::retry::{Backoff, Failure};
 use super::{milliseconds, since_epoch};
+use crate::fetch::{FetchError, client, message, read, retry_after};
 use crate::reaction::Message;
 use crate::token;
 use crate::topic::{Cursor, ItemId, TopicName, encoded};
@@ -27,6 +28,7 @@ pub(super) const VARIABLES: &[&str] = &["MOMENTO_API_KEY"];
 /// server answers within 25 s; how long the real one holds a poll is not documented.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// Shorter than that of others, so that a poll which has been held is known to have been taken.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A poll that has been held this long has been taken: longer than it may take to connect, and than
@@ -150,8 +152,8 @@ impl std::fmt::Debug for TokenSource {
 /// Why a poll brought nothing.
 #[derive(Debug, thiserror::Error)]
 enum PollError {
-    #[error("{}", causes(.0))]
-    Transport(#[from] reqwest::Error),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("answered {status}{message}")]
     Status {
         status: StatusCode,
@@ -160,8 +162,6 @@ enum PollError {
     },
     #[error("the answer is not a topic's: {0}")]
     Malformed(#[from] serde_json::Error),
-    #[error("the answer is longer than {ANSWER_BYTES_MAX} bytes")]
-    TooLong,
 }
 
 /// Why a message was not published.
@@ -212,6 +212,7 @@ impl Momento {
     /// The TLS roots of this system can't be read.
     pub fn new(endpoint: &Url, name: TopicName, token: Option<String>) -> reqwest::Result<Self> {
         let client = client(endpoint)
+            .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(20));
         Ok(Self {
@@ -232,7 +233,7 @@ impl Momento {
     pub fn at(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
         let token = secrets.get("MOMENTO_API_KEY").map(str::to_owned);
         let source = Self::new(&address.endpoint, address.name.clone(), token);
-        let mut source = source.map_err(|error| AddressError::new(causes(&error)))?;
+        let mut source = source.map_err(|error| AddressError::new(FetchError::from(error)))?;
         if let (Some(tokens), None) = (&address.tokens, &secrets.own) {
             source.token = TokenSource::Vended(tokens.clone());
         }
@@ -305,7 +306,7 @@ impl Momento {
             TokenSource::Given(token) => Some(token.clone()),
             TokenSource::Vended(url) => match self.vended(url).await {
                 Ok(token) => token.text,
-                Err(error @ (PollError::Transport(_) | PollError::TooLong)) => return Err(error),
+                Err(error @ PollError::Fetch(_)) => return Err(error),
                 // It may be open.
                 Err(_) => None,
             },
@@ -315,11 +316,12 @@ impl Momento {
             request = request.header(AUTHORIZATION, token);
         }
         let request = request.header(CONTENT_TYPE, "text/plain");
-        let mut response = request.body(text.to_owned()).send().await?;
+        let sent = request.body(text.to_owned()).send().await;
+        let mut response = sent.map_err(FetchError::from)?;
         if response.status().is_success() {
             return Ok(());
         }
-        let body = read(&mut response).await?;
+        let body = read(&mut response, ANSWER_BYTES_MAX).await?;
         Err(refusal(&response, &body))
     }
 
@@ -395,16 +397,17 @@ impl Momento {
         // A poll is given up when its token is about to end, and asked again with a new one.
         let mut response = match token.renew_at {
             Some(at) => match timeout_at(at, sent).await {
-                Ok(sent) => sent?,
+                Ok(sent) => sent,
                 Err(_) => return Ok(Answer::default()),
             },
-            None => sent.await?,
-        };
+            None => sent.await,
+        }
+        .map_err(FetchError::from)?;
         let status = response.status();
         if status == StatusCode::NO_CONTENT {
             return Ok(Answer::default());
         }
-        let body = read(&mut response).await?;
+        let body = read(&mut response, ANSWER_BYTES_MAX).await?;
         if status.is_success() {
             return Ok(serde_json::from_slice(&body)?);
         }
@@ -430,7 +433,7 @@ impl Momento {
                 inbox.degraded(token.trouble.as_deref().unwrap_or_default());
                 token.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
             }
-            Err(error @ (PollError::Transport(_) | PollError::TooLong)) => return Err(error),
+            Err(error @ PollError::Fetch(_)) => return Err(error),
             Err(error) => {
                 let trouble = format!("{url}: {error}; going on without a token");
                 tracing::warn!("{trouble}");
@@ -448,8 +451,8 @@ impl Momento {
         let id = format!("floatup-{:016x}", rand::random::<u64>());
         let request = serde_json::json!({ "playerId": id, "streamId": self.name.topic() });
         let sent = self.client.post(url.clone()).json(&request).send();
-        let mut response = sent.await?;
-        let body = read(&mut response).await?;
+        let mut response = sent.await.map_err(FetchError::from)?;
+        let body = read(&mut response, ANSWER_BYTES_MAX).await?;
         if !response.status().is_success() {
             return Err(refusal(&response, &body));
         }
@@ -570,75 +573,10 @@ fn known(page: Option<u64>) -> Option<u64> {
     page.filter(|&page| page > 0)
 }
 
-/// An error and what caused it, in one line; `reqwest` itself tells only the first.
-fn causes(error: &reqwest::Error) -> String {
-    let mut line = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        let separator = if line.is_empty() { "" } else { ": " };
-        line += &format!("{separator}{error}");
-        cause = error.source();
-    }
-    line
-}
-
-/// What reaches an address, over a proxy if this system has one, unless it is on this machine.
-pub(crate) fn client(address: &Url) -> ClientBuilder {
-    // An error says that one is installed already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let client = Client::builder().connect_timeout(CONNECT_TIMEOUT);
-    match is_loopback(address) {
-        true => client.no_proxy(),
-        false => client,
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str().unwrap_or_default() {
-        "localhost" => true,
-        host => host
-            .trim_matches(['[', ']'])
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
-    }
-}
-
-async fn read(response: &mut Response) -> Result<Vec<u8>, PollError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(PollError::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 fn refusal(response: &Response, body: &[u8]) -> PollError {
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
     PollError::Status {
         status: response.status(),
         message: message(body),
-        retry_after: retry_after
-            .and_then(|seconds| seconds.parse().ok())
-            .map(Duration::from_secs),
-    }
-}
-
-/// The message of an error answer, for the log: its JSON's, else its text's beginning.
-fn message(body: &[u8]) -> String {
-    let json = serde_json::from_slice::<serde_json::Value>(body).ok();
-    let told = json
-        .as_ref()
-        .and_then(|json| json.get("message")?.as_str().map(str::to_owned));
-    let text = told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    let line: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-    if line.is_empty() {
-        line
-    } else {
-        format!(": {line}")
+        retry_after: retry_after(response),
     }
 }

@@ -109,6 +109,7 @@ pub(crate) fn service(address: SocketAddr) -> Service {
         broker: Broker::new(Limits::default(), PAGE),
         metrics: Arc::new(Metrics::new()),
         key: Key::new([1; 32]).expect("32 bytes"),
+        minter: None,
         access: Access::Open,
         palette: Arc::new(Palette::default()),
         stylesheet: "".into(),
@@ -148,9 +149,8 @@ pub(crate) fn now_unix() -> u64 {
 pub(crate) fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .expect("the first provider of this process");
+        // A source or a minter may have installed it already.
+        drop(rustls::crypto::ring::default_provider().install_default());
     });
     reqwest::Client::builder()
         .no_proxy()

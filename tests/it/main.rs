@@ -11,10 +11,12 @@ mod in_process;
 mod media;
 #[cfg(all(target_os = "linux", feature = "ffmpeg"))]
 mod screen;
+mod scripted;
 mod tree;
 
 mod access;
 mod any_input;
+mod aws;
 mod broker;
 #[cfg(feature = "ffmpeg")]
 mod burn_in;
@@ -35,6 +37,7 @@ mod key_fill;
 mod layers;
 mod limits;
 mod merging;
+mod minting;
 mod outputs;
 mod pages;
 mod presets;
