@@ -19,6 +19,7 @@ mod broker;
 #[cfg(feature = "ffmpeg")]
 mod burn_in;
 mod burn_in_settings;
+mod chat;
 mod cli;
 mod compositor;
 mod end_to_end;
