@@ -101,7 +101,29 @@ pub fn http_date(text: &str) -> Option<Duration> {
 /// `20150830T123600Z`.
 #[must_use]
 pub fn basic(at: Duration) -> String {
-    let (days, second) = (at.as_secs() / DAY_S, at.as_secs() % DAY_S);
+    let (year, month, day) = date(at.as_secs() / DAY_S);
+    let (hour, minute, second) = time(at);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// A time since the Unix epoch in the extended format of ISO 8601, to the millisecond:
+/// `2026-11-21T02:51:00.113Z`.
+#[must_use]
+pub fn extended(at: Duration) -> String {
+    let (year, month, day) = date(at.as_secs() / DAY_S);
+    let (hour, minute, second) = time(at);
+    let millisecond = at.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+}
+
+/// Hour, minute and second of the day.
+fn time(at: Duration) -> (u64, u64, u64) {
+    let second = at.as_secs() % DAY_S;
+    (second / 3_600, second / 60 % 60, second % 60)
+}
+
+/// Year, month and day, so many days after 1970-01-01, in the Gregorian calendar.
+fn date(days: u64) -> (u64, u64, u64) {
     // Years that begin in March have their leap day at the end, and 400 of them a fixed length.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -110,9 +132,7 @@ pub fn basic(at: Duration) -> String {
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -189,6 +209,19 @@ mod tests {
             (253_402_300_799, "99991231T235959Z"),
         ] {
             assert_eq!(basic(Duration::from_secs(at)), expected);
+        }
+    }
+
+    #[test]
+    fn the_extended_format_has_milliseconds() {
+        for (at_ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (1_709_251_199_001, "2024-02-29T23:59:59.001Z"),
+            (1_763_693_460_113, "2025-11-21T02:51:00.113Z"),
+            (1_798_761_600_000, "2027-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(extended(Duration::from_millis(at_ms)), expected);
         }
     }
 
