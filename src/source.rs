@@ -6,10 +6,12 @@
 //! between: what is behind it, a channel's stage or a topic's ring, is bounded and never waits.
 
 mod address;
+mod broker;
 mod embedded;
 mod inbox;
 mod merge;
 pub mod momento;
+pub mod redis;
 mod retry;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +28,8 @@ pub use self::merge::{Cue, Merge, Receiver};
 pub enum Source {
     /// An endpoint that speaks Momento's HTTP API.
     Momento(momento::Momento),
+    /// A Redis server.
+    Redis(redis::Redis),
 }
 
 impl Source {
@@ -40,6 +44,7 @@ impl Source {
                 let source = momento::Momento::at(address, secrets)?;
                 Ok(Self::Momento(source))
             }
+            Address::Redis(address) => Ok(Self::Redis(redis::Redis::at(address, secrets)?)),
         }
     }
 
@@ -48,6 +53,7 @@ impl Source {
     pub async fn follow(self, inbox: &Inbox) {
         match self {
             Self::Momento(source) => source.follow(inbox).await,
+            Self::Redis(source) => source.follow(inbox).await,
         }
     }
 }

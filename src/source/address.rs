@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::momento;
+use super::{momento, redis};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A topic of an endpoint that speaks Momento's HTTP API.
     Momento(momento::Address),
+    /// A channel or a stream of Redis.
+    Redis(redis::Address),
 }
 
 /// An address that can't be taken, or a secret that its source needs.
@@ -25,7 +27,7 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC";
+const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC or redis://HOST?channel=NAME";
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -34,6 +36,7 @@ impl FromStr for Address {
         let (scheme, _) = text.split_once(':').unwrap_or((text, ""));
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Self::Momento(text.parse()?)),
+            "redis" | "rediss" => Ok(Self::Redis(text.parse()?)),
             _ => Err(AddressError(format!("{text:?}: expected {EXPECTED}"))),
         }
     }
@@ -43,6 +46,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Momento(address) => address.fmt(f),
+            Self::Redis(address) => address.fmt(f),
         }
     }
 }
@@ -53,6 +57,7 @@ impl Address {
     pub fn variables(&self) -> &'static [&'static str] {
         match self {
             Self::Momento(_) => momento::VARIABLES,
+            Self::Redis(_) => redis::VARIABLES,
         }
     }
 }
@@ -63,7 +68,7 @@ impl Address {
     #[must_use]
     pub fn is_conversation(&self) -> bool {
         match self {
-            Self::Momento(_) => false,
+            Self::Momento(_) | Self::Redis(_) => false,
         }
     }
 }

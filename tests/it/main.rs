@@ -16,6 +16,8 @@ mod tree;
 mod access;
 mod any_input;
 mod broker;
+#[cfg(unix)]
+mod brokers;
 #[cfg(feature = "ffmpeg")]
 mod burn_in;
 mod burn_in_settings;
