@@ -11,6 +11,7 @@ mod embedded;
 mod inbox;
 mod merge;
 pub mod momento;
+pub mod nats;
 pub mod redis;
 mod retry;
 
@@ -28,6 +29,8 @@ pub use self::merge::{Cue, Merge, Receiver};
 pub enum Source {
     /// An endpoint that speaks Momento's HTTP API.
     Momento(momento::Momento),
+    /// A NATS server.
+    Nats(nats::Nats),
     /// A Redis server.
     Redis(redis::Redis),
 }
@@ -44,6 +47,7 @@ impl Source {
                 let source = momento::Momento::at(address, secrets)?;
                 Ok(Self::Momento(source))
             }
+            Address::Nats(address) => Ok(Self::Nats(nats::Nats::at(address, secrets)?)),
             Address::Redis(address) => Ok(Self::Redis(redis::Redis::at(address, secrets)?)),
         }
     }
@@ -53,6 +57,7 @@ impl Source {
     pub async fn follow(self, inbox: &Inbox) {
         match self {
             Self::Momento(source) => source.follow(inbox).await,
+            Self::Nats(source) => source.follow(inbox).await,
             Self::Redis(source) => source.follow(inbox).await,
         }
     }

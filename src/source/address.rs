@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{momento, redis};
+use super::{momento, nats, redis};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A topic of an endpoint that speaks Momento's HTTP API.
     Momento(momento::Address),
+    /// A NATS subject, perhaps out of a stream.
+    Nats(nats::Address),
     /// A channel or a stream of Redis.
     Redis(redis::Address),
 }
@@ -27,7 +29,8 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC or redis://HOST?channel=NAME";
+const EXPECTED: &str =
+    "https://HOST/topics/CACHE/TOPIC, nats://HOST/SUBJECT or redis://HOST?channel=NAME";
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -36,6 +39,7 @@ impl FromStr for Address {
         let (scheme, _) = text.split_once(':').unwrap_or((text, ""));
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Self::Momento(text.parse()?)),
+            "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
             "redis" | "rediss" => Ok(Self::Redis(text.parse()?)),
             _ => Err(AddressError(format!("{text:?}: expected {EXPECTED}"))),
         }
@@ -46,6 +50,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Momento(address) => address.fmt(f),
+            Self::Nats(address) => address.fmt(f),
             Self::Redis(address) => address.fmt(f),
         }
     }
@@ -57,6 +62,7 @@ impl Address {
     pub fn variables(&self) -> &'static [&'static str] {
         match self {
             Self::Momento(_) => momento::VARIABLES,
+            Self::Nats(_) => nats::VARIABLES,
             Self::Redis(_) => redis::VARIABLES,
         }
     }
@@ -68,7 +74,7 @@ impl Address {
     #[must_use]
     pub fn is_conversation(&self) -> bool {
         match self {
-            Self::Momento(_) | Self::Redis(_) => false,
+            Self::Momento(_) | Self::Nats(_) | Self::Redis(_) => false,
         }
     }
 }
