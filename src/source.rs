@@ -11,6 +11,7 @@ mod embedded;
 mod inbox;
 mod merge;
 pub mod momento;
+pub mod mqtt;
 pub mod nats;
 pub mod redis;
 mod retry;
@@ -29,6 +30,8 @@ pub use self::merge::{Cue, Merge, Receiver};
 pub enum Source {
     /// An endpoint that speaks Momento's HTTP API.
     Momento(momento::Momento),
+    /// An MQTT broker.
+    Mqtt(mqtt::Mqtt),
     /// A NATS server.
     Nats(nats::Nats),
     /// A Redis server.
@@ -47,6 +50,7 @@ impl Source {
                 let source = momento::Momento::at(address, secrets)?;
                 Ok(Self::Momento(source))
             }
+            Address::Mqtt(address) => Ok(Self::Mqtt(mqtt::Mqtt::at(address, secrets)?)),
             Address::Nats(address) => Ok(Self::Nats(nats::Nats::at(address, secrets)?)),
             Address::Redis(address) => Ok(Self::Redis(redis::Redis::at(address, secrets)?)),
         }
@@ -57,6 +61,7 @@ impl Source {
     pub async fn follow(self, inbox: &Inbox) {
         match self {
             Self::Momento(source) => source.follow(inbox).await,
+            Self::Mqtt(source) => source.follow(inbox).await,
             Self::Nats(source) => source.follow(inbox).await,
             Self::Redis(source) => source.follow(inbox).await,
         }

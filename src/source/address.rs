@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{momento, nats, redis};
+use super::{momento, mqtt, nats, redis};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A topic of an endpoint that speaks Momento's HTTP API.
     Momento(momento::Address),
+    /// Topics of an MQTT broker.
+    Mqtt(mqtt::Address),
     /// A NATS subject, perhaps out of a stream.
     Nats(nats::Address),
     /// A channel or a stream of Redis.
@@ -29,8 +31,8 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: &str =
-    "https://HOST/topics/CACHE/TOPIC, nats://HOST/SUBJECT or redis://HOST?channel=NAME";
+const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC, mqtt://HOST/TOPIC, nats://HOST/SUBJECT or \
+                        redis://HOST?channel=NAME";
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -39,6 +41,7 @@ impl FromStr for Address {
         let (scheme, _) = text.split_once(':').unwrap_or((text, ""));
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Self::Momento(text.parse()?)),
+            "mqtt" | "mqtts" => Ok(Self::Mqtt(text.parse()?)),
             "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
             "redis" | "rediss" => Ok(Self::Redis(text.parse()?)),
             _ => Err(AddressError(format!("{text:?}: expected {EXPECTED}"))),
@@ -50,6 +53,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Momento(address) => address.fmt(f),
+            Self::Mqtt(address) => address.fmt(f),
             Self::Nats(address) => address.fmt(f),
             Self::Redis(address) => address.fmt(f),
         }
@@ -62,6 +66,7 @@ impl Address {
     pub fn variables(&self) -> &'static [&'static str] {
         match self {
             Self::Momento(_) => momento::VARIABLES,
+            Self::Mqtt(_) => mqtt::VARIABLES,
             Self::Nats(_) => nats::VARIABLES,
             Self::Redis(_) => redis::VARIABLES,
         }
@@ -74,7 +79,7 @@ impl Address {
     #[must_use]
     pub fn is_conversation(&self) -> bool {
         match self {
-            Self::Momento(_) | Self::Nats(_) | Self::Redis(_) => false,
+            Self::Momento(_) | Self::Mqtt(_) | Self::Nats(_) | Self::Redis(_) => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! port of loopback, with its data in a folder of its own, and killed while messages are on their
 //! way.
 
+mod mqtt;
 mod nats;
 mod redis;
 mod relay;
