@@ -7,10 +7,14 @@
 
 mod address;
 pub mod cues;
+mod broker;
 mod embedded;
 mod inbox;
 mod merge;
 pub mod momento;
+pub mod mqtt;
+pub mod nats;
+pub mod redis;
 mod retry;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,6 +34,12 @@ pub enum Source {
     /// Timed metadata, when it is due.
     #[cfg(feature = "ffmpeg")]
     Cues(cues::Replay),
+    /// An MQTT broker.
+    Mqtt(mqtt::Mqtt),
+    /// A NATS server.
+    Nats(nats::Nats),
+    /// A Redis server.
+    Redis(redis::Redis),
 }
 
 impl Source {
@@ -50,6 +60,9 @@ impl Source {
             Address::Cues(_) => Err(AddressError::new(
                 "this floatup is built without FFmpeg's libraries, which read recordings",
             )),
+            Address::Mqtt(address) => Ok(Self::Mqtt(mqtt::Mqtt::at(address, secrets)?)),
+            Address::Nats(address) => Ok(Self::Nats(nats::Nats::at(address, secrets)?)),
+            Address::Redis(address) => Ok(Self::Redis(redis::Redis::at(address, secrets)?)),
         }
     }
 
@@ -60,6 +73,9 @@ impl Source {
             Self::Momento(source) => source.follow(inbox).await,
             #[cfg(feature = "ffmpeg")]
             Self::Cues(source) => source.follow(inbox).await,
+            Self::Mqtt(source) => source.follow(inbox).await,
+            Self::Nats(source) => source.follow(inbox).await,
+            Self::Redis(source) => source.follow(inbox).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{cues, momento};
+use super::{cues, momento, mqtt, nats, redis};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,12 @@ pub enum Address {
     Momento(momento::Address),
     /// Timed metadata in a recording or a stream.
     Cues(cues::Address),
+    /// Topics of an MQTT broker.
+    Mqtt(mqtt::Address),
+    /// A NATS subject, perhaps out of a stream.
+    Nats(nats::Address),
+    /// A channel or a stream of Redis.
+    Redis(redis::Address),
 }
 
 /// An address that can't be taken, or a secret that its source needs.
@@ -27,7 +33,13 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC or cues:INPUT";
+const EXPECTED: [&str; 5] = [
+    "https://HOST/topics/CACHE/TOPIC",
+    "mqtt://HOST/TOPIC",
+    "nats://HOST/SUBJECT",
+    "redis://HOST?channel=NAME",
+    "cues:INPUT",
+];
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -37,7 +49,13 @@ impl FromStr for Address {
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Self::Momento(text.parse()?)),
             "cues" => Ok(Self::Cues(rest.parse()?)),
-            _ => Err(AddressError(format!("{text:?}: expected {EXPECTED}"))),
+            "mqtt" | "mqtts" => Ok(Self::Mqtt(text.parse()?)),
+            "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
+            "redis" | "rediss" => Ok(Self::Redis(text.parse()?)),
+            _ => Err(AddressError(format!(
+                "{text:?}: expected an address such as {}",
+                EXPECTED.join(", ")
+            ))),
         }
     }
 }
@@ -47,6 +65,9 @@ impl fmt::Display for Address {
         match self {
             Self::Momento(address) => address.fmt(f),
             Self::Cues(address) => address.fmt(f),
+            Self::Mqtt(address) => address.fmt(f),
+            Self::Nats(address) => address.fmt(f),
+            Self::Redis(address) => address.fmt(f),
         }
     }
 }
@@ -58,6 +79,9 @@ impl Address {
         match self {
             Self::Momento(_) => momento::VARIABLES,
             Self::Cues(_) => &[],
+            Self::Mqtt(_) => mqtt::VARIABLES,
+            Self::Nats(_) => nats::VARIABLES,
+            Self::Redis(_) => redis::VARIABLES,
         }
     }
 }
@@ -68,7 +92,9 @@ impl Address {
     #[must_use]
     pub fn is_conversation(&self) -> bool {
         match self {
-            Self::Momento(_) | Self::Cues(_) => false,
+            Self::Momento(_) | Self::Cues(_) | Self::Mqtt(_) | Self::Nats(_) | Self::Redis(_) => {
+                false
+            }
         }
     }
 }

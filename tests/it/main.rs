@@ -18,6 +18,8 @@ mod access;
 mod any_input;
 mod aws;
 mod broker;
+#[cfg(unix)]
+mod brokers;
 #[cfg(feature = "ffmpeg")]
 mod burn_in;
 mod burn_in_settings;

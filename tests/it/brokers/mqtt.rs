@@ -1,0 +1,301 @@
+//! MQTT, by Mosquitto.
+
+use std::process::Command;
+use std::time::Duration;
+
+use floatup::source::State;
+use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::relay::Relay;
+use super::{Broker, SAMPLES, check_numbers, check_samples, follow, numbered, program, source};
+use crate::following::Following;
+use crate::in_process::{DEADLINE, until};
+
+fn broker(more: &str) -> Broker {
+    Broker::new("mosquitto", |folder, port| {
+        // As root it would become a user who may not write here.
+        let settings = format!(
+            "user root\nlistener {port} 127.0.0.1\npersistence true\npersistence_location {}/\n\
+             autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 10000\n{more}\n",
+            folder.display()
+        );
+        let path = folder.join("settings");
+        std::fs::write(&path, settings).unwrap();
+        vec!["-c".into(), path.display().to_string()]
+    })
+}
+
+async fn started() -> Broker {
+    let mut broker = broker("allow_anonymous true");
+    broker.start().await;
+    broker
+}
+
+impl Broker {
+    fn mqtt(&self, filter: &str) -> String {
+        format!("mqtt://127.0.0.1:{}/{filter}", self.port)
+    }
+}
+
+/// What publishes, and knows what the broker has.
+struct Publisher {
+    client: AsyncClient,
+    taken: mpsc::Receiver<()>,
+    task: AbortHandle,
+}
+
+impl Publisher {
+    fn new(broker: &Broker) -> Self {
+        let mut options = MqttOptions::new("publisher", "127.0.0.1", broker.port);
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        let (client, mut events) = AsyncClient::new(options, 10);
+        let (sender, taken) = mpsc::channel(10);
+        let task = tokio::spawn(async move {
+            loop {
+                match events.poll().await {
+                    Ok(
+                        Event::Incoming(Packet::PubAck(_) | Packet::PubComp(_))
+                        | Event::Outgoing(Outgoing::Publish(0)),
+                    ) => sender.send(()).await.unwrap(),
+                    Ok(_) => {}
+                    // Yields to the broker, which is being started.
+                    Err(_) => sleep(Duration::from_millis(1)).await,
+                }
+            }
+        });
+        Self {
+            client,
+            taken,
+            task: task.abort_handle(),
+        }
+    }
+
+    async fn publish(&mut self, topic: &str, qos: QoS, retain: bool, payload: &[u8]) {
+        let sent = self.client.publish(topic, qos, retain, payload);
+        sent.await.unwrap();
+        let taken = timeout(DEADLINE, self.taken.recv()).await;
+        taken.expect("the broker takes it").unwrap();
+    }
+
+    /// Publishes a number with QoS 1.
+    async fn number(&mut self, number: u32) {
+        let payload = numbered(number);
+        self.publish("live", QoS::AtLeastOnce, false, payload.as_bytes())
+            .await;
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_to_topics_is_read_and_counted() {
+    let broker = started().await;
+    let mut publisher = Publisher::new(&broker);
+    for qos in 0..=2 {
+        let following = follow(&broker.mqtt(&format!("live/#?qos={qos}")));
+        following.is(State::Live).await;
+        let sent = [QoS::AtMostOnce, QoS::AtLeastOnce];
+        for (index, (payload, _)) in SAMPLES.iter().enumerate() {
+            let qos = sent[index % 2];
+            publisher.publish("live/a/b", qos, false, payload).await;
+        }
+        publisher.publish("other", sent[1], false, b"heart").await;
+        check_samples(&following).await;
+        following.is(State::Live).await;
+        assert_eq!(following.metrics.reconnects.get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_is_acknowledged_and_passed_over() {
+    let broker = started().await;
+    let mut publisher = Publisher::new(&broker);
+    for qos in 1..=2 {
+        let options = format!("live?qos={qos}&client_id=floatup-{qos}");
+        let following = follow(&broker.mqtt(&options));
+        following.is(State::Live).await;
+        // Longer than a packet may be, more often than messages may be on their way at once.
+        for _ in 0..30 {
+            let long = vec![b'x'; 200_000];
+            publisher
+                .publish("live", QoS::AtLeastOnce, false, &long)
+                .await;
+        }
+        publisher.number(1).await;
+        check_numbers(&following, 1).await;
+        assert_eq!(following.metrics.refused.get(), 30);
+        assert_eq!(following.metrics.reconnects.get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_a_topic_retains_is_no_reaction_unless_it_is_asked_for() {
+    let broker = started().await;
+    let mut publisher = Publisher::new(&broker);
+    publisher
+        .publish("live", QoS::AtLeastOnce, true, b"fire")
+        .await;
+    let ignoring = follow(&broker.mqtt("live"));
+    let taking = follow(&broker.mqtt("live?retained=true"));
+    taking.delivered(1).await;
+    let refused = &ignoring.metrics.refused;
+    until("it is counted", || refused.get() == 1).await;
+    publisher.number(1).await;
+    ignoring.delivered(1).await;
+    taking.delivered(2).await;
+    assert_eq!(ignoring.shown(), ["❤️1"]);
+    assert_eq!(taking.shown(), ["🔥1", "❤️1"]);
+}
+
+#[tokio::test]
+async fn topics_go_on_after_their_broker_was_away() {
+    let mut broker = broker("allow_anonymous true");
+    let following = follow(&broker.mqtt("live"));
+    let status = following.is(State::Waiting).await;
+    assert!(status.why.contains("127.0.0.1"), "{}", status.why);
+    broker.start().await;
+    following.is(State::Live).await;
+    for number in 1..=3 {
+        Publisher::new(&broker).number(number).await;
+        check_numbers(&following, number).await;
+        broker.kill();
+        let status = following.is(State::Waiting).await;
+        assert!(
+            status.why.contains("client_id") || number > 1,
+            "{}",
+            status.why
+        );
+        broker.start().await;
+        following.is(State::Live).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_loses_and_doubles_nothing_when_its_broker_is_restarted() {
+    for qos in [1, 2] {
+        let mut broker = started().await;
+        let mut publisher = Publisher::new(&broker);
+        let options = format!("live?client_id=floatup&qos={qos}");
+        let following = follow(&broker.mqtt(&options));
+        following.is(State::Live).await;
+        for number in 1..=300 {
+            publisher.number(number).await;
+            if number % 100 == 0 {
+                broker.stop();
+                broker.start().await;
+            }
+        }
+        check_numbers(&following, 300).await;
+        assert!(following.metrics.reconnects.get() >= 1);
+        assert_eq!(following.metrics.gap_items.get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_session_doubles_nothing_when_its_broker_is_killed() {
+    let mut broker = started().await;
+    let mut publisher = Publisher::new(&broker);
+    let following = follow(&broker.mqtt("live?client_id=floatup"));
+    following.is(State::Live).await;
+    for number in 1..=30 {
+        publisher.number(number).await;
+        if number % 10 == 0 {
+            // Mosquitto forgets what it had not saved yet; what it shows again is not shown again.
+            check_numbers(&following, number).await;
+            broker.kill();
+            broker.start().await;
+        }
+    }
+    check_numbers(&following, 30).await;
+}
+
+#[tokio::test]
+async fn messages_whose_acknowledgement_was_lost_are_not_doubled() {
+    for qos in [1, 2] {
+        let broker = started().await;
+        let mut publisher = Publisher::new(&broker);
+        let relay = Relay::to(broker.port).await;
+        let port = relay.port;
+        let address = format!("mqtt://127.0.0.1:{port}/live?client_id=floatup&qos={qos}");
+        let following = follow(&address);
+        following.is(State::Live).await;
+        let mut number = 0;
+        // Of nothing, of one acknowledgement, of half of an exchange of QoS 2.
+        for carried in [0, 4, 8] {
+            relay.lose_after(carried);
+            for _ in 0..5 {
+                number += 1;
+                let payload = numbered(number);
+                let sent = match qos {
+                    1 => QoS::AtLeastOnce,
+                    _ => QoS::ExactlyOnce,
+                };
+                publisher
+                    .publish("live", sent, false, payload.as_bytes())
+                    .await;
+            }
+            check_numbers(&following, number).await;
+            relay.cut();
+            following.is(State::Waiting).await;
+            relay.mend();
+            following.is(State::Live).await;
+            number += 1;
+            publisher.number(number).await;
+            check_numbers(&following, number).await;
+        }
+        assert_eq!(following.metrics.gap_items.get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_the_broker_has_forgotten_is_made_anew() {
+    let mut broker = started().await;
+    let following = follow(&broker.mqtt("live?client_id=floatup"));
+    following.is(State::Live).await;
+    broker.kill();
+    following.is(State::Waiting).await;
+    std::fs::remove_file(broker.folder.path().join("mosquitto.db")).unwrap();
+    broker.start().await;
+    following.is(State::Live).await;
+    Publisher::new(&broker).number(1).await;
+    check_numbers(&following, 1).await;
+}
+
+#[tokio::test]
+async fn who_reads_is_shown_by_a_user_and_its_password() {
+    let mut broker = broker("allow_anonymous false\npassword_file passwords");
+    let made = Command::new(program("mosquitto_passwd"))
+        .args(["-b", "-c", "passwords", "ann", "s3cret"])
+        .current_dir(broker.folder.path())
+        .status();
+    assert!(made.unwrap().success());
+    broker.start().await;
+    let address = broker.mqtt("live");
+    for secret in [None, Some("ann:wr0ng")] {
+        let following = Following::start(source(&address, secret));
+        let status = following.is(State::Refused).await;
+        assert!(status.why.contains("MQTT_PASSWORD"), "{}", status.why);
+        assert!(!status.why.contains("wr0ng"), "{}", status.why);
+    }
+    let following = Following::start(source(&address, Some("ann:s3cret")));
+    following.is(State::Live).await;
+    // Who is refused is let in when that is mended.
+    let refused = follow(&address);
+    refused.is(State::Refused).await;
+    broker.kill();
+    let path = broker.folder.path().join("settings");
+    let settings = std::fs::read_to_string(&path).unwrap();
+    let settings = settings.replace("anonymous false", "anonymous true");
+    std::fs::write(&path, settings).unwrap();
+    broker.start().await;
+    refused.is(State::Live).await;
+    Publisher::new(&broker).number(1).await;
+    check_numbers(&refused, 1).await;
+}
