@@ -156,6 +156,7 @@
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
+//! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | HTTP Live Streaming (RFC 8216), program date and time | [`burn_in`] |
 //! | OpenMetrics text | [`metrics`] |
@@ -185,6 +186,7 @@ pub mod stage;
 pub mod paint;
 pub mod scene;
 pub mod log;
+pub mod calendar;
 pub mod chart;
 
 // Shell.

@@ -9,13 +9,13 @@ use crate::tree::{files_below, read, root};
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
     "pixel", "frame", "planes", "keyer", "matte", "motion", "reaction", "scatter", "token",
-    "emoji", "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "chart",
+    "emoji", "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "calendar", "chart",
 ];
 
 /// Modules that meet the world.
 const SHELL: &[&str] = &[
-    "metrics", "topic", "source", "output", "capture", "burn_in", "server", "config", "look",
-    "channel", "command",
+    "metrics", "topic", "source", "output", "capture", "burn_in", "server", "config",
+    "look", "channel", "command",
 ];
 
 /// What the core must not name.
