@@ -12,6 +12,7 @@ mod inbox;
 mod merge;
 pub mod momento;
 mod retry;
+pub mod twitch;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,8 @@ pub enum Source {
     /// Timed metadata, when it is due.
     #[cfg(feature = "ffmpeg")]
     Cues(cues::Replay),
+    /// A channel's chat on Twitch.
+    Twitch(twitch::Twitch),
 }
 
 impl Source {
@@ -50,6 +53,7 @@ impl Source {
             Address::Cues(_) => Err(AddressError::new(
                 "this floatup is built without FFmpeg's libraries, which read recordings",
             )),
+            Address::Twitch(address) => Ok(Self::Twitch(twitch::Twitch::new(address))),
         }
     }
 
@@ -60,6 +64,7 @@ impl Source {
             Self::Momento(source) => source.follow(inbox).await,
             #[cfg(feature = "ffmpeg")]
             Self::Cues(source) => source.follow(inbox).await,
+            Self::Twitch(source) => source.follow(inbox).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{cues, momento};
+use super::{cues, momento, twitch};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Address {
     Momento(momento::Address),
     /// Timed metadata in a recording or a stream.
     Cues(cues::Address),
+    /// A channel's chat on Twitch.
+    Twitch(twitch::Address),
 }
 
 /// An address that can't be taken, or a secret that its source needs.
@@ -27,7 +29,7 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC or cues:INPUT";
+const EXPECTED: &str = "https://HOST/topics/CACHE/TOPIC, cues:INPUT or twitch:CHANNEL";
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -37,6 +39,7 @@ impl FromStr for Address {
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Self::Momento(text.parse()?)),
             "cues" => Ok(Self::Cues(rest.parse()?)),
+            "twitch" => Ok(Self::Twitch(text.parse()?)),
             _ => Err(AddressError(format!("{text:?}: expected {EXPECTED}"))),
         }
     }
@@ -47,6 +50,7 @@ impl fmt::Display for Address {
         match self {
             Self::Momento(address) => address.fmt(f),
             Self::Cues(address) => address.fmt(f),
+            Self::Twitch(address) => address.fmt(f),
         }
     }
 }
@@ -58,6 +62,7 @@ impl Address {
         match self {
             Self::Momento(_) => momento::VARIABLES,
             Self::Cues(_) => &[],
+            Self::Twitch(_) => twitch::VARIABLES,
         }
     }
 }
@@ -69,6 +74,7 @@ impl Address {
     pub fn is_conversation(&self) -> bool {
         match self {
             Self::Momento(_) | Self::Cues(_) => false,
+            Self::Twitch(_) => true,
         }
     }
 }

@@ -14,8 +14,8 @@ const CORE: &[&str] = &[
 
 /// Modules that meet the world.
 const SHELL: &[&str] = &[
-    "metrics", "topic", "source", "output", "capture", "burn_in", "server", "config",
-    "look", "channel", "command",
+    "metrics", "topic", "source", "output", "capture", "burn_in", "server", "config", "look",
+    "channel", "command",
 ];
 
 /// What the core must not name.

@@ -49,6 +49,7 @@ mod sources;
 mod steady;
 mod tokens;
 mod tutorial;
+mod twitch;
 mod vending;
 mod verify;
 mod webm;
