@@ -16,6 +16,7 @@ pub mod mqtt;
 pub mod nats;
 pub mod redis;
 mod retry;
+pub mod twitch;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,6 +41,8 @@ pub enum Source {
     Nats(nats::Nats),
     /// A Redis server.
     Redis(redis::Redis),
+    /// A channel's chat on Twitch.
+    Twitch(twitch::Twitch),
 }
 
 impl Source {
@@ -63,6 +66,7 @@ impl Source {
             Address::Mqtt(address) => Ok(Self::Mqtt(mqtt::Mqtt::at(address, secrets)?)),
             Address::Nats(address) => Ok(Self::Nats(nats::Nats::at(address, secrets)?)),
             Address::Redis(address) => Ok(Self::Redis(redis::Redis::at(address, secrets)?)),
+            Address::Twitch(address) => Ok(Self::Twitch(twitch::Twitch::new(address))),
         }
     }
 
@@ -76,6 +80,7 @@ impl Source {
             Self::Mqtt(source) => source.follow(inbox).await,
             Self::Nats(source) => source.follow(inbox).await,
             Self::Redis(source) => source.follow(inbox).await,
+            Self::Twitch(source) => source.follow(inbox).await,
         }
     }
 }

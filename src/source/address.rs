@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{cues, momento, mqtt, nats, redis};
+use super::{cues, momento, mqtt, nats, redis, twitch};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Address {
     Nats(nats::Address),
     /// A channel or a stream of Redis.
     Redis(redis::Address),
+    /// A channel's chat on Twitch.
+    Twitch(twitch::Address),
 }
 
 /// An address that can't be taken, or a secret that its source needs.
@@ -33,7 +35,8 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: [&str; 5] = [
+const EXPECTED: [&str; 6] = [
+    "twitch:CHANNEL",
     "https://HOST/topics/CACHE/TOPIC",
     "mqtt://HOST/TOPIC",
     "nats://HOST/SUBJECT",
@@ -48,6 +51,7 @@ impl FromStr for Address {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Self::Momento(text.parse()?)),
+            "twitch" => Ok(Self::Twitch(text.parse()?)),
             "cues" => Ok(Self::Cues(rest.parse()?)),
             "mqtt" | "mqtts" => Ok(Self::Mqtt(text.parse()?)),
             "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
@@ -68,6 +72,7 @@ impl fmt::Display for Address {
             Self::Mqtt(address) => address.fmt(f),
             Self::Nats(address) => address.fmt(f),
             Self::Redis(address) => address.fmt(f),
+            Self::Twitch(address) => address.fmt(f),
         }
     }
 }
@@ -82,16 +87,16 @@ impl Address {
             Self::Mqtt(_) => mqtt::VARIABLES,
             Self::Nats(_) => nats::VARIABLES,
             Self::Redis(_) => redis::VARIABLES,
+            Self::Twitch(_) => twitch::VARIABLES,
         }
     }
-}
 
-impl Address {
     /// Whether people talk to each other there, so that a bare `no` is a word, and most reactions
     /// stand between words.
     #[must_use]
     pub fn is_conversation(&self) -> bool {
         match self {
+            Self::Twitch(_) => true,
             Self::Momento(_) | Self::Cues(_) | Self::Mqtt(_) | Self::Nats(_) | Self::Redis(_) => {
                 false
             }

@@ -2,7 +2,8 @@
 
 use floatup::artwork::Artwork;
 use floatup::config::file;
-use floatup::reaction::{Palette, SPRITES_PER_PAYLOAD_MAX};
+use floatup::reaction::{Message, Palette, Rules, SPRITES_PER_PAYLOAD_MAX};
+use floatup::source::twitch::Line;
 
 /// An image that is accepted has all of its frames, at the size asked for.
 pub fn artwork(bytes: &[u8]) {
@@ -29,6 +30,27 @@ pub fn artwork(bytes: &[u8]) {
         );
         assert!(!frame.shown_for.is_zero());
     }
+}
+
+/// Emotes of a message are parts of its text, in their order, whatever its tags say.
+pub fn irc_line(text: &str) {
+    let Some(Line::Chat(chat)) = Line::read(text) else {
+        return;
+    };
+    let emotes = chat.emotes();
+    let mut end = 0;
+    for emote in &emotes {
+        assert!(end <= emote.range.start && emote.range.start < emote.range.end);
+        assert!(chat.text.get(emote.range.clone()).is_some(), "{emote:?}");
+        end = emote.range.end;
+    }
+    let message = Message {
+        emotes: &emotes,
+        ..Message::chat(&chat.text)
+    };
+    let rules = Rules::new(Default::default()).with_emoji_in_text(8);
+    // What it is does not matter, only that it can be told.
+    drop(rules.read(&message));
 }
 
 /// A payload asks for no more sprites than one payload may, whatever it says.

@@ -6,7 +6,7 @@ use crate::tree::{files_below, read};
 
 #[expect(unreachable_pub, reason = "the fuzz crate shares the file")]
 #[path = "../fuzz/bodies.rs"]
-mod bodies;
+pub(crate) mod bodies;
 
 fn check_corpus(target: &str, body: impl Fn(&[u8])) {
     let files = files_below(&format!("tests/fuzz/corpus/{target}"));
@@ -29,6 +29,11 @@ fn check_texts(target: &str, body: fn(&str)) {
 #[test]
 fn artwork() {
     check_corpus("artwork", bodies::artwork);
+}
+
+#[test]
+fn irc_line() {
+    check_texts("irc_line", bodies::irc_line);
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod sources;
 mod steady;
 mod tokens;
 mod tutorial;
+mod twitch;
 mod vending;
 mod verify;
 mod webm;
