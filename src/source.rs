@@ -9,6 +9,7 @@ mod address;
 pub mod cues;
 mod embedded;
 mod inbox;
+pub mod ivs_chat;
 mod merge;
 pub mod momento;
 mod retry;

@@ -33,6 +33,7 @@ mod fidelity;
 mod formats;
 mod fuzz_corpus;
 mod images;
+mod ivs_chat;
 mod key_fill;
 mod layers;
 mod limits;
