@@ -20,6 +20,7 @@ const SHELL: &[&str] = &[
     "momento",
     "topic",
     "source",
+    "timed_metadata",
     "output",
     "capture",
     "burn_in",

@@ -51,6 +51,7 @@ mod source;
 mod sources;
 #[cfg(unix)]
 mod steady;
+mod timed_metadata;
 mod tokens;
 mod tutorial;
 mod vending;
