@@ -38,9 +38,14 @@ pub(crate) fn client(address: &Url) -> ClientBuilder {
 
 /// What reaches any address that is not on this machine, over a proxy if this system has one.
 pub(crate) fn any_client() -> ClientBuilder {
+    use_ring();
+    Client::builder().connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// Has TLS use the cryptography of *ring* in this process.
+pub(crate) fn use_ring() {
     // An error says that one is installed already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Client::builder().connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Whether an address is on this machine.

@@ -155,6 +155,8 @@
 //! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
 //! | AWS Signature Version 4, Amazon ECS and EC2 credentials endpoints | [`aws`] |
+//! | Amazon IVS Chat messaging API, WebSocket (RFC 6455) | [`source`] |
+//! | Amazon IVS `PutMetadata` | [`timed_metadata`] |
 //! | gRPC-Web (PROTOCOL-WEB), Protocol Buffers 3, Momento's `token.proto` | [`momento`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
@@ -198,6 +200,7 @@ pub mod aws;
 pub mod momento;
 pub mod topic;
 pub mod source;
+pub mod timed_metadata;
 pub mod output;
 pub mod capture;
 pub mod burn_in;

@@ -10,6 +10,7 @@ pub mod cues;
 mod broker;
 mod embedded;
 mod inbox;
+pub mod ivs_chat;
 mod merge;
 pub mod momento;
 pub mod mqtt;

@@ -59,6 +59,18 @@ pub enum CredentialsError {
     Lately(Arc<Self>),
 }
 
+impl CredentialsError {
+    /// Whether there are none until somebody changes something.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Profile(_) | Self::File(..) | Self::NoRole | Self::Bad(_) => true,
+            Self::Fetch(..) | Self::Status { .. } | Self::Code(_) | Self::Malformed => false,
+            Self::Lately(error) => error.is_refusal(),
+        }
+    }
+}
+
 /// Gives credentials that are good now.
 #[derive(Debug)]
 pub struct Keyring {

@@ -60,7 +60,8 @@ impl Following {
         })
     }
 
-    fn of<F: Future<Output = ()> + Send + 'static>(
+    /// Follows what a source makes of its inbox.
+    pub(crate) fn of<F: Future<Output = ()> + Send + 'static>(
         rules: Rules,
         follow: impl FnOnce(Inbox) -> F,
     ) -> Self {

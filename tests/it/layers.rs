@@ -14,8 +14,21 @@ const CORE: &[&str] = &[
 
 /// Modules that meet the world.
 const SHELL: &[&str] = &[
-    "metrics", "fetch", "aws", "momento", "topic", "source", "output", "capture", "burn_in",
-    "server", "config", "look", "channel", "command",
+    "metrics",
+    "fetch",
+    "aws",
+    "momento",
+    "topic",
+    "source",
+    "timed_metadata",
+    "output",
+    "capture",
+    "burn_in",
+    "server",
+    "config",
+    "look",
+    "channel",
+    "command",
 ];
 
 /// What the core must not name.

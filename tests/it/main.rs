@@ -36,6 +36,7 @@ mod fidelity;
 mod formats;
 mod fuzz_corpus;
 mod images;
+mod ivs_chat;
 mod key_fill;
 mod layers;
 mod limits;
@@ -53,6 +54,7 @@ mod source;
 mod sources;
 #[cfg(unix)]
 mod steady;
+mod timed_metadata;
 mod tokens;
 mod tutorial;
 mod twitch;
