@@ -6,6 +6,7 @@
 
 mod admission;
 mod answer;
+mod chat;
 mod control;
 mod events;
 mod feed;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,6 +38,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use self::answer::ApiError;
+use self::chat::Chat;
 use self::gap_cure::GapCure;
 use self::waiting::Waiting;
 use crate::artwork::Artwork;
@@ -207,6 +209,7 @@ struct App {
     service: Arc<Service>,
     stop: watch::Sender<bool>,
     waiting: Waiting,
+    chat: Chat,
     gap_cure: Mutex<GapCure>,
     subscribers: Arc<Semaphore>,
     delayed: Semaphore,
@@ -224,6 +227,7 @@ impl App {
     fn new(service: Arc<Service>) -> Arc<Self> {
         Arc::new(Self {
             waiting: Waiting::default(),
+            chat: Chat::new(&service.channels),
             service,
             stop: watch::Sender::new(false),
             gap_cure: Mutex::default(),
@@ -289,6 +293,11 @@ fn routes(app: &Arc<App>) -> Router {
         let feed = move |state, request| feed::subscribe(container, state, request);
         router = router.route(&path, get(feed));
     }
+    let pages = pages::router(
+        service.stylesheet.clone(),
+        service.palette.clone(),
+        &service.channels,
+    );
     router
         .route("/tokens", post(tokens::mint))
         .route("/api/tokens", post(tokens::mint))
@@ -305,11 +314,8 @@ fn routes(app: &Arc<App>) -> Router {
         .layer(from_fn(answer::for_any_origin))
         .with_state(app.clone())
         .merge(pages::images(&service.images).layer(from_fn(answer::for_any_origin)))
-        .merge(pages::router(
-            service.stylesheet.clone(),
-            service.palette.clone(),
-            &service.channels,
-        ))
+        .merge(chat::routes(app))
+        .merge(pages.layer(from_fn_with_state(app.clone(), chat::at_root)))
 }
 
 async fn reap_until_stopped(app: &App) {

@@ -43,10 +43,10 @@ pub(super) async fn mint(
     }
     let (head, sent) = request.into_parts();
     let sent = body(sent, BODY_BYTES_MAX, "body_too_large").await?;
-    let (player, stream) = parse(&sent)?;
+    let (player, stream) = player_and_stream(&object(&sent)?)?;
     let name = TopicName::new(REACTION_CACHE, &stream)
         .map_err(|error| ApiError::bad_request("bad_field", format!("streamId: {error}")))?;
-    let id = player.unwrap_or_else(|| format!("player-{:032x}", rand::random::<u128>()));
+    let id = player.unwrap_or_else(new_player);
     let wire = match &app.service.minter {
         Some(minter) => {
             let minted = of_account(minter, &name, &id).await?;
@@ -88,19 +88,30 @@ async fn of_account(minter: &Minter, name: &TopicName, id: &str) -> Result<Minte
     })
 }
 
-/// The player's id, if there is one, and the stream's.
-fn parse(body: &[u8]) -> Result<(Option<String>, String), ApiError> {
+/// An id for a player who has none.
+pub(super) fn new_player() -> String {
+    format!("player-{:032x}", rand::random::<u128>())
+}
+
+/// The fields of a body.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let bad_json = |message| ApiError::bad_request("bad_json", message);
-    let fields = match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) => return Err(bad_json("expected a JSON object with streamId".into())),
-        Err(error) => return Err(bad_json(format!("the body is not JSON: {error}"))),
-    };
-    let player = match field(&fields, "playerId")? {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(bad_json("expected a JSON object with streamId".into())),
+        Err(error) => Err(bad_json(format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// The player's id, if there is one, and the stream's.
+pub(super) fn player_and_stream(
+    fields: &Map<String, Value>,
+) -> Result<(Option<String>, String), ApiError> {
+    let player = match field(fields, "playerId")? {
         None | Some(None) => None,
         Some(Some(id)) => Some(id.chars().take(ID_CHARS_MAX).collect::<String>()),
     };
-    let stream = match field(&fields, "streamId")? {
+    let stream = match field(fields, "streamId")? {
         // What the page has when its address names no video, and what it puts into the path.
         Some(None) => "null".into(),
         Some(Some(stream)) => stream,

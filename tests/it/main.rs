@@ -21,6 +21,7 @@ mod broker;
 #[cfg(feature = "ffmpeg")]
 mod burn_in;
 mod burn_in_settings;
+mod chat;
 mod cli;
 mod compositor;
 #[cfg(feature = "ffmpeg")]

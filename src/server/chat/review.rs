@@ -1,0 +1,187 @@
+//! Message review handlers: a room's own word on each message before anyone sees it.
+//!
+//! The contract is that of the service's Lambda functions, over HTTP: the message is posted as
+//! `{"Content","MessageId","RoomArn","Attributes","Sender":{"UserId","Attributes","Ip"}}`, and the
+//! answer is `{"ReviewResult":"ALLOW"|"DENY","Content","Attributes"}`. Whatever else comes, or
+//! nothing within 200 ms, is decided by the room's fallback.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::server::chat::wire::{Attributes, Message, REASON_CHARS_MAX, attributes};
+use crate::source::momento;
+
+/// How long a review may take, the wait for its turn included. As in the service.
+const REVIEW_MAX: Duration = Duration::from_millis(200);
+
+/// An answer that is longer is taken for none.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// The longest content that a handler may put in place of the sender's, in bytes: 500 characters
+/// of any kind.
+const CONTENT_BYTES_MAX: usize = 2_000;
+
+/// The longest address, in characters; that of the service's own handlers.
+const URI_CHARS_MAX: usize = 170;
+
+/// What becomes of a message that could not be reviewed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fallback {
+    #[default]
+    Allow,
+    Deny,
+}
+
+/// Where messages are reviewed.
+#[derive(Debug)]
+pub(super) struct Handler {
+    url: Url,
+    pub(super) fallback: Fallback,
+    client: Client,
+}
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Allow {
+        content: String,
+        attributes: Attributes,
+    },
+    /// With what the sender is told.
+    Deny(String),
+}
+
+impl Handler {
+    /// A handler at an address, or what is wrong with that.
+    pub(super) fn new(uri: &str, fallback: Fallback) -> Result<Self, String> {
+        if uri.starts_with("arn:") {
+            return Err(
+                "no Lambda function can be called from here; an http:// or https:// address of a \
+                 handler with the same contract is accepted"
+                    .into(),
+            );
+        }
+        if uri.chars().count() > URI_CHARS_MAX {
+            return Err(format!("at most {URI_CHARS_MAX} characters are accepted"));
+        }
+        let url = Url::parse(uri).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or("expected an http:// or https:// address")?;
+        let client = momento::client(&url).redirect(Policy::none()).build();
+        Ok(Self {
+            client: client.map_err(|error| error.to_string())?,
+            url,
+            fallback,
+        })
+    }
+
+    pub(super) fn uri(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Has a message reviewed; `turns` are those of all reviews.
+    pub(super) async fn review(
+        &self,
+        message: &Message,
+        room_arn: &str,
+        ip: IpAddr,
+        turns: &Semaphore,
+    ) -> Verdict {
+        let review = async {
+            let _turn = turns.acquire().await.ok()?;
+            self.ask(message, room_arn, ip).await
+        };
+        let answer = timeout(REVIEW_MAX, review).await.ok().flatten();
+        let verdict = answer.and_then(|answer| verdict(&answer, message));
+        verdict.unwrap_or_else(|| match self.fallback {
+            Fallback::Allow => Verdict::Allow {
+                content: message.content.clone(),
+                attributes: message.attributes.clone(),
+            },
+            Fallback::Deny => Verdict::Deny("the message could not be reviewed".into()),
+        })
+    }
+
+    async fn ask(&self, message: &Message, room_arn: &str, ip: IpAddr) -> Option<Vec<u8>> {
+        let asked = json!({
+            "Content": message.content,
+            "MessageId": message.id,
+            "RoomArn": room_arn,
+            "Attributes": message.attributes,
+            "Sender": {
+                "UserId": message.sender.user_id,
+                "Attributes": message.sender.attributes,
+                "Ip": ip,
+            },
+        });
+        let answer = self.client.post(self.url.clone()).json(&asked).send().await;
+        match answer {
+            Ok(answer) if answer.status().is_success() => body(answer).await,
+            Ok(answer) => {
+                tracing::debug!("a review handler answered {}", answer.status());
+                None
+            }
+            Err(error) => {
+                tracing::debug!("a review handler: {}", error.without_url());
+                None
+            }
+        }
+    }
+}
+
+async fn body(mut answer: Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
+}
+
+/// What a handler's answer says, if it is a valid one.
+fn verdict(answer: &[u8], message: &Message) -> Option<Verdict> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        review_result: String,
+        content: Option<String>,
+        #[serde(default)]
+        attributes: Value,
+    }
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    match answer.review_result.as_str() {
+        "ALLOW" => {
+            let content = answer.content?;
+            // A handler may write more than a viewer, but no book.
+            let fits = !content.is_empty() && content.len() <= CONTENT_BYTES_MAX;
+            let attributes = match &answer.attributes {
+                Value::Null => message.attributes.clone(),
+                given => attributes(Some(given)).ok()?,
+            };
+            fits.then_some(Verdict::Allow {
+                content,
+                attributes,
+            })
+        }
+        "DENY" => {
+            let reason = answer.attributes.get("Reason").and_then(Value::as_str);
+            let reason = reason.filter(|text| !text.is_empty());
+            let reason: String = reason
+                .unwrap_or("the message was not accepted in review")
+                .chars()
+                .take(REASON_CHARS_MAX)
+                .collect();
+            Some(Verdict::Deny(reason))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! Message review handlers.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use serde_json::{Value as Json, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::{Member, ask, demo_arn, pass, start, token};
+use crate::in_process::{Server, now_unix};
+
+/// A handler that answers what the test says.
+struct Handler {
+    url: String,
+    state: Arc<HandlerState>,
+}
+
+#[derive(Default)]
+struct HandlerState {
+    asked: Mutex<Vec<Json>>,
+    answer: Mutex<String>,
+    hangs: Mutex<bool>,
+    never: Notify,
+}
+
+impl Handler {
+    async fn start() -> Self {
+        let state = Arc::new(HandlerState::default());
+        let router = Router::new()
+            .route("/review", post(review))
+            .with_state(Arc::clone(&state));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/review", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, state }
+    }
+
+    fn answers(&self, answer: &str) {
+        *self.state.answer.lock().unwrap() = answer.into();
+    }
+}
+
+async fn review(State(state): State<Arc<HandlerState>>, body: String) -> String {
+    let asked = serde_json::from_str(&body).unwrap();
+    state.asked.lock().unwrap().push(asked);
+    if *state.hangs.lock().unwrap() {
+        state.never.notified().await;
+    }
+    let answer = state.answer.lock().unwrap();
+    answer.clone()
+}
+
+async fn set(server: &Server, arn: &str, uri: &str, fallback: &str) {
+    let handler = json!({"uri": uri, "fallbackResult": fallback});
+    let change = json!({"identifier": arn, "messageReviewHandler": handler});
+    ask(server, "UpdateRoom", change).await;
+}
+
+#[tokio::test]
+async fn a_handler_allows_changes_and_denies() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let handler = Handler::start().await;
+    set(&server, &arn, &handler.url, "DENY").await;
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+
+    handler.answers(r#"{"ReviewResult":"ALLOW","Content":"d*rn","Attributes":{"reviewed":"yes"}}"#);
+    let sent = json!({
+        "Action": "SEND_MESSAGE",
+        "RequestId": "r",
+        "Content": "darn",
+        "Attributes": {"Color": "red"},
+    });
+    ann.send(sent).await;
+    let heard = ann.next().await;
+    assert_eq!(heard["Content"], "d*rn");
+    assert_eq!(heard["Attributes"], json!({"reviewed": "yes"}));
+    assert_eq!(heard["RequestId"], "r");
+    let asked = handler.state.asked.lock().unwrap().remove(0);
+    let expected = json!({
+        "Content": "darn",
+        "MessageId": heard["Id"],
+        "RoomArn": arn,
+        "Attributes": {"Color": "red"},
+        "Sender": {"UserId": "ann", "Attributes": {"username": "ANN"}, "Ip": "127.0.0.1"},
+    });
+    assert_eq!(asked, expected);
+
+    handler.answers(r#"{"ReviewResult":"DENY","Attributes":{"Reason":"not here"}}"#);
+    ann.send(json!({"Action": "SEND_MESSAGE", "RequestId": "s", "Content": "darn"}))
+        .await;
+    let refused = ann.next().await;
+    assert_eq!(refused["ErrorCode"], 406);
+    assert_eq!(refused["ErrorMessage"], "not here");
+    assert_eq!(refused["RequestId"], "s");
+}
+
+#[tokio::test]
+async fn a_reaction_floats_as_it_was_allowed() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let handler = Handler::start().await;
+    set(&server, &arn, &handler.url, "ALLOW").await;
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+    let before = server.service.metrics.reactions.clone();
+    handler.answers(r#"{"ReviewResult":"DENY"}"#);
+    ann.say("heart").await;
+    assert_eq!(ann.refusal().await.0, 406);
+    handler.answers(r#"{"ReviewResult":"ALLOW","Content":"fire"}"#);
+    ann.say("heart").await;
+    assert_eq!(ann.hears().await, "fire");
+    let accepted = before
+        .get_or_create(&floatup::metrics::Outcome::ACCEPTED)
+        .get();
+    assert_eq!(accepted, 1, "at {}", now_unix());
+}
+
+#[tokio::test]
+async fn without_a_valid_answer_the_fallback_decides() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let handler = Handler::start().await;
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+    let long = json!({"ReviewResult": "ALLOW", "Content": "x".repeat(20_000)}).to_string();
+    let wrong = [
+        "",
+        "{",
+        "[]",
+        r#"{"ReviewResult":"MAYBE","Content":"no"}"#,
+        r#"{"Content":"no"}"#,
+        r#"{"ReviewResult":"ALLOW"}"#,
+        r#"{"ReviewResult":"ALLOW","Content":""}"#,
+        r#"{"ReviewResult":"ALLOW","Content":"no","Attributes":{"k":1}}"#,
+        r#"{"ReviewResult":7}"#,
+        &long,
+    ];
+    for answer in wrong {
+        handler.answers(answer);
+        for fallback in ["ALLOW", "DENY"] {
+            set(&server, &arn, &handler.url, fallback).await;
+            ann.say("as it was").await;
+            match fallback {
+                "ALLOW" => assert_eq!(ann.hears().await, "as it was", "{answer:.60}"),
+                _ => assert_eq!(ann.refusal().await.0, 406, "{answer:.60}"),
+            }
+            // So that the rate allows the next.
+            pass(Duration::from_secs(1)).await;
+        }
+    }
+    // Nobody is there, or nothing comes within 200 ms.
+    set(&server, &arn, "http://127.0.0.1:1/review", "ALLOW").await;
+    ann.say("nobody").await;
+    assert_eq!(ann.hears().await, "nobody");
+    *handler.state.hangs.lock().unwrap() = true;
+    set(&server, &arn, &handler.url, "DENY").await;
+    let asked = handler.state.asked.lock().unwrap().len();
+    ann.say("late").await;
+    let refused = ann.refusal().await;
+    assert_eq!(refused, (406, "the message could not be reviewed".into()));
+    assert_eq!(handler.state.asked.lock().unwrap().len(), asked + 1);
+}
