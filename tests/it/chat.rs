@@ -4,6 +4,7 @@ mod limits;
 mod messages;
 mod review;
 mod rooms;
+mod sdk;
 
 use std::time::Duration;
 
