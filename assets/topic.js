@@ -56,6 +56,16 @@ export class Topic {
     this.#onState = onState;
   }
 
+  /** Who this page publishes as. */
+  get playerId() {
+    return this.#playerId;
+  }
+
+  /** The token in hand, or a new one. */
+  token() {
+    return this.#usableToken();
+  }
+
   /** Follows the topic from its latest item on, for as long as the page is open. */
   async follow() {
     this.#onState('connecting');
@@ -173,7 +183,7 @@ export class Topic {
   }
 }
 
-async function request(path, options) {
+export async function request(path, options) {
   try {
     return await fetch(path, { cache: 'no-store', ...options });
   } catch (error) {
@@ -182,7 +192,7 @@ async function request(path, options) {
 }
 
 /** What an error answer says, in a line. */
-async function reason(response) {
+export async function reason(response) {
   const text = await response.text();
   let message = text;
   try {
@@ -194,7 +204,7 @@ async function reason(response) {
 }
 
 /** Exponential, with half of it random, so that many viewers don't come back at the same moment. */
-function pause(failures) {
+export function pause(failures) {
   const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures, 10));
   return new Promise((resolve) => setTimeout(resolve, ms / 2 + (Math.random() * ms) / 2));
 }

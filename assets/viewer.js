@@ -2,6 +2,7 @@
 //
 // Text from outside (the address, the topic, the service) reaches the page as textContent alone.
 
+import { Chat } from './chat.js';
 import { Palette } from './palette.js';
 import { SpriteLayer } from './sprites.js';
 import { Topic, topicNameFault } from './topic.js';
@@ -33,6 +34,7 @@ async function start() {
     onState: showState,
   });
   setUpReactions(topic, palette);
+  new Chat(videoId, topic, byId('chat')).follow();
   await topic.follow();
 }
 

@@ -45,6 +45,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("raster.js", JS, RASTER_JS.as_bytes()),
     ("rules.js", JS, RULES_JS.as_bytes()),
     ("palette.js", JS, include_bytes!("../../assets/palette.js")),
+    ("chat.js", JS, include_bytes!("../../assets/chat.js")),
     ("topic.js", JS, include_bytes!("../../assets/topic.js")),
     ("viewer.js", JS, include_bytes!("../../assets/viewer.js")),
     ("viewer.css", CSS, include_bytes!("../../assets/viewer.css")),

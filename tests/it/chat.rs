@@ -1,5 +1,6 @@
 //! Amazon IVS Chat, spoken by the server: its control API, its messages, and its own clients.
 
+mod browser;
 mod limits;
 mod messages;
 mod review;
