@@ -104,6 +104,7 @@
 //! | page | one incarnation of a topic; its items are numbered from 1 |
 //! | token | what lets its holder publish to or read one topic, for half an hour |
 //! | source | what follows a topic |
+//! | room, member | a chat, of a channel or not, and one connection to it |
 //! | cue | one item's reactions, with its page and number |
 //! | reaction | an emoji and how many of it |
 //! | palette | the reactions that are allowed, by name |
@@ -162,6 +163,7 @@
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
+//! | Amazon IVS Chat API (2020-07-14), Chat Messaging API, WebSocket (RFC 6455) | [`server`] |
 //! | HTTP Live Streaming (RFC 8216), program date and time | [`burn_in`] |
 //! | OpenMetrics text | [`metrics`] |
 //! | EBML (RFC 8794), Matroska (RFC 9559), NUT, QuickTime File Format, ISO/IEC 14496-12 | [`output`] |

@@ -227,7 +227,7 @@ impl App {
     fn new(service: Arc<Service>) -> Arc<Self> {
         Arc::new(Self {
             waiting: Waiting::default(),
-            chat: Chat::new(&service.channels),
+            chat: Chat::new(&service),
             service,
             stop: watch::Sender::new(false),
             gap_cure: Mutex::default(),

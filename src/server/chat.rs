@@ -3,8 +3,9 @@
 //!
 //! Each channel of the service has a room from the start, and what its messages ask for floats on
 //! the channel: a message that is a reaction is also published to the channel's topic, with the
-//! user's id as publisher, so that pages and renderer show it as any other. Rooms that the control
-//! API makes have no channel.
+//! user's id as publisher, so that pages and renderer show it as any other; and it is taken back
+//! when the message is deleted, or its user disconnected. Rooms that the control API makes have no
+//! channel.
 //!
 //! The wire is that of the IVS Chat API of 2020-07-14 and its Chat Messaging API. All state is of
 //! this process: tokens and made rooms end with it.
@@ -36,9 +37,9 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::time::Instant;
 
 use self::rate::Rate;
-use self::room::{Push, Room, Settings};
+use self::room::{Floats, Push, Room, Settings};
 use self::wire::Sender;
-use crate::server::{App, Channels, answer};
+use crate::server::{App, Service, answer};
 use crate::topic::TopicName;
 
 /// Rooms that the control API may make; a further one is refused with 402, as a quota.
@@ -133,11 +134,11 @@ enum NotAdmitted {
 }
 
 impl Chat {
-    pub(super) fn new(channels: &Channels) -> Self {
-        let rooms = channels.iter().map(|(name, channel)| {
+    pub(super) fn new(service: &Service) -> Self {
+        let rooms = service.channels.iter().map(|(name, channel)| {
             let id = id_of_channel(name);
-            let room =
-                Room::new(id.clone(), Settings::named(name)).of_channel(name, &channel.topic);
+            let floats = Floats::new(name, &channel.topic, service);
+            let room = Room::new(id.clone(), Settings::named(name), Some(floats));
             (id, Arc::new(room))
         });
         let state = Rooms {
@@ -166,9 +167,12 @@ impl Chat {
     /// The room of the first channel that floats this topic's reactions.
     fn room_of_topic(&self, topic: &TopicName) -> Option<Arc<Room>> {
         let rooms = self.lock();
-        let rooms = rooms.by_id.values();
-        let rooms = rooms.filter(|room| room.topic.as_ref() == Some(topic));
-        rooms.min_by_key(|room| room.channel.clone()).cloned()
+        let of_topic = rooms.by_id.values().filter_map(|room| {
+            let channel = room.channel.as_ref()?;
+            (channel.topic == *topic).then_some((&channel.name, room))
+        });
+        let (_, first) = of_topic.min_by_key(|(name, _)| *name)?;
+        Some(Arc::clone(first))
     }
 
     /// A new token, or none if there have been too many in this second.

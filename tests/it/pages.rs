@@ -112,6 +112,7 @@ async fn everything_is_served_as_what_it_is() {
         ("/assets/raster.js", "text/javascript; charset=utf-8"),
         ("/assets/rules.js", "text/javascript; charset=utf-8"),
         ("/assets/palette.js", "text/javascript; charset=utf-8"),
+        ("/assets/chat.js", "text/javascript; charset=utf-8"),
         ("/assets/topic.js", "text/javascript; charset=utf-8"),
         ("/assets/overlay.js", "text/javascript; charset=utf-8"),
         ("/assets/viewer.js", "text/javascript; charset=utf-8"),

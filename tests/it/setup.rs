@@ -19,6 +19,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("gst-inspect-1.0", "exit 0"),
     ("chromium", "exit 0"),
     ("fc-list", "echo NotoColorEmoji.ttf"),
+    ("node", "exit 0"),
+    (
+        "npm",
+        "echo \"npm $*\" >>$LOG; cp -r $STORE/node_modules tests/node/",
+    ),
     ("mpv", "exit 0"),
     ("obs", "exit 0"),
     ("Xvfb", "exit 0"),
@@ -55,9 +60,20 @@ impl System {
         let system = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        for folder in ["bin", "store", "lib", "home"] {
-            std::fs::create_dir(system.path(folder)).unwrap();
+        for folder in [
+            "bin",
+            "store",
+            "lib",
+            "home",
+            "checkout/.ci",
+            "checkout/tests/node",
+        ] {
+            std::fs::create_dir_all(system.path(folder)).unwrap();
         }
+        for file in [".ci/setup", "Cargo.toml", "tests/node/package.json"] {
+            std::fs::copy(root().join(file), system.path("checkout").join(file)).unwrap();
+        }
+        system.write_node_packages("store");
         for name in ["sh", "dirname", "env", "cp", "chmod"] {
             let real = ["/bin", "/usr/bin"].map(|f| Path::new(f).join(name));
             let real = real.iter().find(|path| path.exists());
@@ -79,7 +95,20 @@ impl System {
         }
         self.write("bin", "cargo-nextest", "exit 0");
         std::fs::write(self.path("lib/libclang.so.1"), "").unwrap();
+        self.write_node_packages("checkout/tests/node");
         self
+    }
+
+    /// The packages of tests/node, as npm leaves them.
+    fn write_node_packages(&self, folder: &str) {
+        let wanted = std::fs::read(root().join("tests/node/package.json")).unwrap();
+        let wanted: serde_json::Value = serde_json::from_slice(&wanted).unwrap();
+        for (name, version) in wanted["dependencies"].as_object().unwrap() {
+            let package = self.path(folder).join("node_modules").join(name);
+            std::fs::create_dir_all(&package).unwrap();
+            let text = format!("{{\n  \"name\": \"{name}\",\n  \"version\": {version}\n}}\n");
+            std::fs::write(package.join("package.json"), text).unwrap();
+        }
     }
 
     /// A package manager that installs everything, whatever it is asked for.
@@ -135,7 +164,7 @@ impl System {
     }
 
     fn setup(&self, arguments: &[&str]) -> Output {
-        Command::new(root().join(".ci/setup"))
+        Command::new(self.path("checkout/.ci/setup"))
             .args(arguments)
             .env_clear()
             .env("PATH", self.path("bin"))
@@ -176,6 +205,7 @@ const GSTREAMER_APT: &str =
     "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good";
 const OBS_APT: &str = "obs-studio libgl1-mesa-dri xvfb iproute2 util-linux";
 const RUSTUP: &str = "curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs";
+const NPM: &str = "npm install --no-package-lock --no-fund --no-audit --prefix tests/node";
 const NEXTEST: &str = "cargo install --locked cargo-nextest";
 
 #[test]
@@ -216,8 +246,8 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
     );
     let test = build.replace(" curl ca-certificates", "");
     let test = format!(
-        "{test} curl ca-certificates ffmpeg {GSTREAMER_APT} {chromium} fonts-noto-color-emoji mpv \
-         {OBS_APT}"
+        "{test} curl ca-certificates ffmpeg {GSTREAMER_APT} {chromium} fonts-noto-color-emoji \
+         nodejs npm mpv {OBS_APT}"
     );
     check_runs(
         &System::bare().manager("apt-get"),
@@ -226,6 +256,7 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
             "apt-get update",
             &format!("{install} {test}"),
             RUSTUP,
+            NPM,
             NEXTEST,
         ],
     );
@@ -247,7 +278,7 @@ fn the_other_managers_bring_rust_too() {
             "Linux",
             vec![
                 "ffmpeg-free gstreamer1 gstreamer1-plugins-base gstreamer1-plugins-good chromium \
-                 curl google-noto-color-emoji-fonts mpv obs-studio mesa-dri-drivers \
+                 curl google-noto-color-emoji-fonts nodejs nodejs-npm mpv obs-studio mesa-dri-drivers \
                  xorg-x11-server-Xvfb iproute util-linux",
             ],
         ),
@@ -256,7 +287,7 @@ fn the_other_managers_bring_rust_too() {
             &pacman,
             "Linux",
             vec![
-                "gstreamer gst-plugins-base gst-plugins-good chromium curl noto-fonts-emoji mpv \
+                "gstreamer gst-plugins-base gst-plugins-good chromium curl noto-fonts-emoji nodejs npm mpv \
                  obs-studio mesa xorg-server-xvfb iproute2 util-linux",
             ],
         ),
@@ -266,7 +297,7 @@ fn the_other_managers_bring_rust_too() {
             brew,
             "Darwin",
             vec![
-                "gstreamer curl",
+                "gstreamer curl node",
                 "brew install --cask chromium font-noto-color-emoji",
             ],
         ),
@@ -274,7 +305,7 @@ fn the_other_managers_bring_rust_too() {
         check_runs(&System::bare().manager(manager), &["run"], &[build]);
         let mut expected = vec![format!("{build} {}", test[0])];
         expected.extend(test[1..].iter().map(|s| (*s).to_owned()));
-        expected.push(NEXTEST.into());
+        expected.extend([NPM.into(), NEXTEST.into()]);
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
         let uname = format!("echo {system}");
         let system = System::bare().manager(manager).with("uname", &uname);
@@ -314,6 +345,14 @@ fn only_what_is_missing_is_installed() {
     check_runs(&system, &["test"], &[NEXTEST]);
     let system = System::bare().complete().without("cargo-nextest");
     check_runs(&system, &["test"], &[NEXTEST]);
+    // Of another version, and gone.
+    let package = "checkout/tests/node/node_modules/ws/package.json";
+    let system = System::bare().complete();
+    std::fs::write(system.path(package), "{\n  \"version\": \"8.23.01\"\n}\n").unwrap();
+    check_runs(&system, &["test"], &[NPM]);
+    let system = System::bare().complete();
+    std::fs::remove_file(system.path(package)).unwrap();
+    check_runs(&system, &["test"], &[NPM]);
     let system = System::bare().complete().manager("dnf");
     std::fs::remove_file(system.path("lib/libclang.so.1")).unwrap();
     check_runs(&system, &["build"], &["dnf install -y clang-devel"]);
@@ -394,6 +433,8 @@ fn an_unknown_system_gets_the_list() {
         "Xvfb",
         "iproute2",
         "util-linux",
+        "Node",
+        "npm install",
         "cargo-nextest",
     ] {
         assert!(told.contains(part), "{part}: {told}");
@@ -425,6 +466,7 @@ fn a_dry_run_prints_and_does_nothing() {
             told.contains("+ cargo install --locked cargo-nextest"),
             "{told}"
         );
+        assert!(told.contains(&format!("+ {NPM}")), "{told}");
     }
 }
 

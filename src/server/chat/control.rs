@@ -145,7 +145,7 @@ fn create_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
     while rooms.by_id.contains_key(&id) {
         id = new_id();
     }
-    let room = Arc::new(Room::new(id.clone(), settings));
+    let room = Arc::new(Room::new(id.clone(), settings, None));
     rooms.made += 1;
     rooms.by_id.insert(id, Arc::clone(&room));
     Ok(Some(in_full(&room)))
@@ -198,7 +198,10 @@ fn update_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
 fn delete_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
     let room = named(chat, fields, "identifier")?;
     if let Some(channel) = &room.channel {
-        let message = format!("this is the room of the channel {channel:?}, and stays with it");
+        let message = format!(
+            "this is the room of the channel {:?}, and stays with it",
+            channel.name
+        );
         return Err(Refusal::conflict(message, &room.id));
     }
     let mut rooms = chat.lock();
@@ -254,7 +257,7 @@ fn send_event(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
     let name = fields.required("eventName", 1..=EVENT_NAME_CHARS_MAX)?;
     let attributes = fields.attributes("attributes")?;
     within_rate(chat, &room, "events", |rates| &mut rates.events)?;
-    let id = room.announce(name, &attributes, None);
+    let id = room.send_event(name, &attributes);
     Ok(Some(json!({ "id": id })))
 }
 

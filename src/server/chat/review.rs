@@ -5,6 +5,7 @@
 //! answer is `{"ReviewResult":"ALLOW"|"DENY","Content","Attributes"}`. Whatever else comes, or
 //! nothing within 200 ms, is decided by the room's fallback.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -39,12 +40,19 @@ pub(super) enum Fallback {
     Deny,
 }
 
-/// Where messages are reviewed.
-#[derive(Debug)]
+/// Where messages are reviewed. Its address, which may hold a secret, is never printed.
 pub(super) struct Handler {
     url: Url,
     pub(super) fallback: Fallback,
     client: Client,
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler")
+            .field("fallback", &self.fallback)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of a message.

@@ -1,26 +1,32 @@
 //! One room: its settings, and what everyone in it is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
+use prometheus_client::metrics::counter::Counter;
+use serde_json::{Map, json};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::metrics::Outcome;
-use crate::reaction::Palette;
+use crate::reaction::{self, Reaction, Rules};
 use crate::server::Service;
 use crate::server::chat::arn;
 use crate::server::chat::rate::Rate;
 use crate::server::chat::review::Handler;
 use crate::server::chat::wire::{Attributes, Message, event};
 use crate::source::since_epoch;
-use crate::topic::{TopicName, Value};
+use crate::topic::{Broker, ItemId, TopicName, Value};
 
 /// Frames that a room keeps for members that are slow to read. One that is further behind is
 /// disconnected, so that it can come back, in place of being sent a chat with holes.
 const PUSHES_MAX: usize = 256;
+
+/// Messages that float, remembered so that they can be taken back; the oldest is forgotten. A sprite
+/// is over sooner than this many come.
+const FLOATING_MAX: usize = 2_000;
 
 /// A room's settings unless others are given: those of the service.
 const RATE_DEFAULT: u32 = 10;
@@ -66,13 +72,33 @@ impl Settings {
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) id: String,
-    /// The channel that its reactions float on, and that channel's topic.
-    pub(super) channel: Option<String>,
-    pub(super) topic: Option<TopicName>,
+    /// Of a channel's room.
+    pub(super) channel: Option<Floats>,
     /// Since the Unix epoch.
     pub(super) made_at: Duration,
     pushes: broadcast::Sender<Push>,
     state: Mutex<State>,
+}
+
+/// Where a room's reactions float.
+#[derive(Debug)]
+pub(super) struct Floats {
+    /// The channel's name.
+    pub(super) name: String,
+    pub(super) topic: TopicName,
+    broker: Broker,
+    rules: Rules,
+    accepted: Counter,
+    /// The newest, oldest first. At most [`FLOATING_MAX`].
+    floating: Mutex<VecDeque<Floating>>,
+}
+
+/// A message that floats, or has.
+#[derive(Debug)]
+struct Floating {
+    message_id: String,
+    user_id: Option<String>,
+    item: ItemId,
 }
 
 #[derive(Debug)]
@@ -82,8 +108,85 @@ struct State {
     sent: Rate,
 }
 
+impl Floats {
+    /// A channel of a service, with the rules of a source that follows such a chat.
+    pub(super) fn new(name: &str, topic: &TopicName, service: &Service) -> Self {
+        let reactions = &service.metrics.reactions;
+        Self {
+            name: name.to_owned(),
+            topic: topic.clone(),
+            broker: service.broker.clone(),
+            rules: Rules::new(Arc::clone(&service.palette)),
+            accepted: reactions.get_or_create_owned(&Outcome::ACCEPTED),
+            floating: Mutex::default(),
+        }
+    }
+
+    /// Publishes what a message asks for, if it asks for anything.
+    fn float(
+        &self,
+        message: &reaction::Message<'_>,
+        message_id: &str,
+        user_id: Option<&str>,
+        at: Duration,
+    ) {
+        let Ok(reactions) = self.rules.read(message) else {
+            return;
+        };
+        let value = Value::Text(payload(&reactions).into());
+        let publisher = user_id.map(Into::into);
+        match self.broker.publish(&self.topic, value, publisher, at) {
+            Ok(item) => {
+                self.accepted.inc();
+                let mut floating = self.lock();
+                if floating.len() >= FLOATING_MAX {
+                    floating.pop_front();
+                }
+                floating.push_back(Floating {
+                    message_id: message_id.to_owned(),
+                    user_id: user_id.map(str::to_owned),
+                    item,
+                });
+            }
+            Err(error) => tracing::warn!("a reaction in the chat of {}: {error}", self.topic),
+        }
+    }
+
+    /// Takes back what floats of these messages.
+    fn retract(&self, which: impl Fn(&Floating) -> bool) {
+        let mut items = Vec::new();
+        self.lock().retain(|one| {
+            let is_meant = which(one);
+            if is_meant {
+                items.push(one.item);
+            }
+            !is_meant
+        });
+        if items.is_empty() {
+            return;
+        }
+        if let Err(error) = self.broker.retract(&self.topic, &items, since_epoch()) {
+            tracing::warn!("a deletion in the chat of {}: {error}", self.topic);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Floating>> {
+        // No code under the lock panics halfway through a change, so a poisoned list is whole.
+        self.floating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reactions as a topic's message: counts by emoji.
+fn payload(reactions: &[Reaction]) -> String {
+    let counts = reactions.iter();
+    let counts: Map<_, _> = counts
+        .map(|reaction| (reaction.emoji.to_string(), reaction.count.into()))
+        .collect();
+    json!({ "r": counts }).to_string()
+}
+
 impl Room {
-    pub(super) fn new(id: String, settings: Settings) -> Self {
+    pub(super) fn new(id: String, settings: Settings, channel: Option<Floats>) -> Self {
         let made_at = since_epoch();
         let state = State {
             settings,
@@ -92,19 +195,11 @@ impl Room {
         };
         Self {
             id,
-            channel: None,
-            topic: None,
+            channel,
             made_at,
             pushes: broadcast::Sender::new(PUSHES_MAX),
             state: Mutex::new(state),
         }
-    }
-
-    /// The same, as the room of a channel.
-    pub(super) fn of_channel(mut self, name: &str, topic: &TopicName) -> Self {
-        self.channel = Some(name.to_owned());
-        self.topic = Some(topic.clone());
-        self
     }
 
     pub(super) fn arn(&self) -> String {
@@ -142,40 +237,32 @@ impl Room {
     }
 
     /// Sends a message to everyone, its sender too, and floats what it asks for.
-    pub(super) fn post(&self, message: &Message, service: &Service) {
+    pub(super) fn post(&self, message: &Message) {
         self.push(Push::Frame(message.frame()));
-        let Some(topic) = &self.topic else { return };
-        let Some(payload) = reactions_of(message, &service.palette) else {
-            return;
-        };
-        let publisher = Some(message.sender.user_id.as_str().into());
-        let value = Value::Text(payload.into());
-        match service
-            .broker
-            .publish(topic, value, publisher, message.sent_at)
-        {
-            Ok(_) => {
-                let accepted = service.metrics.reactions.get_or_create(&Outcome::ACCEPTED);
-                accepted.inc();
-            }
-            Err(error) => tracing::warn!("a reaction in the chat of {topic}: {error}"),
+        if let Some(channel) = &self.channel {
+            let asks = reaction::Message {
+                attributes: &message.attributes,
+                ..reaction::Message::chat(&message.content)
+            };
+            let user_id = Some(message.sender.user_id.as_str());
+            channel.float(&asks, &message.id, user_id, message.sent_at);
         }
     }
 
-    /// Sends an event to everyone, and gives its id.
-    pub(super) fn announce(
-        &self,
-        name: &str,
-        attributes: &Attributes,
-        request_id: Option<&str>,
-    ) -> String {
-        let (id, frame) = event(name, attributes, request_id, since_epoch());
+    /// Sends an application's event to everyone, floats what it asks for, and gives its id.
+    pub(super) fn send_event(&self, name: &str, attributes: &Attributes) -> String {
+        let at = since_epoch();
+        let (id, frame) = event(name, attributes, None, at);
         self.push(Push::Frame(frame));
+        if let Some(channel) = &self.channel {
+            let asks = reaction::Message::event(name, attributes);
+            channel.float(&asks, &id, None, at);
+        }
         id
     }
 
-    /// Tells everyone that a message is deleted, and gives the event's id. Whether there was such
-    /// a message is not looked at, as in the service, which keeps none.
+    /// Tells everyone that a message is deleted, takes back what floats of it, and gives the event's
+    /// id. Whether there was such a message is not looked at, as in the service, which keeps none.
     pub(super) fn delete(
         &self,
         message_id: &str,
@@ -188,10 +275,17 @@ impl Room {
             ("MessageId".into(), message_id.to_owned()),
         ]);
         put_reason(&mut attributes, reason);
-        self.announce("aws:DELETE_MESSAGE", &attributes, request_id)
+        let name = "aws:DELETE_MESSAGE";
+        let (id, frame) = event(name, &attributes, request_id, since_epoch());
+        self.push(Push::Frame(frame));
+        if let Some(channel) = &self.channel {
+            channel.retract(|one| one.message_id == message_id);
+        }
+        id
     }
 
-    /// Tells everyone that a user is disconnected, and ends all of that user's sessions.
+    /// Tells everyone that a user is disconnected, ends all of that user's sessions, and takes back
+    /// what floats of the user's messages.
     pub(super) fn disconnect(&self, user_id: &str, reason: Option<&str>, request_id: Option<&str>) {
         let mut attributes = Attributes::from([("UserId".into(), user_id.to_owned())]);
         put_reason(&mut attributes, reason);
@@ -201,6 +295,9 @@ impl Room {
             user_id: user_id.into(),
             frame,
         });
+        if let Some(channel) = &self.channel {
+            channel.retract(|one| one.user_id.as_deref() == Some(user_id));
+        }
     }
 
     /// Ends every session.
@@ -223,10 +320,4 @@ fn put_reason(attributes: &mut Attributes, reason: Option<&str>) {
     if let Some(reason) = reason {
         attributes.insert("Reason".into(), reason.to_owned());
     }
-}
-
-/// What is published of a message that is a reaction.
-fn reactions_of(message: &Message, palette: &Palette) -> Option<String> {
-    palette.decode(&message.content).ok()?;
-    Some(message.content.clone())
 }

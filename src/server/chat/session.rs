@@ -310,7 +310,7 @@ impl Session {
                 Verdict::Deny(why) => return Err(Fault::new(406, why)),
             }
         }
-        room.post(&message, &self.app.service);
+        room.post(&message);
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! What members of a room send and are sent.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{Member, ask, demo_arn, start, token, token_for, without_id_and_time};
-use crate::in_process::{BOTH, PAGE, client, get, item, items, now_unix};
+use crate::in_process::{BOTH, PAGE, Server, client, get, item, now_unix};
 
 #[tokio::test]
 async fn everyone_hears_a_message_its_sender_too() {
@@ -159,6 +159,15 @@ async fn events_reach_everyone() {
     assert_eq!(bob.end().await, Some(1000));
 }
 
+/// All that is published of the channel `demo`.
+async fn published(server: &Server) -> Vec<Json> {
+    let token = server.token("demo", BOTH);
+    let url = format!("/topics/video/demo?sequence_number=1&sequence_page={PAGE}&token={token}");
+    let (status, body) = get(&server.url(&url)).await;
+    assert_eq!(status, 200);
+    body["items"].as_array().unwrap().clone()
+}
+
 #[tokio::test]
 async fn a_message_that_is_a_reaction_floats_on_the_channel() {
     let server = start().await;
@@ -168,30 +177,83 @@ async fn a_message_that_is_a_reaction_floats_on_the_channel() {
     let room = ask(&server, "CreateRoom", json!({})).await;
     let elsewhere = token(&server, room["arn"].as_str().unwrap(), "bob").await;
     let mut elsewhere = Member::join(&server, &elsewhere).await;
-    elsewhere.say("heart").await;
-    assert_eq!(elsewhere.hears().await, "heart");
-    for text in ["hello", "🔥🔥", "a heart", "heart"] {
+    elsewhere.say("❤️").await;
+    assert_eq!(elsewhere.hears().await, "❤️");
+    for text in ["hello", "🔥🔥👍", "no way", "I ❤️ this", ":heart:"] {
         ann.say(text).await;
         assert_eq!(ann.hears().await, text);
     }
-    let token = server.token("demo", BOTH);
-    let url = format!("/topics/video/demo?sequence_number=1&sequence_page={PAGE}&token={token}");
-    let published = get(&server.url(&url)).await;
+    // As the samples of the service send them.
+    for attributes in [
+        json!({"type": "EVENT", "reaction": "heart"}),
+        json!({"isEmoji": "true"}),
+        json!({"eventType": "START_POLL"}),
+    ] {
+        let sent = json!({"Action": "SEND_MESSAGE", "Content": "🎉", "Attributes": attributes});
+        ann.send(sent).await;
+        ann.hears().await;
+    }
+    let event = |name: &str, attributes: Json| {
+        let request = json!({"roomIdentifier": arn, "eventName": name, "attributes": attributes});
+        ask(&server, "SendEvent", request)
+    };
+    event("app:reactions", json!({"heart": "12", "fire": "3"})).await;
+    event("stage:VOTE", json!({"heart": "12"})).await;
+    let text = |number, publisher, counts: Json| {
+        item(
+            number,
+            publisher,
+            json!({"text": json!({ "r": counts }).to_string()}),
+        )
+    };
     let expected = [
-        item(1, "ann", json!({"text": "🔥🔥"})),
-        item(2, "ann", json!({"text": "heart"})),
+        text(1, "ann", json!({"🔥": 2, "👍": 1})),
+        text(2, "ann", json!({"❤️": 1})),
+        text(3, "ann", json!({"❤️": 1})),
+        text(4, "ann", json!({"🎉": 1})),
+        text(5, "", json!({"❤️": 12, "🔥": 3})),
     ];
-    assert_eq!(published, items(expected));
+    assert_eq!(published(&server).await, expected);
     let metrics = client().get(server.url("/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    assert!(
-        metrics.contains("floatup_reactions_total{outcome=\"accepted\"} 2\n"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("floatup_reactions_total{outcome=\"unknown\"} 0\n"),
-        "chat is no failed reaction: {metrics}"
-    );
+    for line in [
+        "floatup_reactions_total{outcome=\"accepted\"} 5\n",
+        // Chat is no failed reaction.
+        "floatup_reactions_total{outcome=\"unknown\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_taken_back() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+    let mut bob = Member::join(&server, &token(&server, &arn, "bob").await).await;
+    let mut ids = Vec::new();
+    for (member, other) in [(0, 1), (1, 0), (0, 1)] {
+        let mut both = [&mut ann, &mut bob];
+        both[member].say("🔥").await;
+        ids.push(both[member].next().await["Id"].clone());
+        both[other].next().await;
+    }
+    ann.send(json!({"Action": "DELETE_MESSAGE", "Id": ids[1]}))
+        .await;
+    ann.next().await;
+    // What has been taken back already, and what never was, takes nothing back.
+    let request = json!({"roomIdentifier": arn, "id": ids[1]});
+    ask(&server, "DeleteMessage", request).await;
+    let request = json!({"roomIdentifier": arn, "id": "AYk6xKitV4On"});
+    ask(&server, "DeleteMessage", request).await;
+    let request = json!({"roomIdentifier": arn, "userId": "ann"});
+    ask(&server, "DisconnectUser", request).await;
+    let items = published(&server).await;
+    let retractions: Vec<_> = items[3..]
+        .iter()
+        .map(|i| i["item"]["retraction"].clone())
+        .collect();
+    assert_eq!(retractions, [json!([2]), json!([1, 3])], "{items:?}");
 }
 
 #[tokio::test]
