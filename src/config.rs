@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::aws::{self, Arn};
 use crate::burn_in;
 use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
@@ -24,6 +25,7 @@ use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::matte::Matte;
+use crate::momento;
 use crate::motion;
 use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
@@ -104,6 +106,30 @@ pub struct Serve {
     pub outputs: Vec<OutputConfig>,
     /// The channels' sources beside their own topics, each address once for a channel.
     pub sources: Vec<SourceConfig>,
+    /// What mints tokens, in place of the signing key.
+    pub momento_tokens: Option<MomentoTokens>,
+    /// Where the first channel's reactions go as timed metadata.
+    pub timed_metadata: Option<MetadataConfig>,
+}
+
+/// Tokens of a Momento account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MomentoTokens {
+    /// The account's key.
+    pub key: momento::Key,
+    /// A region or a host; `None` for the key's own.
+    pub endpoint: Option<String>,
+}
+
+/// Where timed metadata goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetadataConfig {
+    /// The channel, one of Amazon IVS.
+    pub channel: Arn,
+    /// What speaks for AWS, if it is not AWS.
+    pub endpoint: Option<reqwest::Url>,
+    /// Where its credentials are.
+    pub place: aws::Place,
 }
 
 /// A source of a channel's reactions.

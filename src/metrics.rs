@@ -6,6 +6,7 @@
 
 mod programme;
 mod source;
+mod timed_metadata;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -17,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 pub use self::programme::{Encoding, Programme};
 pub use self::source::Source;
+pub use self::timed_metadata::TimedMetadata;
 
 /// Upper bounds of [`Channel::frame_render_seconds`], in seconds. A frame at 60 a second has
 /// 0.0167 s, at 30 a second 0.0333 s.
@@ -51,6 +53,7 @@ pub struct Metrics {
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
     sources: source::Sources,
+    timed_metadata: timed_metadata::All,
     output_frames: Family<OutputLabel, Counter>,
     output_frames_dropped: Family<OutputLabel, Counter>,
     output_open: Family<OutputLabel, Gauge>,
@@ -164,6 +167,7 @@ impl Metrics {
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
             sources: source::Sources::default(),
+            timed_metadata: timed_metadata::All::default(),
             output_frames: Family::default(),
             output_frames_dropped: Family::default(),
             output_open: Family::default(),
@@ -296,6 +300,7 @@ impl Metrics {
             self.frame_render_seconds.clone(),
         );
         self.sources.register(r);
+        self.timed_metadata.register(r);
         r.register(
             "output_frames",
             "Frames that an output has written",

@@ -33,6 +33,8 @@ pub use self::merge::{Cue, Merge, Receiver};
 pub enum Source {
     /// An endpoint that speaks Momento's HTTP API.
     Momento(momento::Momento),
+    /// A room of Amazon IVS Chat.
+    IvsChat(ivs_chat::IvsChat),
     /// Timed metadata, when it is due.
     #[cfg(feature = "ffmpeg")]
     Cues(cues::Replay),
@@ -58,6 +60,10 @@ impl Source {
                 let source = momento::Momento::at(address, secrets)?;
                 Ok(Self::Momento(source))
             }
+            Address::IvsChat(address) => {
+                let source = ivs_chat::IvsChat::at(address, secrets)?;
+                Ok(Self::IvsChat(source))
+            }
             #[cfg(feature = "ffmpeg")]
             Address::Cues(address) => Ok(Self::Cues(cues::Replay(address.clone()))),
             #[cfg(not(feature = "ffmpeg"))]
@@ -76,6 +82,7 @@ impl Source {
     pub async fn follow(self, inbox: &Inbox) {
         match self {
             Self::Momento(source) => source.follow(inbox).await,
+            Self::IvsChat(source) => source.follow(inbox).await,
             #[cfg(feature = "ffmpeg")]
             Self::Cues(source) => source.follow(inbox).await,
             Self::Mqtt(source) => source.follow(inbox).await,

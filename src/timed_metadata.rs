@@ -12,7 +12,6 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -20,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use self::pending::Pending;
 pub use self::pending::{KEPT, METADATA_BYTES_MAX};
 use crate::aws::{Arn, AwsError, Client};
+use crate::metrics::TimedMetadata as Figures;
 use crate::reaction::{Palette, Reaction};
 use crate::topic::{Broker, Event, TopicName, Value};
 
@@ -40,19 +40,6 @@ const HOLD: Duration = Duration::from_secs(60);
 
 /// How long to wait before asking a full broker again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
-
-/// What is counted of one channel's metadata. Fields are handles: to clone one is cheap.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    /// Calls that were answered well.
-    pub calls: Counter,
-    /// Calls that were refused or failed.
-    pub failures: Counter,
-    /// Reactions that were sent.
-    pub sent: Counter,
-    /// Reactions that were dropped, since they could not be sent in time.
-    pub dropped: Counter,
-}
 
 /// A channel that takes metadata.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const PLAIN_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::2
 const INSTANCE_HOST: &str = "http://169.254.169.254";
 
 /// Where to get credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Here they are.
     Given(Credentials),
@@ -46,7 +46,7 @@ pub enum Place {
 }
 
 /// What a container shows to get its credentials.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Authorization {
     /// Nothing, as on ECS.
     None,

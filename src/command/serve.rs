@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use super::{FrameLoop, asked_to_end, runtime};
+use crate::aws;
 use crate::channel::{Channel, Run};
-use crate::config::{ChannelConfig, Picture, Serve};
+use crate::config::{ChannelConfig, MetadataConfig, Picture, Serve};
 use crate::look::Look;
 use crate::metrics::Metrics;
+use crate::momento::Minter;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::reaction::Rules;
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
 use crate::source::{Bridge, EMBEDDED, Inbox, Merge, Monitor, follow_topic, since_epoch};
+use crate::timed_metadata::TimedMetadata;
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName, encoded};
 
@@ -80,11 +84,14 @@ pub(super) fn run(job: Serve) -> Result<()> {
         monitors.push(all);
     }
     let first = &job.channels[0];
+    if let Some(config) = &job.timed_metadata {
+        send_metadata(config, first, &broker, &metrics, &runtime)?;
+    }
     let service = Service {
         broker,
         metrics: Arc::clone(&metrics),
         key: key(&job)?,
-        minter: None,
+        minter: minter(&job)?,
         access: if job.require_token {
             Access::Required
         } else {
@@ -130,6 +137,32 @@ fn key(job: &Serve) -> Result<Key> {
         Some(secret) => Key::new(secret.expose().as_bytes())?,
         None => Key::new(rand::random::<[u8; 32]>())?,
     })
+}
+
+/// What mints tokens of an account elsewhere, if that is asked for.
+fn minter(job: &Serve) -> Result<Option<Minter>> {
+    let minter = job.momento_tokens.clone();
+    let minter = minter.map(|tokens| Minter::new(tokens.key, tokens.endpoint.as_deref()));
+    minter.transpose().context("Momento tokens")
+}
+
+/// Sends a channel's reactions as timed metadata.
+fn send_metadata(
+    config: &MetadataConfig,
+    channel: &ChannelConfig,
+    broker: &Broker,
+    metrics: &Metrics,
+    runtime: &Runtime,
+) -> Result<()> {
+    let _entered = runtime.enter();
+    let client = aws::Client::new(config.place.clone(), config.endpoint.clone(), since_epoch);
+    let client = client.context("timed metadata")?;
+    let figures = metrics.timed_metadata(&channel.name);
+    let metadata = TimedMetadata::new(client, config.channel.clone(), figures);
+    let topic = TopicName::new(&channel.cache, &channel.topic)?;
+    let (broker, palette) = (broker.clone(), Arc::clone(&channel.picture.palette));
+    runtime.spawn(async move { metadata.run(&broker, &topic, &palette).await });
+    Ok(())
 }
 
 /// Starts the channels' outputs.

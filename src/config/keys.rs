@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::config::value::{
-    FontSize, Listen, Name, ScaleFactor, Text, Vary, VideoMode, Weight, Whole, switch, target,
+    FontSize, Listen, MetadataAddress, Name, ScaleFactor, Text, Vary, VideoMode, Weight, Whole,
+    switch, target,
 };
 use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::matte::{Colour, Matte};
@@ -75,6 +76,17 @@ pub(super) struct ServiceKeys {
     #[serde(skip)]
     pub output: Option<Vec<Target>>,
 
+    /// Hand out tokens of a Momento account at `POST /tokens` in place of our own: a region or a host,
+    /// or key, for where the key says that it is good; the key is in `MOMENTO_API_KEY`
+    /// [default: none, our own]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub momento_tokens: Option<String>,
+
+    /// Send the first channel's reactions as timed metadata of this Amazon IVS channel, by its ARN,
+    /// with AWS credentials of the environment [default: none]
+    #[arg(long, value_name = "ARN")]
+    pub timed_metadata: Option<Text<MetadataAddress>>,
+
     /// Take reactions from here too, for the first channel, such as twitch:CHANNEL; may be given
     /// several times [default: none]
     #[arg(long, value_name = "ADDRESS")]
@@ -98,6 +110,8 @@ impl ServiceKeys {
             topic_idle_seconds: self.topic_idle_seconds.or(under.topic_idle_seconds),
             output: self.output.or(under.output),
             source: self.source.or(under.source),
+            momento_tokens: self.momento_tokens.or(under.momento_tokens),
+            timed_metadata: self.timed_metadata.or(under.timed_metadata),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Keys to settings: layers merged, defaults put in, and what must go together checked.
 
+mod account;
 mod burn_in;
 mod source;
 
@@ -87,6 +88,14 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         channels,
         outputs,
         sources,
+        momento_tokens: keys
+            .momento_tokens
+            .map(|endpoint| account::momento_tokens(endpoint, env))
+            .transpose()?,
+        timed_metadata: keys
+            .timed_metadata
+            .map(|Text(address)| account::timed_metadata(address, env))
+            .transpose()?,
     })
 }
 

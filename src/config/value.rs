@@ -10,6 +10,7 @@ use std::str::FromStr;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use crate::aws::Arn;
 use crate::frame::{FieldOrder, FrameRate, Scan, Size};
 use crate::motion::{FONT_SIZE_PX, Range};
 use crate::output::Target;
@@ -293,6 +294,33 @@ impl FromStr for BaseUrl {
                      http://127.0.0.1:8787"
                 )
             })
+    }
+}
+
+/// Where timed metadata goes: the ARN of an Amazon IVS channel, perhaps with `?endpoint=URL` of what
+/// speaks for AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MetadataAddress {
+    pub channel: Arn,
+    pub endpoint: Option<reqwest::Url>,
+}
+
+impl FromStr for MetadataAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (arn, query) = text.split_once('?').unwrap_or((text, ""));
+        let channel = Arn::parse(arn, "ivs", "channel").map_err(|error| error.to_string())?;
+        let endpoint = match query {
+            "" => None,
+            query => {
+                let url = query.strip_prefix("endpoint=");
+                let url = url.and_then(|url| reqwest::Url::parse(url).ok());
+                let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+                Some(url.ok_or_else(|| format!("?{query}: expected ?endpoint=http://HOST"))?)
+            }
+        };
+        Ok(Self { channel, endpoint })
     }
 }
 

@@ -117,6 +117,21 @@ impl Key {
         &self.secret
     }
 
+    /// The address of the HTTP API, and what to send it as token; `given` is a region or a host, in
+    /// place of the key's own.
+    ///
+    /// # Errors
+    /// There is no endpoint, or it is none.
+    pub fn http_api(&self, given: Option<&str>) -> Result<(Url, &str), KeyError> {
+        let (endpoint, _) = self.endpoint(given)?;
+        let url = match given.filter(|given| given.contains("://")) {
+            Some(given) => given.to_owned(),
+            None => format!("https://api.cache.{endpoint}"),
+        };
+        let url = Url::parse(&url).map_err(|_| KeyError::Endpoint(endpoint))?;
+        Ok((url, &self.secret))
+    }
+
     /// The endpoint to use, `given` before the key's own, and the address of its token service for
     /// browsers.
     pub(super) fn endpoint(&self, given: Option<&str>) -> Result<(String, Url), KeyError> {

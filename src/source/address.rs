@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{cues, momento, mqtt, nats, redis, twitch};
+use super::{cues, ivs_chat, momento, mqtt, nats, redis, twitch};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A topic of an endpoint that speaks Momento's HTTP API.
     Momento(momento::Address),
+    /// A room of Amazon IVS Chat.
+    IvsChat(ivs_chat::Address),
     /// Timed metadata in a recording or a stream.
     Cues(cues::Address),
     /// Topics of an MQTT broker.
@@ -35,7 +37,9 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: [&str; 6] = [
+const EXPECTED: [&str; 8] = [
+    "momento:CACHE/TOPIC",
+    "ivs-chat:ROOM_ARN",
     "twitch:CHANNEL",
     "https://HOST/topics/CACHE/TOPIC",
     "mqtt://HOST/TOPIC",
@@ -50,7 +54,8 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => Ok(Self::Momento(text.parse()?)),
+            "http" | "https" | "momento" => Ok(Self::Momento(text.parse()?)),
+            "ivs-chat" => Ok(Self::IvsChat(text.parse()?)),
             "twitch" => Ok(Self::Twitch(text.parse()?)),
             "cues" => Ok(Self::Cues(rest.parse()?)),
             "mqtt" | "mqtts" => Ok(Self::Mqtt(text.parse()?)),
@@ -68,6 +73,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Momento(address) => address.fmt(f),
+            Self::IvsChat(address) => address.fmt(f),
             Self::Cues(address) => address.fmt(f),
             Self::Mqtt(address) => address.fmt(f),
             Self::Nats(address) => address.fmt(f),
@@ -83,6 +89,7 @@ impl Address {
     pub fn variables(&self) -> &'static [&'static str] {
         match self {
             Self::Momento(_) => momento::VARIABLES,
+            Self::IvsChat(_) => ivs_chat::VARIABLES,
             Self::Cues(_) => &[],
             Self::Mqtt(_) => mqtt::VARIABLES,
             Self::Nats(_) => nats::VARIABLES,
@@ -97,9 +104,12 @@ impl Address {
     pub fn is_conversation(&self) -> bool {
         match self {
             Self::Twitch(_) => true,
-            Self::Momento(_) | Self::Cues(_) | Self::Mqtt(_) | Self::Nats(_) | Self::Redis(_) => {
-                false
-            }
+            Self::IvsChat(_)
+            | Self::Momento(_)
+            | Self::Cues(_)
+            | Self::Mqtt(_)
+            | Self::Nats(_)
+            | Self::Redis(_) => false,
         }
     }
 }

@@ -3,26 +3,29 @@
 //! The API is that of Momento's documentation (Topics, HTTP API reference), which the embedded
 //! server speaks too.
 
+mod address;
+mod token;
+
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::address::{AddressError, Parts, Secrets, url};
+pub use self::address::Address;
+use self::token::{Token, Vended};
+use super::address::{AddressError, Secrets};
 use super::embedded::report_gap;
 use super::inbox::{Arrival, Inbox};
+use super::milliseconds;
 use super::retry::{Backoff, Failure};
-use super::{milliseconds, since_epoch};
 use crate::fetch::{FetchError, client, message, read, retry_after};
 use crate::reaction::Message;
-use crate::token;
 use crate::topic::{Cursor, ItemId, TopicName, encoded};
 
 /// Where a key or token is looked for.
-pub(super) const VARIABLES: &[&str] = &["MOMENTO_API_KEY"];
+pub(super) const VARIABLES: &[&str] = &[address::KEY, address::ENDPOINT];
 
 /// A poll without an answer for this long is on a connection that died unnoticed. The embedded
 /// server answers within 25 s; how long the real one holds a poll is not documented.
@@ -39,76 +42,11 @@ const TAKEN_AFTER: Duration = Duration::from_secs(5);
 /// waits this long.
 const HELD_AT_LEAST: Duration = Duration::from_millis(500);
 
-/// The share of a token's life after which a new one is asked for.
-const RENEWED_AFTER: f64 = 0.8;
-
 /// After a token could not be renewed, until it is tried again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
-/// No token lives longer than a week; Momento's live at most 25 h.
-const TOKEN_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
-
 /// At most this many bytes of one answer are read.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// A topic by its endpoint: `https://HOST/BASE/topics/CACHE/TOPIC`, perhaps with
-/// `?tokens=URL` of a token vending machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    endpoint: Url,
-    name: TopicName,
-    tokens: Option<Url>,
-}
-
-impl Address {
-    /// The topic `name` of an endpoint, which may have a base path.
-    #[must_use]
-    pub fn new(endpoint: Url, name: TopicName) -> Self {
-        Self {
-            endpoint,
-            name,
-            tokens: None,
-        }
-    }
-}
-
-impl std::str::FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let parts = Parts::of(text, &["tokens"])?;
-        let mut endpoint = url(parts.path, &["http", "https"])?;
-        let path = endpoint.path().to_owned();
-        let expected = || {
-            AddressError(format!(
-                "{text:?}: expected https://HOST/topics/CACHE/TOPIC, each name percent-encoded"
-            ))
-        };
-        let (base, names) = path.rsplit_once("/topics/").ok_or_else(expected)?;
-        let (cache, topic) = names.split_once('/').ok_or_else(expected)?;
-        let decode = |name| {
-            percent_decode_str(name)
-                .decode_utf8()
-                .map_err(|_| expected())
-        };
-        let name = TopicName::new(&decode(cache)?, &decode(topic)?);
-        endpoint.set_path(base);
-        let tokens = parts.option("tokens");
-        Ok(Self {
-            endpoint,
-            name: name.map_err(AddressError::new)?,
-            tokens: tokens
-                .map(|text| url(text, &["http", "https"]))
-                .transpose()?,
-        })
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(topic_url(&self.endpoint, &self.name).as_str())
-    }
-}
 
 /// What stands under an endpoint, which may have a base path.
 fn under(endpoint: &Url, segments: &str) -> Url {
@@ -231,11 +169,11 @@ impl Momento {
     /// # Errors
     /// The TLS roots of this system can't be read.
     pub fn at(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
-        let token = secrets.get("MOMENTO_API_KEY").map(str::to_owned);
-        let source = Self::new(&address.endpoint, address.name.clone(), token);
+        let (endpoint, token) = address.opened(secrets)?;
+        let source = Self::new(&endpoint, address.name.clone(), token);
         let mut source = source.map_err(|error| AddressError::new(FetchError::from(error)))?;
-        if let (Some(tokens), None) = (&address.tokens, &secrets.own) {
-            source.token = TokenSource::Vended(tokens.clone());
+        if let (Some(tokens), TokenSource::Vended(url)) = (&address.tokens, &mut source.token) {
+            *url = tokens.clone();
         }
         Ok(source)
     }
@@ -437,10 +375,7 @@ impl Momento {
             Err(error) => {
                 let trouble = format!("{url}: {error}; going on without a token");
                 tracing::warn!("{trouble}");
-                *token = Token {
-                    is_had: true,
-                    ..Token::default()
-                };
+                *token = Token::none();
             }
         }
         Ok(())
@@ -485,75 +420,6 @@ impl Momento {
         };
         failure.with_pause(*retry_after)
     }
-}
-
-/// The token in use.
-#[derive(Default)]
-struct Token {
-    /// Whether it was asked for: an open endpoint has none to give.
-    is_had: bool,
-    text: Option<String>,
-    renew_at: Option<Instant>,
-    ends_at: Option<Instant>,
-    /// Why there is no newer one.
-    trouble: Option<String>,
-}
-
-impl Token {
-    /// One that was given, and is all there is.
-    fn held(text: String) -> Self {
-        Self {
-            is_had: true,
-            text: Some(text),
-            ..Self::default()
-        }
-    }
-
-    /// One that ends when its answer says, or else when it says so itself.
-    fn new(vended: Vended) -> Self {
-        let claimed = || token::expires_at(&vended.token);
-        let ends = vended
-            .expires_at
-            .as_ref()
-            .and_then(seconds)
-            .or_else(claimed);
-        let left = ends.map(|at| at.saturating_sub(since_epoch()));
-        // An end that has passed, or is too far to be counted, is that of a clock that is wrong.
-        let left = left.filter(|left| (Duration::from_secs(1)..TOKEN_LIFE_MAX).contains(left));
-        let now = Instant::now();
-        Self {
-            is_had: true,
-            text: Some(vended.token),
-            renew_at: left.map(|left| now + left.mul_f64(RENEWED_AFTER)),
-            ends_at: left.map(|left| now + left),
-            trouble: None,
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        !self.is_had || self.renew_at.is_some_and(|at| at <= Instant::now())
-    }
-
-    fn still_holds(&self) -> bool {
-        self.ends_at.is_some_and(|at| at > Instant::now())
-    }
-}
-
-#[derive(Deserialize)]
-struct Vended {
-    token: String,
-    /// Seconds since the Unix epoch, or milliseconds, by its size.
-    #[serde(default, rename = "expiresAt", alias = "expires_at")]
-    expires_at: Option<serde_json::Value>,
-}
-
-/// A time since the Unix epoch: in milliseconds, if in seconds it would be beyond the year 5000.
-fn seconds(number: &serde_json::Value) -> Option<Duration> {
-    let number = number.as_u64()?;
-    Some(match number > 100_000_000_000 {
-        true => Duration::from_millis(number),
-        false => Duration::from_secs(number),
-    })
 }
 
 impl PollError {

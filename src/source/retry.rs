@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::inbox::{Inbox, State};
 
@@ -53,17 +53,6 @@ impl Failure {
     /// With the pause that the server asks for.
     pub(super) fn with_pause(self, pause: Option<Duration>) -> Self {
         Self { pause, ..self }
-    }
-}
-
-/// Runs one session of a source after the other. A session ends with why it is over.
-pub(super) async fn forever(inbox: &Inbox, mut session: impl AsyncFnMut(&Inbox) -> Failure) -> ! {
-    let mut backoff = Backoff::default();
-    loop {
-        let begun = Instant::now();
-        let failure = session(inbox).await;
-        inbox.lost(&failure);
-        backoff.wait(&failure, begun.elapsed()).await;
     }
 }
 

@@ -183,6 +183,12 @@ fn every_key_is_taken_from_every_layer() {
             "http://h/topics/a/b",
             "['http://h/topics/a/b']",
         ),
+        (
+            "timed_metadata",
+            "timed-metadata",
+            "arn:aws:ivs:us-east-1:123456789012:channel/abcd1234",
+            "'arn:aws:ivs:us-east-1:123456789012:channel/abcd1234'",
+        ),
         ("container", "container", "nut", "'nut'"),
         ("codec", "codec", "prores", "'prores'"),
         ("quality", "quality", "90", "90"),
@@ -221,7 +227,8 @@ fn every_key_is_taken_from_every_layer() {
     ];
     for key in config::key_names() {
         // Keys with tests of their own.
-        let elsewhere = ["signing_key_file", "palette", "channel"].contains(&&key[..]);
+        let elsewhere =
+            ["signing_key_file", "momento_tokens", "palette", "channel"].contains(&&key[..]);
         assert!(elsewhere || cases.iter().any(|case| case.0 == key), "{key}");
     }
     for (key, flag, value, toml) in cases {
@@ -763,6 +770,8 @@ fn the_example_shows_the_defaults() {
     // These have no value that says the default.
     let none = [
         "signing_key_file",
+        "momento_tokens",
+        "timed_metadata",
         "font_size_px",
         "css",
         "emoji_font",

@@ -359,6 +359,33 @@ fn sources_have_keys_of_their_own() {
 }
 
 #[test]
+fn accounts_elsewhere_need_their_keys() {
+    let key = [(
+        "MOMENTO_API_KEY",
+        "eyJhbGciOiJIUzUxMiJ9.eyJ0IjoiZyIsImp0aSI6ImkifQ.c2ln",
+    )];
+    let got = serve(&["--momento-tokens=us-west-2"], &key, "").unwrap();
+    let tokens = got.momento_tokens.as_ref().unwrap();
+    assert_eq!(tokens.endpoint.as_deref(), Some("us-west-2"));
+    assert!(!format!("{got:?}").contains("eyJ"));
+    for (args, env, part) in [
+        ("--momento-tokens=us-west-2", &[][..], "expected an API key"),
+        ("--momento-tokens=key", &key, "needs an endpoint"),
+        ("--momento-tokens=nowhere", &key, "expected a region"),
+        (
+            "--timed-metadata=arn:aws:ivs:us-east-1:123456789012:channel/a",
+            &[("AWS_ACCESS_KEY_ID", "AKIA")],
+            "AWS_SECRET_ACCESS_KEY",
+        ),
+    ] {
+        let error = serve(&[args], env, "").unwrap_err();
+        assert!(error.contains(part), "{args}: {error}");
+    }
+    let error = serve(&["--timed-metadata=abc"], &[], "").unwrap_err();
+    assert!(error.contains("channel"), "{error}");
+}
+
+#[test]
 fn mistakes_in_sources_are_told() {
     for (file, parts) in [
         ("source = 'x'", &["1: source: ", "in quotes"][..]),

@@ -127,7 +127,7 @@ fn secret_of(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// A variable of another program's name; one that is empty is as good as none.
-fn variable(name: &str, env: Env<'_>) -> Result<Option<String>, ConfigError> {
+pub(super) fn variable(name: &str, env: Env<'_>) -> Result<Option<String>, ConfigError> {
     let Some(value) = env(name) else {
         return Ok(None);
     };
