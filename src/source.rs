@@ -126,7 +126,7 @@ fn milliseconds(number: &serde_json::Value) -> Option<Duration> {
     clippy::disallowed_methods,
     reason = "when messages are sent is a time of the calendar"
 )]
-pub(crate) fn since_epoch() -> Duration {
+pub fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
