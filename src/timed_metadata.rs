@@ -8,7 +8,6 @@
 
 mod pending;
 
-use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -66,14 +65,13 @@ impl TimedMetadata {
             pending: Mutex::new(Pending::new(palette)),
             is_new: Notify::new(),
         };
-        let never = tokio::select! {
+        tokio::select! {
             never = count(broker, topic, palette, &counted) => never,
             never = self.send(&counted) => never,
-        };
-        match never {}
+        }
     }
 
-    async fn send(&self, counted: &Counted) -> Infallible {
+    async fn send(&self, counted: &Counted) -> ! {
         let mut trouble = Trouble::default();
         loop {
             let (batch, dropped) = counted.lock().take(Instant::now());
@@ -133,12 +131,7 @@ impl Counted {
 }
 
 /// Adds up what is published.
-async fn count(
-    broker: &Broker,
-    topic: &TopicName,
-    palette: &Palette,
-    counted: &Counted,
-) -> Infallible {
+async fn count(broker: &Broker, topic: &TopicName, palette: &Palette, counted: &Counted) -> ! {
     let mut cursor = broker.latest(topic);
     loop {
         let Ok((events, next)) = broker.next(topic, cursor, HOLD).await else {

@@ -112,7 +112,7 @@ fn text(body: Vec<u8>) -> Result<String, CredentialsError> {
 fn parse(body: &[u8]) -> Result<Credentials, CredentialsError> {
     let wire: Wire = serde_json::from_slice(body).map_err(|_| CredentialsError::Malformed)?;
     if let Some(code) = wire.code.filter(|code| code != "Success") {
-        let code = code.chars().filter(|c| c.is_ascii_graphic()).take(40);
+        let code = code.chars().filter(char::is_ascii_graphic).take(40);
         return Err(CredentialsError::Code(code.collect()));
     }
     let (Some(id), Some(secret)) = (wire.access_key_id, wire.secret_access_key) else {

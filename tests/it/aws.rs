@@ -25,6 +25,9 @@ fn credentials(token: Option<&str>) -> Credentials {
     Credentials::new(ID, SECRET, token).unwrap()
 }
 
+/// How a service answers.
+type Play = fn() -> Reply;
+
 /// A request as it stands in a file, and its `Authorization`.
 struct Signed {
     method: String,
@@ -399,7 +402,7 @@ async fn an_instance_gives_its_roles_credentials_with_a_session_of_its_own() {
 #[tokio::test]
 async fn an_instance_that_gives_none_says_why() {
     const ROLES: &str = "GET /latest/meta-data/iam/security-credentials/";
-    let cases: [(&str, fn() -> Reply, &str); 9] = [
+    let cases: [(&str, Play, &str); 9] = [
         (
             "PUT",
             || Reply::text(403, "disabled"),

@@ -6,6 +6,7 @@ mod messages;
 mod review;
 mod rooms;
 mod sdk;
+mod source;
 
 use std::time::Duration;
 

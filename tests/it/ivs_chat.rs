@@ -16,7 +16,7 @@ use crate::in_process::{now_unix, until};
 const ROOM: &str = "arn:aws:ivschat:eu-west-1:123456789012:room/AbCdEf012345";
 
 /// Follows an address with secrets.
-fn follow(address: &str, secrets: &Secrets) -> Following {
+pub(crate) fn follow(address: &str, secrets: &Secrets) -> Following {
     let address: Address = address.parse().unwrap();
     let chat = IvsChat::at(&address, secrets).unwrap();
     assert!(!format!("{chat:?}").contains("token#"), "{chat:?}");

@@ -23,6 +23,9 @@ const ENDPOINT: &str = "cell-us-east-1-1.prod.a.momentohq.com";
 /// The account's key, which no message may show.
 const SECRET: &str = "KEY";
 
+/// How a service answers.
+type Play = fn() -> Reply;
+
 fn frame(flag: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
     [&[flag][..], &length, content].concat()
@@ -95,7 +98,7 @@ async fn a_token_is_asked_for_as_the_sdk_does_and_read_in_each_form() {
 
 #[tokio::test]
 async fn a_refusal_says_what_to_do_and_never_the_key() {
-    let cases: [(fn() -> Reply, &str); 10] = [
+    let cases: [(Play, &str); 10] = [
         (
             || text(&[ended("grpc-status:16\r\ngrpc-message:bad%20key%20KEY\r\n")]),
             "Momento refused to mint a token (UNAUTHENTICATED): bad key …; the API key must",
@@ -131,7 +134,7 @@ async fn a_refusal_says_what_to_do_and_never_the_key() {
 
 #[tokio::test]
 async fn an_account_at_its_limit_is_told_apart() {
-    let cases: [fn() -> Reply; 2] = [
+    let cases: [Play; 2] = [
         || Reply::text(429, r#"{"message":"slow down"}"#),
         || text(&[ended("grpc-status: 8\r\ngrpc-message: slow down")]),
     ];
@@ -160,7 +163,7 @@ async fn no_more_tokens_are_asked_for_at_once_than_are_promised() {
 }
 
 /// A floatup that mints with an account, which answers so.
-async fn vending(reply: fn() -> Reply) -> (Scripted, Server) {
+async fn vending(reply: Play) -> (Scripted, Server) {
     let momento = Scripted::start(move |_| reply()).await;
     let minter = minter(&momento);
     let server = Server::with(|service| service.minter = Some(minter)).await;
@@ -191,7 +194,7 @@ async fn the_vending_machine_hands_out_an_accounts_tokens() {
 
 #[tokio::test]
 async fn an_account_that_mints_none_is_the_gateways_trouble() {
-    let cases: [(fn() -> Reply, u16, &str); 3] = [
+    let cases: [(Play, u16, &str); 3] = [
         (|| Reply::text(403, "KEY"), 502, "upstream_failed"),
         (|| Reply::text(500, ""), 502, "upstream_failed"),
         (|| Reply::text(429, ""), 503, "upstream_busy"),

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floatup::aws::{Arn, Client, Credentials, Place};
+use floatup::metrics::TimedMetadata as Figures;
 use floatup::reaction::Palette;
-use floatup::timed_metadata::{Figures, KEPT, METADATA_BYTES_MAX, TimedMetadata};
+use floatup::timed_metadata::{KEPT, METADATA_BYTES_MAX, TimedMetadata};
 use floatup::topic::{Broker, Limits, TopicName, Value};
 use serde_json::{Value as Json, json};
 use tokio::task::AbortHandle;

@@ -79,11 +79,14 @@ pub(super) enum Tokens {
         request: Value,
     },
     /// AWS, for a room.
-    Made {
-        client: Client,
-        room: Arn,
-        user: String,
-    },
+    Made(Box<Maker>),
+}
+
+/// What makes tokens.
+pub(super) struct Maker {
+    client: Client,
+    room: Arn,
+    user: String,
 }
 
 impl fmt::Debug for Tokens {
@@ -91,7 +94,7 @@ impl fmt::Debug for Tokens {
         f.write_str(match self {
             Self::Given(_) => "Given",
             Self::Vended { .. } => "Vended",
-            Self::Made { .. } => "Made",
+            Self::Made(_) => "Made",
         })
     }
 }
@@ -122,11 +125,11 @@ impl Tokens {
         };
         let place = place(address, secrets)?;
         let client = Client::new(place, address.endpoint.clone(), since_epoch);
-        Ok(Self::Made {
+        Ok(Self::Made(Box::new(Maker {
             client: client.map_err(tls)?,
             room: room.clone(),
             user,
-        })
+        })))
     }
 
     /// A token for one connection.
@@ -138,7 +141,7 @@ impl Tokens {
                 url,
                 request,
             } => vended(client, url, request).await,
-            Self::Made { client, room, user } => made(client, room, user).await,
+            Self::Made(maker) => maker.make().await,
         }
     }
 
@@ -151,7 +154,7 @@ impl Tokens {
                  ?tokens=URL of an application that gives them"
             }
             Self::Vended { .. } => "the application's tokens must be of this region and not used",
-            Self::Made { .. } => return failure,
+            Self::Made(_) => return failure,
         };
         Failure {
             why: format!("{}; {advice}", failure.why),
@@ -222,18 +225,21 @@ async fn vended(client: &reqwest::Client, url: &Url, request: &Value) -> Result<
     })
 }
 
-async fn made(client: &Client, room: &Arn, user: &str) -> Result<Ticket, Failure> {
-    let request = json!({
-        "roomIdentifier": room.as_str(),
-        "userId": user,
-        "sessionDurationInMinutes": SESSION_MAX_MINUTES,
-    });
-    let answer = client
-        .call("ivschat", room.region(), "CreateChatToken", &request)
-        .await;
-    let answer = answer.map_err(|error| failure(&error))?;
-    let none = || Failure::passing("CreateChatToken answered without a token");
-    ticket(&answer, Some(SESSION_MAX)).ok_or_else(none)
+impl Maker {
+    async fn make(&self) -> Result<Ticket, Failure> {
+        let request = json!({
+            "roomIdentifier": self.room.as_str(),
+            "userId": self.user,
+            "sessionDurationInMinutes": SESSION_MAX_MINUTES,
+        });
+        let region = self.room.region();
+        let answer = self
+            .client
+            .call("ivschat", region, "CreateChatToken", &request);
+        let answer = answer.await.map_err(|error| failure(&error))?;
+        let none = || Failure::passing("CreateChatToken answered without a token");
+        ticket(&answer, Some(SESSION_MAX)).ok_or_else(none)
+    }
 }
 
 /// The token of an answer, whose members may be in any case.
