@@ -24,6 +24,11 @@ const PROGRAMS: &[(&str, &str)] = &[
         "npm",
         "echo \"npm $*\" >>$LOG; cp -r $STORE/node_modules tests/node/",
     ),
+    ("nats-server", "exit 0"),
+    ("redis-server", "exit 0"),
+    ("mosquitto", "exit 0"),
+    ("mosquitto_passwd", "exit 0"),
+    ("openssl", "exit 0"),
     ("mpv", "exit 0"),
     ("obs", "exit 0"),
     ("Xvfb", "exit 0"),
@@ -65,6 +70,7 @@ impl System {
             "store",
             "lib",
             "home",
+            "servers",
             "checkout/.ci",
             "checkout/tests/node",
         ] {
@@ -170,6 +176,7 @@ impl System {
             .env("PATH", self.path("bin"))
             .env("HOME", self.path("home"))
             .env("LIBCLANG_PATH", self.path("lib"))
+            .env("SERVERS", self.path("servers"))
             .env("BIN", self.path("bin"))
             .env("STORE", self.path("store"))
             .env("LOG", self.path("log"))
@@ -247,7 +254,7 @@ fn apt_installs_what_it_has_and_rust_comes_from_its_own_installer() {
     let test = build.replace(" curl ca-certificates", "");
     let test = format!(
         "{test} curl ca-certificates ffmpeg {GSTREAMER_APT} {chromium} fonts-noto-color-emoji \
-         nodejs npm mpv {OBS_APT}"
+         nodejs npm nats-server redis-server mosquitto openssl mpv {OBS_APT}"
     );
     check_runs(
         &System::bare().manager("apt-get"),
@@ -278,8 +285,8 @@ fn the_other_managers_bring_rust_too() {
             "Linux",
             vec![
                 "ffmpeg-free gstreamer1 gstreamer1-plugins-base gstreamer1-plugins-good chromium \
-                 curl google-noto-color-emoji-fonts nodejs nodejs-npm mpv obs-studio mesa-dri-drivers \
-                 xorg-x11-server-Xvfb iproute util-linux",
+                 curl google-noto-color-emoji-fonts nodejs nodejs-npm nats-server redis mosquitto \
+                 openssl mpv obs-studio mesa-dri-drivers xorg-x11-server-Xvfb iproute util-linux",
             ],
         ),
         (
@@ -287,8 +294,9 @@ fn the_other_managers_bring_rust_too() {
             &pacman,
             "Linux",
             vec![
-                "gstreamer gst-plugins-base gst-plugins-good chromium curl noto-fonts-emoji nodejs npm mpv \
-                 obs-studio mesa xorg-server-xvfb iproute2 util-linux",
+                "gstreamer gst-plugins-base gst-plugins-good chromium curl noto-fonts-emoji nodejs \
+                 npm nats-server valkey mosquitto openssl mpv obs-studio mesa xorg-server-xvfb \
+                 iproute2 util-linux",
             ],
         ),
         // Where there are no network namespaces, the tests with OBS aren't run.
@@ -297,7 +305,7 @@ fn the_other_managers_bring_rust_too() {
             brew,
             "Darwin",
             vec![
-                "gstreamer curl node",
+                "gstreamer curl node nats-server redis mosquitto openssl",
                 "brew install --cask chromium font-noto-color-emoji",
             ],
         ),
@@ -338,6 +346,15 @@ fn only_what_is_missing_is_installed() {
         &["test"],
         &["dnf install -y xorg-x11-server-Xvfb iproute"],
     );
+    // A server is there, where no user's PATH leads.
+    let system = System::bare()
+        .complete()
+        .manager("apt-get")
+        .without("nats-server")
+        .without("mosquitto_passwd");
+    system.write("servers", "nats-server", "exit 0");
+    let install = "apt-get install -y --no-install-recommends mosquitto";
+    check_runs(&system, &["test"], &["apt-get update", install]);
     let system = System::bare()
         .complete()
         .manager("dnf")
@@ -428,6 +445,10 @@ fn an_unknown_system_gets_the_list() {
         "Chromium",
         "curl",
         "Noto Color Emoji",
+        "nats-server",
+        "redis-server",
+        "mosquitto_passwd",
+        "openssl",
         "mpv",
         "OBS Studio",
         "Xvfb",
