@@ -6,6 +6,7 @@
 //! was cut in two; the library's own loop takes neither.
 
 mod session;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use rumqttc::mqttbytes::QoS;
 use tokio::time::Instant;
 
 use self::session::{Memory, Session};
+use self::wire::Tls;
 use super::address::{AddressError, Parts, Secrets, url};
 use super::broker::{Host, Login};
 use super::inbox::Inbox;
@@ -126,7 +128,7 @@ pub struct Mqtt {
     login: Option<Login>,
     /// The session's name: the address's own, or one by chance.
     client_id: String,
-    tls: Option<session::Tls>,
+    tls: Option<Tls>,
 }
 
 impl Mqtt {
@@ -143,7 +145,7 @@ impl Mqtt {
         Ok(Self {
             client_id: address.client_id.clone().unwrap_or_else(by_chance),
             tls: match address.is_tls {
-                true => Some(session::Tls::new(address.host.bare())?),
+                true => Some(Tls::new(address.host.bare())?),
                 false => None,
             },
             address: address.clone(),

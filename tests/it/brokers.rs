@@ -8,6 +8,7 @@ mod redis;
 mod relay;
 
 use std::fs::{File, read_to_string};
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,19 +33,30 @@ const SAMPLES: [(&[u8], Option<&str>); 8] = [
     (br#"{"reaction":"clap"}"#, Some("👏1")),
 ];
 
-/// A broker's program, where Debian's packages put it.
-fn program(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let mut programs = folders.map(|folder| folder.join(name));
-    programs
-        .find(|program| program.is_file())
-        .unwrap_or_else(|| panic!("{name} is not installed: `make test` installs it"))
+/// A broker's program: where Debian puts servers, or else where PATH leads.
+fn program(name: &str) -> Command {
+    let mut folders = ["/usr/sbin", "/usr/local/sbin"].iter().map(Path::new);
+    let found = folders.find(|folder| folder.join(name).is_file());
+    Command::new(found.map_or(PathBuf::from(name), |folder| folder.join(name)))
+}
+
+/// What comes of starting a program that may not be installed.
+fn installed<T>(program: &Command, started: io::Result<T>) -> T {
+    let name = program.get_program().display();
+    started.unwrap_or_else(|error| panic!("{name}: {error}: `make test` installs it"))
+}
+
+/// A port that nobody listens on, below those that systems give to clients: a broker that comes back
+/// finds it free.
+fn free_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).expect("some are free")
 }
 
 /// A broker that runs, or ran, on a port of its own.
 struct Broker {
-    program: PathBuf,
+    name: String,
     folder: tempfile::TempDir,
     port: u16,
     arguments: Vec<String>,
@@ -55,10 +67,9 @@ impl Broker {
     /// One that is not started yet.
     fn new(name: &str, arguments: impl FnOnce(&Path, u16) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = free_port();
         Self {
-            program: program(name),
+            name: name.to_owned(),
             arguments: arguments(folder.path(), port),
             folder,
             port,
@@ -69,14 +80,16 @@ impl Broker {
     /// Starts it, again on the same port and data, and waits until it listens.
     async fn start(&mut self) {
         let log = self.folder.path().join("log");
-        let child = Command::new(&self.program)
+        let file = File::create(&log).unwrap();
+        let mut program = program(&self.name);
+        program
             .args(&self.arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
-            .stdout(File::create(&log).unwrap())
-            .stderr(File::create(&log).unwrap())
-            .spawn();
-        let mut running = Running(child.unwrap());
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        let started = program.spawn();
+        let mut running = Running(installed(&program, started));
         let listens = async {
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
                 let ended = running.try_wait().unwrap();
@@ -136,6 +149,18 @@ async fn check_samples(following: &Following) {
 /// The payload that shows a number, up to a thousand.
 fn numbered(number: u32) -> String {
     format!(r#"{{"heart":{number}}}"#)
+}
+
+/// A message that is one of many, and how many these are: more than fit anywhere on the way at once.
+const BACKLOG: (u32, &str) = (20_000, "heart");
+
+/// Waits for the whole of [`BACKLOG`].
+async fn check_backlog(following: &Following) {
+    let (count, _) = BACKLOG;
+    let accepted = &following.metrics.accepted;
+    until("all have come", || accepted.get() >= count.into()).await;
+    assert_eq!(accepted.get(), u64::from(count));
+    assert_eq!(following.metrics.gap_items.get(), 0);
 }
 
 /// Waits for the numbers up to this one, each once and in order.

@@ -1,6 +1,6 @@
 //! MQTT, by Mosquitto.
 
-use std::process::Command;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use floatup::source::State;
@@ -10,7 +10,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::relay::Relay;
-use super::{Broker, SAMPLES, check_numbers, check_samples, follow, numbered, program, source};
+use super::{
+    BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, installed,
+    numbered, program, source,
+};
+use crate::floatup::send_signal;
 use crate::following::Following;
 use crate::in_process::{DEADLINE, until};
 
@@ -19,7 +23,7 @@ fn broker(more: &str) -> Broker {
         // As root it would become a user who may not write here.
         let settings = format!(
             "user root\nlistener {port} 127.0.0.1\npersistence true\npersistence_location {}/\n\
-             autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 10000\n{more}\n",
+             autosave_interval 1800\nmax_queued_messages 50000\n{more}\n",
             folder.display()
         );
         let path = folder.join("settings");
@@ -38,18 +42,27 @@ impl Broker {
     fn mqtt(&self, filter: &str) -> String {
         format!("mqtt://127.0.0.1:{}/{filter}", self.port)
     }
+
+    /// Has Mosquitto save its sessions, which otherwise it does when it ends; waits for the file.
+    async fn save(&self) {
+        let path = self.folder.path().join("mosquitto.db");
+        let file = || std::fs::metadata(&path).map(|file| file.ino()).ok();
+        let before = file();
+        send_signal(self.running.as_ref().unwrap(), "USR1");
+        until("a file takes the place of the last", || file() != before).await;
+    }
 }
 
 /// What publishes, and knows what the broker has.
-struct Publisher {
+pub(super) struct Publisher {
     client: AsyncClient,
     taken: mpsc::Receiver<()>,
     task: AbortHandle,
 }
 
 impl Publisher {
-    fn new(broker: &Broker) -> Self {
-        let mut options = MqttOptions::new("publisher", "127.0.0.1", broker.port);
+    pub(super) fn new(port: u16) -> Self {
+        let mut options = MqttOptions::new("publisher", "127.0.0.1", port);
         options.set_max_packet_size(1 << 20, 1 << 20);
         let (client, mut events) = AsyncClient::new(options, 10);
         let (sender, taken) = mpsc::channel(10);
@@ -73,11 +86,30 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, topic: &str, qos: QoS, retain: bool, payload: &[u8]) {
+    pub(super) async fn publish(&mut self, topic: &str, qos: QoS, retain: bool, payload: &[u8]) {
         let sent = self.client.publish(topic, qos, retain, payload);
         sent.await.unwrap();
         let taken = timeout(DEADLINE, self.taken.recv()).await;
         taken.expect("the broker takes it").unwrap();
+    }
+
+    /// Publishes a message so many times with QoS 1.
+    async fn repeat(&mut self, payload: &[u8], count: u32) {
+        let mut on_the_way = 0;
+        for _ in 0..count {
+            let sent = self
+                .client
+                .publish("live", QoS::AtLeastOnce, false, payload);
+            sent.await.unwrap();
+            on_the_way += 1;
+            if on_the_way == 5 {
+                self.taken.recv().await.unwrap();
+                on_the_way -= 1;
+            }
+        }
+        for _ in 0..on_the_way {
+            self.taken.recv().await.unwrap();
+        }
     }
 
     /// Publishes a number with QoS 1.
@@ -97,7 +129,7 @@ impl Drop for Publisher {
 #[tokio::test]
 async fn what_is_published_to_topics_is_read_and_counted() {
     let broker = started().await;
-    let mut publisher = Publisher::new(&broker);
+    let mut publisher = Publisher::new(broker.port);
     for qos in 0..=2 {
         let following = follow(&broker.mqtt(&format!("live/#?qos={qos}")));
         following.is(State::Live).await;
@@ -116,7 +148,7 @@ async fn what_is_published_to_topics_is_read_and_counted() {
 #[tokio::test]
 async fn a_message_that_is_too_long_is_acknowledged_and_passed_over() {
     let broker = started().await;
-    let mut publisher = Publisher::new(&broker);
+    let mut publisher = Publisher::new(broker.port);
     for qos in 1..=2 {
         let options = format!("live?qos={qos}&client_id=floatup-{qos}");
         let following = follow(&broker.mqtt(&options));
@@ -138,7 +170,7 @@ async fn a_message_that_is_too_long_is_acknowledged_and_passed_over() {
 #[tokio::test]
 async fn what_a_topic_retains_is_no_reaction_unless_it_is_asked_for() {
     let broker = started().await;
-    let mut publisher = Publisher::new(&broker);
+    let mut publisher = Publisher::new(broker.port);
     publisher
         .publish("live", QoS::AtLeastOnce, true, b"fire")
         .await;
@@ -163,7 +195,7 @@ async fn topics_go_on_after_their_broker_was_away() {
     broker.start().await;
     following.is(State::Live).await;
     for number in 1..=3 {
-        Publisher::new(&broker).number(number).await;
+        Publisher::new(broker.port).number(number).await;
         check_numbers(&following, number).await;
         broker.kill();
         let status = following.is(State::Waiting).await;
@@ -181,7 +213,7 @@ async fn topics_go_on_after_their_broker_was_away() {
 async fn a_session_loses_and_doubles_nothing_when_its_broker_is_restarted() {
     for qos in [1, 2] {
         let mut broker = started().await;
-        let mut publisher = Publisher::new(&broker);
+        let mut publisher = Publisher::new(broker.port);
         let options = format!("live?client_id=floatup&qos={qos}");
         let following = follow(&broker.mqtt(&options));
         following.is(State::Live).await;
@@ -190,6 +222,7 @@ async fn a_session_loses_and_doubles_nothing_when_its_broker_is_restarted() {
             if number % 100 == 0 {
                 broker.stop();
                 broker.start().await;
+                publisher = Publisher::new(broker.port);
             }
         }
         check_numbers(&following, 300).await;
@@ -199,28 +232,46 @@ async fn a_session_loses_and_doubles_nothing_when_its_broker_is_restarted() {
 }
 
 #[tokio::test]
-async fn a_session_doubles_nothing_when_its_broker_is_killed() {
+async fn a_session_loses_and_doubles_nothing_when_its_broker_is_killed() {
     let mut broker = started().await;
-    let mut publisher = Publisher::new(&broker);
+    let mut publisher = Publisher::new(broker.port);
     let following = follow(&broker.mqtt("live?client_id=floatup"));
     following.is(State::Live).await;
     for number in 1..=30 {
         publisher.number(number).await;
         if number % 10 == 0 {
-            // Mosquitto forgets what it had not saved yet; what it shows again is not shown again.
+            // What Mosquitto sends after it has saved, it sends again as if it were new.
             check_numbers(&following, number).await;
+            broker.save().await;
             broker.kill();
             broker.start().await;
+            publisher = Publisher::new(broker.port);
         }
     }
     check_numbers(&following, 30).await;
 }
 
 #[tokio::test]
+async fn a_backlog_of_a_session_is_read_whole() {
+    let broker = started().await;
+    let relay = Relay::to(broker.port).await;
+    let port = relay.port;
+    let following = follow(&format!("mqtt://127.0.0.1:{port}/live?client_id=floatup"));
+    following.is(State::Live).await;
+    relay.cut();
+    following.is(State::Waiting).await;
+    let (count, message) = BACKLOG;
+    let mut publisher = Publisher::new(broker.port);
+    publisher.repeat(message.as_bytes(), count).await;
+    relay.mend();
+    check_backlog(&following).await;
+}
+
+#[tokio::test]
 async fn messages_whose_acknowledgement_was_lost_are_not_doubled() {
     for qos in [1, 2] {
         let broker = started().await;
-        let mut publisher = Publisher::new(&broker);
+        let mut publisher = Publisher::new(broker.port);
         let relay = Relay::to(broker.port).await;
         let port = relay.port;
         let address = format!("mqtt://127.0.0.1:{port}/live?client_id=floatup&qos={qos}");
@@ -261,21 +312,19 @@ async fn a_session_that_the_broker_has_forgotten_is_made_anew() {
     following.is(State::Live).await;
     broker.kill();
     following.is(State::Waiting).await;
-    std::fs::remove_file(broker.folder.path().join("mosquitto.db")).unwrap();
     broker.start().await;
     following.is(State::Live).await;
-    Publisher::new(&broker).number(1).await;
+    Publisher::new(broker.port).number(1).await;
     check_numbers(&following, 1).await;
 }
 
 #[tokio::test]
 async fn who_reads_is_shown_by_a_user_and_its_password() {
     let mut broker = broker("allow_anonymous false\npassword_file passwords");
-    let made = Command::new(program("mosquitto_passwd"))
-        .args(["-b", "-c", "passwords", "ann", "s3cret"])
-        .current_dir(broker.folder.path())
-        .status();
-    assert!(made.unwrap().success());
+    let mut make = program("mosquitto_passwd");
+    make.args(["-b", "-c", "passwords", "ann", "s3cret"]);
+    let made = make.current_dir(broker.folder.path()).status();
+    assert!(installed(&make, made).success());
     broker.start().await;
     let address = broker.mqtt("live");
     for secret in [None, Some("ann:wr0ng")] {
@@ -296,6 +345,6 @@ async fn who_reads_is_shown_by_a_user_and_its_password() {
     std::fs::write(&path, settings).unwrap();
     broker.start().await;
     refused.is(State::Live).await;
-    Publisher::new(&broker).number(1).await;
+    Publisher::new(broker.port).number(1).await;
     check_numbers(&refused, 1).await;
 }
