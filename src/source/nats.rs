@@ -36,7 +36,7 @@ const CREDENTIALS_BYTES_MAX: usize = 64 * 1024;
 
 /// Messages that wait to be taken. What comes while they are that many is dropped: counted as lost,
 /// or, of a stream, asked for again.
-const WAITING_MAX: usize = 1_024;
+const WAITING_MAX: usize = 16_384;
 
 /// Events of a connection that wait to be read. The first of them ends the session; others that
 /// don't fit are dropped.
@@ -295,9 +295,12 @@ impl Nats {
             }
             Some(Event::ServerError(ServerError::Other(text))) => {
                 let is_ours = text.contains(&format!("\"{subject}\""));
-                if is_ours && text.to_ascii_lowercase().contains("permissions violation") {
+                // A stream is asked for, and then says what it has: all of that is needed.
+                if text.to_ascii_lowercase().contains("permissions violation")
+                    && (is_ours || self.address.stream.is_some())
+                {
                     return Some(Failure::refused(format_args!(
-                        "{host}: {text}; allow this user to subscribe to it"
+                        "{host}: {text}; allow this user to do that"
                     )));
                 }
                 tracing::debug!("{host}: {text}");

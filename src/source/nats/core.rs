@@ -45,21 +45,20 @@ impl Nats {
     /// Waits until the server has read the subscription. It reads in order, and answers at once
     /// that nobody listens to a subject that is made up for this, or that we may not publish to it.
     async fn settle(&self, link: &mut Link) -> Result<(), Failure> {
-        let subject = link.client.new_inbox();
-        let asked = link.client.request(subject, "".into());
-        let asked = timeout(CONNECT_TIMEOUT, asked);
-        tokio::pin!(asked);
-        loop {
+        // What it says against the subscription is told apart from answers, and may be told a
+        // little later: not later than a second answer.
+        for _ in 0..2 {
+            let question = link.client.request(link.client.new_inbox(), "".into());
             tokio::select! {
-                _ = &mut asked => return Ok(()),
+                biased;
                 event = link.events.recv() => {
                     if let Some(failure) = self.ended(event.as_ref()) {
                         return Err(failure);
                     }
-                    // What it forbids is not our subject, so it is the question.
-                    return Ok(());
                 }
+                _ = timeout(CONNECT_TIMEOUT, question) => {}
             }
         }
+        Ok(())
     }
 }

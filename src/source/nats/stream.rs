@@ -63,26 +63,23 @@ impl Nats {
         inbox: &Inbox,
     ) -> Failure {
         let context = jetstream::new(link.client.clone());
-        let info = match self.info(link, &context, stream).await {
-            Ok(info) => info,
-            Err(failure) => return failure,
-        };
-        let page = page(&info);
-        let state = &info.state;
-        let (next, missing) = place.resume(page, state.first_sequence, state.last_sequence);
-        if let Some((lost, was_reset)) = missing {
-            inbox.gap(lost, was_reset);
-        }
-        place.at = Some((page, next));
-        let mut consumer = match self.consume(link, &context, stream, next).await {
-            Ok(messages) => Consumer {
-                messages,
-                context,
-                delivered: 0,
-                is_whole_stream: info.config.subjects == [self.address.subject.as_str()]
-                    || self.address.subject == ">",
-            },
-            Err(failure) => return failure,
+        let begun = self.begin(&context, stream, *place, inbox);
+        tokio::pin!(begun);
+        let mut consumer = loop {
+            tokio::select! {
+                begun = &mut begun => match begun {
+                    Ok((consumer, at)) => {
+                        *place = at;
+                        break consumer;
+                    }
+                    Err(failure) => return failure,
+                },
+                event = link.events.recv() => {
+                    if let Some(failure) = self.ended(event.as_ref()) {
+                        return failure;
+                    }
+                }
+            }
         };
         inbox.live();
         let mut silent_at = Instant::now() + SILENCE_MAX;
@@ -110,12 +107,35 @@ impl Nats {
         self.ended(None).unwrap_or_else(|| self.unauthorized())
     }
 
-    async fn info(
+    /// Looks at the stream, says what is missing, and makes a consumer that begins after that.
+    async fn begin(
         &self,
-        link: &Link,
         context: &Context,
         stream: &str,
-    ) -> Result<StreamInfo, Failure> {
+        place: Place,
+        inbox: &Inbox,
+    ) -> Result<(Consumer, Place), Failure> {
+        let info = self.info(context, stream).await?;
+        let (page, state) = (page(&info), &info.state);
+        let (next, missing) = place.resume(page, state.first_sequence, state.last_sequence);
+        let messages = self.consume(context, stream, next).await?;
+        if let Some((lost, was_reset)) = missing {
+            inbox.gap(lost, was_reset);
+        }
+        let place = Place {
+            at: Some((page, next)),
+        };
+        let consumer = Consumer {
+            messages,
+            context: context.clone(),
+            delivered: 0,
+            is_whole_stream: info.config.subjects == [self.address.subject.as_str()]
+                || self.address.subject == ">",
+        };
+        Ok((consumer, place))
+    }
+
+    async fn info(&self, context: &Context, stream: &str) -> Result<StreamInfo, Failure> {
         let host = &self.address.host;
         let error = match context.get_stream(stream).await {
             Ok(stream) => return Ok(stream.cached_info().clone()),
@@ -126,8 +146,8 @@ impl Nats {
             _ => None,
         };
         // Where there are no streams, nobody answers.
-        let is_without =
-            error.kind() == GetStreamErrorKind::Request && !link.client.server_info().jetstream;
+        let is_without = error.kind() == GetStreamErrorKind::Request
+            && !context.client().server_info().jetstream;
         Err(match told {
             Some(ErrorCode::STREAM_NOT_FOUND) => Failure::refused(format_args!(
                 "{host}: there is no stream {stream:?}; make it, or name one that exists"
@@ -149,14 +169,14 @@ impl Nats {
 
     async fn consume(
         &self,
-        link: &Link,
         context: &Context,
         stream: &str,
         next: u64,
     ) -> Result<Subscriber, Failure> {
         let host = &self.address.host;
-        let deliver_subject = link.client.new_inbox();
-        let subscribed = link.client.subscribe(deliver_subject.clone()).await;
+        let client = context.client();
+        let deliver_subject = client.new_inbox();
+        let subscribed = client.subscribe(deliver_subject.clone()).await;
         let messages =
             subscribed.map_err(|error| Failure::passing(format_args!("{host}: {error}")))?;
         let config = push::Config {

@@ -6,7 +6,9 @@ use async_nats::{Client, ConnectOptions, HeaderMap};
 use floatup::source::State;
 
 use super::relay::Relay;
-use super::{Broker, SAMPLES, check_numbers, check_samples, follow, numbered, source};
+use super::{
+    BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, numbered, source,
+};
 use crate::following::Following;
 use crate::in_process::until;
 
@@ -166,6 +168,33 @@ async fn of_a_stream_nothing_is_lost_or_doubled_when_its_server_is_killed() {
 }
 
 #[tokio::test]
+async fn a_backlog_of_a_stream_is_read_whole() {
+    let broker = started(&[]).await;
+    let client = broker.publisher(ConnectOptions::new()).await;
+    let context = stream(&client, live()).await;
+    let relay = Relay::to(broker.port).await;
+    let port = relay.port;
+    let following = follow(&format!(
+        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
+    ));
+    following.is(State::Live).await;
+    relay.cut();
+    following.is(State::Waiting).await;
+    let (count, message) = BACKLOG;
+    for _ in 0..count {
+        client
+            .publish("live.reactions", message.into())
+            .await
+            .unwrap();
+    }
+    client.flush().await.unwrap();
+    let mut stored = context.get_stream("LIVE").await.unwrap();
+    while stored.info().await.unwrap().state.messages < count.into() {}
+    relay.mend();
+    check_backlog(&following).await;
+}
+
+#[tokio::test]
 async fn what_a_stream_dropped_meanwhile_is_told() {
     let broker = started(&[]).await;
     let client = broker.publisher(ConnectOptions::new()).await;
@@ -310,6 +339,9 @@ async fn a_subject_that_is_not_allowed_is_refused() {
     let closed = source(&broker.nats("closed"), Some("ann:s3cret"));
     let status = Following::start(closed).is(State::Refused).await;
     assert!(status.why.contains("allow this user"), "{}", status.why);
+    let stream = source(&broker.nats("open?stream=LIVE"), Some("ann:s3cret"));
+    let status = Following::start(stream).is(State::Refused).await;
+    assert!(status.why.contains("$JS.API"), "{}", status.why);
     // To read, nothing needs to be published.
     let following = Following::start(source(&broker.nats("open"), Some("ann:s3cret")));
     following.is(State::Live).await;
