@@ -4,6 +4,7 @@
 //! place, which is an entry's id, so that a reader that comes back misses nothing.
 
 mod channel;
+mod entries;
 mod stream;
 
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::source::retry::Failure;
 
 /// Messages that wait to be taken. What comes while they are that many is dropped and counted as
 /// lost.
-const WAITING_MAX: usize = 1_024;
+const WAITING_MAX: usize = 16_384;
 
 /// A connection on which nothing came for this long is asked whether it still is one.
 const SILENCE: Duration = Duration::from_secs(15);

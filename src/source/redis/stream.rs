@@ -1,8 +1,5 @@
 //! A stream, read by the ids of its entries.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -10,6 +7,7 @@ use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::time::Instant;
 
 use super::Redis;
+use super::entries::{Entry, Id, Info, Malformed, entries, payload};
 use crate::reaction::Message;
 use crate::source::broker::text;
 use crate::source::inbox::{Arrival, Inbox};
@@ -28,30 +26,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is checked whether entries were deleted before they were read.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The fields that are a payload, in order, where the address names none.
-const FIELDS: [&str; 3] = ["payload", "message", "reaction"];
-
-/// An entry's id: milliseconds since the Unix epoch, and a number among those.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Id(u64, u64);
-
-impl FromStr for Id {
-    type Err = Malformed;
-
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        let id = text.split_once('-').and_then(|(milliseconds, number)| {
-            Some(Self(milliseconds.parse().ok()?, number.parse().ok()?))
-        });
-        id.ok_or(Malformed)
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.0, self.1)
-    }
-}
-
 /// Where the reading of a stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -59,18 +33,6 @@ pub(super) struct Place {
     /// server counts them. `None` before the first connection.
     at: Option<(Id, Option<u64>)>,
 }
-
-/// What a server says of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Info {
-    last: Id,
-    /// How many entries it was ever given; Redis 7 counts.
-    added: Option<u64>,
-}
-
-/// An answer that is not as documented.
-#[derive(Debug)]
-struct Malformed;
 
 /// Why a read came to nothing.
 enum ReadError {
@@ -89,9 +51,6 @@ impl From<Malformed> for ReadError {
         Self::Malformed
     }
 }
-
-/// An entry, its fields in order.
-type Entry<'a> = (Id, Vec<(&'a [u8], &'a [u8])>);
 
 impl Redis {
     /// Follows a stream until the connection is over.
@@ -284,78 +243,14 @@ impl Now {
     }
 }
 
-impl Info {
-    fn of(answer: Value) -> Result<Self, ReadError> {
-        let fields: HashMap<String, Value> =
-            redis::from_redis_value(answer).map_err(|_| Malformed)?;
-        let last = match fields.get("last-generated-id") {
-            Some(Value::BulkString(id)) => str(id)?.parse()?,
-            _ => return Err(ReadError::Malformed),
-        };
-        let added = match fields.get("entries-added") {
-            Some(Value::Int(added)) => u64::try_from(*added).ok(),
-            _ => None,
-        };
-        Ok(Self { last, added })
-    }
-}
-
 async fn run(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<Value, RedisError> {
     let mut command = redis::Cmd::new();
     command.arg(words).query_async(connection).await
 }
 
-fn str(bytes: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(bytes).map_err(|_| Malformed)
-}
-
 fn is_no_such_key(error: &RedisError) -> bool {
     let text = error.to_string().to_ascii_lowercase();
     text.contains("no such key")
-}
-
-/// The entries of an answer to XREAD for one stream: nil, or in RESP 3 a map from the key.
-fn entries(answer: &Value) -> Result<Vec<Entry<'_>>, Malformed> {
-    let entries = match answer {
-        Value::Nil => return Ok(Vec::new()),
-        Value::Map(streams) => match &streams[..] {
-            [(_, Value::Array(entries))] => entries,
-            _ => return Err(Malformed),
-        },
-        _ => return Err(Malformed),
-    };
-    entries.iter().map(entry).collect()
-}
-
-fn entry(value: &Value) -> Result<Entry<'_>, Malformed> {
-    let Value::Array(parts) = value else {
-        return Err(Malformed);
-    };
-    let [Value::BulkString(id), Value::Array(fields)] = &parts[..] else {
-        return Err(Malformed);
-    };
-    let fields: Result<_, _> = fields.chunks(2).map(pair).collect();
-    Ok((str(id)?.parse()?, fields?))
-}
-
-fn pair(pair: &[Value]) -> Result<(&[u8], &[u8]), Malformed> {
-    match pair {
-        [Value::BulkString(name), Value::BulkString(value)] => Ok((name, value)),
-        _ => Err(Malformed),
-    }
-}
-
-/// The field that is an entry's payload.
-fn payload<'a>(fields: &[(&'a [u8], &'a [u8])], wanted: Option<&str>) -> Option<&'a [u8]> {
-    let named = |wanted: &str| {
-        let is_it = |(name, _): &&(&[u8], &[u8])| *name == wanted.as_bytes();
-        fields.iter().find(is_it).map(|(_, value)| *value)
-    };
-    match (wanted, fields) {
-        (Some(wanted), _) => named(wanted),
-        (None, [(_, only)]) => Some(only),
-        (None, _) => FIELDS.iter().find_map(|name| named(name)),
-    }
 }
 
 #[cfg(test)]
@@ -386,54 +281,5 @@ mod tests {
         // Servers that don't count.
         assert_eq!(compare((13, None), 1, None), Verdict::Whole);
         assert_eq!(compare((9, None), 0, None), Verdict::Older);
-    }
-
-    #[test]
-    fn a_payload_is_the_field_that_is_asked_for_or_known_or_alone() {
-        let fields = |names: &[&'static str]| {
-            let pair = |name: &&'static str| (name.as_bytes(), name.as_bytes());
-            names.iter().map(pair).collect::<Vec<_>>()
-        };
-        for (names, wanted, expected) in [
-            (&["x"][..], None, Some("x")),
-            (&["x", "y"], None, None),
-            (&["x", "reaction"], None, Some("reaction")),
-            (&["reaction", "message", "payload"], None, Some("payload")),
-            (&["x", "y"], Some("y"), Some("y")),
-            (&["x"], Some("y"), None),
-            (&[], None, None),
-        ] {
-            let got = payload(&fields(names), wanted);
-            assert_eq!(got, expected.map(str::as_bytes), "{names:?} {wanted:?}");
-        }
-    }
-
-    #[test]
-    fn ids_are_ordered_and_answers_are_not_trusted() {
-        let id = |text: &str| text.parse::<Id>().ok();
-        assert!(id("5-9") < id("5-10") && id("5-10") < id("40-0"));
-        assert_eq!(id("18446744073709551615-0"), Some(Id(u64::MAX, 0)));
-        for text in ["", "5", "5-", "-5", "5-x", "5--1", "18446744073709551616-0"] {
-            assert_eq!(id(text), None, "{text}");
-        }
-        let bulk = |text: &str| Value::BulkString(text.into());
-        let one = Value::Array(vec![bulk("5-1"), Value::Array(vec![bulk("a"), bulk("b")])]);
-        let map = |entry: Value| Value::Map(vec![(bulk("key"), Value::Array(vec![entry]))]);
-        let answer = map(one);
-        let got = entries(&answer).unwrap();
-        assert_eq!(got, [(Id(5, 1), vec![(&b"a"[..], &b"b"[..])])]);
-        assert!(entries(&Value::Nil).unwrap().is_empty());
-        for odd in [
-            Value::Okay,
-            Value::Map(Vec::new()),
-            map(Value::Nil),
-            map(Value::Array(vec![bulk("5"), Value::Array(Vec::new())])),
-            map(Value::Array(vec![
-                bulk("5-1"),
-                Value::Array(vec![bulk("a")]),
-            ])),
-        ] {
-            assert!(entries(&odd).is_err(), "{odd:?}");
-        }
     }
 }

@@ -5,7 +5,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
 
 use super::relay::Relay;
-use super::{Broker, SAMPLES, check_numbers, check_samples, follow, numbered, source};
+use super::{
+    BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, numbered, source,
+};
 use crate::following::Following;
 
 fn broker(more: &[&str]) -> Broker {
@@ -173,6 +175,29 @@ async fn of_a_stream_nothing_is_lost_or_doubled_when_its_server_is_killed() {
     check_numbers(&following, 600).await;
     assert_eq!(following.metrics.gap_items.get(), 0);
     assert!(following.metrics.reconnects.get() >= 1);
+}
+
+#[tokio::test]
+async fn a_backlog_of_a_stream_is_read_whole() {
+    let broker = started(&[]).await;
+    let mut client = broker.client().await;
+    run(&mut client, &["XADD", "live", "*", "payload", "fire"]).await;
+    let relay = Relay::to(broker.port).await;
+    let following = follow(&format!("redis://127.0.0.1:{}?stream=live", relay.port));
+    following.is(State::Live).await;
+    relay.cut();
+    following.is(State::Waiting).await;
+    let (count, message) = BACKLOG;
+    let mut burst = redis::pipe();
+    for _ in 0..count {
+        burst
+            .cmd("XADD")
+            .arg(&["live", "*", "payload", message])
+            .ignore();
+    }
+    burst.exec_async(&mut client).await.unwrap();
+    relay.mend();
+    check_backlog(&following).await;
 }
 
 #[tokio::test]
