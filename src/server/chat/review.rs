@@ -10,13 +10,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::fetch::client;
+use crate::fetch::{client, read};
 use crate::server::chat::wire::{Attributes, Message, REASON_CHARS_MAX, attributes};
 
 /// How long a review may take, the wait for its turn included. As in the service.
@@ -131,7 +131,9 @@ impl Handler {
         });
         let answer = self.client.post(self.url.clone()).json(&asked).send().await;
         match answer {
-            Ok(answer) if answer.status().is_success() => body(answer).await,
+            Ok(mut answer) if answer.status().is_success() => {
+                read(&mut answer, ANSWER_BYTES_MAX).await.ok()
+            }
             Ok(answer) => {
                 tracing::debug!("a review handler answered {}", answer.status());
                 None
@@ -142,17 +144,6 @@ impl Handler {
             }
         }
     }
-}
-
-async fn body(mut answer: Response) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.ok()? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Some(body)
 }
 
 /// What a handler's answer says, if it is a valid one.

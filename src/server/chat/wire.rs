@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_the_request() {
         check("", None, Err((400, "not JSON")));
-        check("[]", None, Err((400, "an object")));
+        check("[]", None, Err((400, "a JSON object")));
         check(&"[".repeat(10_000), None, Err((400, "not JSON")));
         check(
             &format!("{{\"Action\":{}", "{\"a\":".repeat(5_000)),

@@ -233,7 +233,7 @@ async fn what_is_deleted_is_taken_back() {
     let mut bob = Member::join(&server, &token(&server, &arn, "bob").await).await;
     let mut ids = Vec::new();
     for (member, other) in [(0, 1), (1, 0), (0, 1)] {
-        let mut both = [&mut ann, &mut bob];
+        let both = [&mut ann, &mut bob];
         both[member].say("🔥").await;
         ids.push(both[member].next().await["Id"].clone());
         both[other].next().await;
