@@ -412,7 +412,7 @@ impl Inbox {
 
     /// The reactions as often as they count; none, if too little has come together.
     fn weighted(&self, reactions: &[Reaction]) -> Vec<Reaction> {
-        if self.weight == 1.0 {
+        if (self.weight - 1.0).abs() < f64::EPSILON {
             return reactions.to_vec();
         }
         let left_over = self.left_over.lock();

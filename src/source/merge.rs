@@ -206,5 +206,7 @@ impl Merge {
 
 /// The beginning of a name that is too long to be kept.
 fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
+    let fits = |end: &usize| name.is_char_boundary(*end);
+    let end = (0..=name.len().min(NAME_BYTES_MAX)).rev().find(fits);
+    &name[..end.unwrap_or_default()]
 }
