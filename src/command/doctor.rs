@@ -128,7 +128,7 @@ fn follows(serve: &Serve, findings: &mut Findings) -> Result<()> {
             Ok(Status { state, why, .. }) => match state {
                 State::Live => findings.good(format!("source {name} is live")),
                 State::Ended if why.is_empty() => {
-                    findings.good(format!("source {name} can be read"))
+                    findings.good(format!("source {name} can be read"));
                 }
                 State::Ended => findings.good(format!("source {name} can be read: {why}")),
                 State::Degraded => findings.note(format!("source {name} is {state}: {why}")),

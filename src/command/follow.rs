@@ -84,10 +84,7 @@ pub(super) fn run(job: FollowJob) -> Result<()> {
             let line = tokio::select! {
                 biased;
                 line = printed.recv() => line,
-                () = &mut ended => match printed.try_recv() {
-                    Ok(line) => Some(line),
-                    Err(_) => None,
-                },
+                () = &mut ended => printed.try_recv().ok(),
             };
             let Some(line) = line else { break };
             writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")?;

@@ -140,7 +140,7 @@ pub(super) struct PublishArgs {
     #[arg(value_name = "MESSAGE")]
     pub messages: Vec<String>,
 
-    /// Topic to publish to, such as http://127.0.0.1:8787/topics/video/demo [default: that of the
+    /// Topic to publish to, such as `http://127.0.0.1:8787/topics/video/demo` [default: that of the
     /// channel, at the listen key's address]
     #[arg(long, value_name = "ADDRESS")]
     pub to: Option<Text<Address>>,

@@ -1,8 +1,8 @@
 //! Timed metadata in a recording or a live stream: ID3 in MPEG transport streams and HLS.
 //!
 //! That is what Amazon IVS makes of `PutMetadata`, and what its player raises as
-//! `TEXT_METADATA_CUE`: an ID3v2 tag for each cue, in a stream of its own, with the time stamp of the
-//! picture that it belongs to (Timed Metadata for HTTP Live Streaming, Apple; ID3v2.4). Which of the
+//! `TEXT_METADATA_CUE`: an `ID3v2` tag for each cue, in a stream of its own, with the time stamp of the
+//! picture that it belongs to (Timed Metadata for HTTP Live Streaming, Apple; `ID3v2.4`). Which of the
 //! tag's frames has the text is not documented, so all that can have one are read.
 
 use std::ffi::OsString;
