@@ -1,16 +1,22 @@
 //! NATS: subjects and JetStream streams.
 
+use std::process::Stdio;
+
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use floatup::source::State;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::relay::Relay;
 use super::{
     BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, numbered, source,
 };
+use crate::floatup::floatup;
 use crate::following::Following;
-use crate::in_process::until;
+use crate::in_process::{DEADLINE, until};
 
 fn broker(more: &[&str]) -> Broker {
     Broker::new("nats-server", |folder, port| {
@@ -354,4 +360,29 @@ async fn a_subject_that_is_not_allowed_is_refused() {
         following.monitor.status.borrow().state == State::Live
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_log_says_in_our_words_what_happens() {
+    let mut broker = started(&[]).await;
+    let mut follow = Command::from(floatup());
+    follow.args(["follow", &broker.nats("live")]);
+    follow.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut following = follow
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(following.stderr.take().unwrap()).lines();
+    let mut next = async || {
+        let line = timeout(DEADLINE, lines.next_line()).await.expect("a line");
+        let line = line.unwrap().expect("another line");
+        assert!(line.contains(" channel demo: nats://"), "{line}");
+        line
+    };
+    while !next().await.ends_with("is live") {}
+    broker.kill();
+    while !next().await.contains("is waiting: ") {}
+    broker.start().await;
+    while !next().await.ends_with("is live") {}
 }
