@@ -112,7 +112,12 @@ fn sent_at(payload: &str, published_at: Option<Duration>, now: Duration) -> Opti
     let told = [stamps.sent_at, stamps.timestamp];
     let told = told.iter().flatten().filter_map(milliseconds);
     told.chain(published_at)
-        .find(|at| at.abs_diff(now) <= PLAUSIBLE)
+        .find_map(|at| plausible(Some(at), now))
+}
+
+/// A time that is not more than [`PLAUSIBLE`] from `now`.
+fn plausible(at: Option<Duration>, now: Duration) -> Option<Duration> {
+    at.filter(|at| at.abs_diff(now) <= PLAUSIBLE)
 }
 
 /// A number of milliseconds.

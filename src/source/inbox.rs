@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::merge::Merge;
-use super::{sent_at, since_epoch};
+use super::{plausible, sent_at, since_epoch};
 use crate::metrics::{Metrics, Source as SourceMetrics};
 use crate::reaction::{
     Emoji, Kind, Message, NotAReaction, Reaction, Rules, SPRITES_PER_PAYLOAD_MAX,
@@ -271,7 +271,7 @@ impl Inbox {
         let read = self.rules.read(&arrival.message);
         let sent_at = match arrival.message.kind {
             Kind::Payload => sent_at(arrival.message.text, arrival.published_at, since_epoch()),
-            Kind::Chat | Kind::Event(_) => arrival.published_at,
+            Kind::Chat | Kind::Event(_) => plausible(arrival.published_at, since_epoch()),
         };
         let (outcome, reactions) = match read {
             Err(NotAReaction::Unknown) => (Outcome::Unknown, Vec::new()),

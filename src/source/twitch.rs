@@ -23,6 +23,7 @@ pub use self::irc::{Chat, Line};
 use super::address::{AddressError, Parts, url};
 use super::inbox::{Arrival, Inbox, Outcome};
 use super::retry::{Backoff, Failure};
+use crate::fetch::use_ring;
 use crate::reaction::Message;
 
 /// It needs no secret.
@@ -120,8 +121,7 @@ impl Twitch {
     /// The chat at an address.
     #[must_use]
     pub fn new(address: &Address) -> Self {
-        // An error says that one is installed already, which is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        use_ring();
         Self {
             channel: address.channel.clone(),
             server: address.server.clone(),
@@ -233,7 +233,10 @@ impl Twitch {
     ) -> Result<Heard, Failure> {
         let mut heard = Heard::default();
         let text = match frame {
-            None => return Err(lost("the server closed the connection")),
+            // After its close frame it may keep the connection.
+            None | Some(Ok(Frame::Close(_))) => {
+                return Err(lost("the server closed the connection"));
+            }
             Some(Err(error)) => return Err(lost(error)),
             Some(Ok(Frame::Text(text))) => text,
             Some(Ok(Frame::Binary(_))) => {
@@ -386,10 +389,10 @@ mod tests {
             ("twitch:aaaaaaaaaaaaaaaaaaaaaaaaaa", "1 to 25 letters"),
             ("twitch:a?sever=x", "the options are: server"),
             ("twitch:a?server=http://h", "begins with ws:// or wss://"),
-            ("twitch:a?server=ws://me:word@h", "don't belong into"),
+            ("twitch:a?server=ws://me:hush@h", "don't belong into"),
         ] {
             let error = text.parse::<Address>().unwrap_err().to_string();
-            assert!(error.contains(told) && !error.contains("word"), "{error}");
+            assert!(error.contains(told) && !error.contains("hush"), "{error}");
         }
     }
 

@@ -9,7 +9,7 @@ use floatup::source::{Arrival, Bridge, Cue, Inbox, Merge, Observation, Outcome, 
 use floatup::topic::{Broker, Cursor, Event, ItemId, Limits, TopicName, Value};
 
 use crate::following::Following;
-use crate::in_process::{PAGE, until};
+use crate::in_process::{PAGE, now_unix, until};
 
 /// Counts what it is given.
 #[derive(Clone, Default)]
@@ -158,7 +158,7 @@ async fn what_is_bridged_comes_out_of_the_topic_with_its_time() {
         1,
     ));
     let inbox = inbox("a", &merge);
-    let at = Duration::from_millis(1_700_000_000_123);
+    let at = Duration::from_secs(now_unix());
     inbox.take(&Arrival {
         published_at: Some(at),
         ..Arrival::of(Message::chat("🔥🔥 ❤"))

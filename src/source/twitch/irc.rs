@@ -215,7 +215,11 @@ mod tests {
             "\u{1}ACTION 🔥é Kappa\u{1}",
             "\u{1}ACTION 🔥é Kappa",
         ] {
-            assert_eq!(shown("25:3-7", text), [kappa.clone()], "{text:?}");
+            assert_eq!(
+                shown("25:3-7", text),
+                std::slice::from_ref(&kappa),
+                "{text:?}"
+            );
         }
         assert_eq!(chat("PRIVMSG #x :\u{1}ACTION \u{1}").text, "");
         assert_eq!(chat("PRIVMSG #x :\u{1}PING\u{1}").text, "\u{1}PING\u{1}");
