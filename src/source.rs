@@ -18,6 +18,7 @@ pub mod nats;
 pub mod redis;
 mod retry;
 pub mod twitch;
+pub mod youtube;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,8 @@ pub enum Source {
     Redis(redis::Redis),
     /// A channel's chat on Twitch.
     Twitch(twitch::Twitch),
+    /// A live stream's chat on YouTube.
+    Youtube(youtube::Youtube),
 }
 
 impl Source {
@@ -74,6 +77,10 @@ impl Source {
             Address::Nats(address) => Ok(Self::Nats(nats::Nats::at(address, secrets)?)),
             Address::Redis(address) => Ok(Self::Redis(redis::Redis::at(address, secrets)?)),
             Address::Twitch(address) => Ok(Self::Twitch(twitch::Twitch::new(address))),
+            Address::Youtube(address) => {
+                let source = youtube::Youtube::new(address, secrets)?;
+                Ok(Self::Youtube(source))
+            }
         }
     }
 
@@ -89,6 +96,7 @@ impl Source {
             Self::Nats(source) => source.follow(inbox).await,
             Self::Redis(source) => source.follow(inbox).await,
             Self::Twitch(source) => source.follow(inbox).await,
+            Self::Youtube(source) => source.follow(inbox).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{cues, ivs_chat, momento, mqtt, nats, redis, twitch};
+use super::{cues, ivs_chat, momento, mqtt, nats, redis, twitch, youtube};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Address {
     Redis(redis::Address),
     /// A channel's chat on Twitch.
     Twitch(twitch::Address),
+    /// A live stream's chat on YouTube.
+    Youtube(youtube::Address),
 }
 
 /// An address that can't be taken, or a secret that its source needs.
@@ -37,10 +39,11 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: [&str; 8] = [
+const EXPECTED: [&str; 9] = [
     "momento:CACHE/TOPIC",
     "ivs-chat:ROOM_ARN",
     "twitch:CHANNEL",
+    "youtube:VIDEO_ID",
     "https://HOST/topics/CACHE/TOPIC",
     "mqtt://HOST/TOPIC",
     "nats://HOST/SUBJECT",
@@ -57,6 +60,7 @@ impl FromStr for Address {
             "http" | "https" | "momento" => Ok(Self::Momento(text.parse()?)),
             "ivs-chat" => Ok(Self::IvsChat(text.parse()?)),
             "twitch" => Ok(Self::Twitch(text.parse()?)),
+            "youtube" => Ok(Self::Youtube(text.parse()?)),
             "cues" => Ok(Self::Cues(rest.parse()?)),
             "mqtt" | "mqtts" => Ok(Self::Mqtt(text.parse()?)),
             "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
@@ -79,6 +83,7 @@ impl fmt::Display for Address {
             Self::Nats(address) => address.fmt(f),
             Self::Redis(address) => address.fmt(f),
             Self::Twitch(address) => address.fmt(f),
+            Self::Youtube(address) => address.fmt(f),
         }
     }
 }
@@ -95,6 +100,7 @@ impl Address {
             Self::Nats(_) => nats::VARIABLES,
             Self::Redis(_) => redis::VARIABLES,
             Self::Twitch(_) => twitch::VARIABLES,
+            Self::Youtube(_) => youtube::VARIABLES,
         }
     }
 
@@ -103,7 +109,7 @@ impl Address {
     #[must_use]
     pub fn is_conversation(&self) -> bool {
         match self {
-            Self::Twitch(_) => true,
+            Self::Twitch(_) | Self::Youtube(_) => true,
             Self::IvsChat(_)
             | Self::Momento(_)
             | Self::Cues(_)

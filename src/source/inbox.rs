@@ -351,6 +351,11 @@ impl Inbox {
         self.set_state(State::Ended, &why.to_string());
     }
 
+    /// Says something that is no state.
+    pub(super) fn note(&self, what: impl fmt::Display) {
+        tracing::info!("{}: {what}", self.label);
+    }
+
     /// Notes and says a state, once for each reason: a server that is away for an hour is one line
     /// in the log.
     pub(super) fn set_state(&self, state: State, why: &str) {

@@ -61,3 +61,4 @@ mod twitch;
 mod vending;
 mod verify;
 mod webm;
+mod youtube;

@@ -37,6 +37,8 @@ pub(crate) enum Reply {
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// A body without end.
     Endless,
+    /// The beginning of an answer, and the end of the connection.
+    CutOff,
     /// No answer, and the connection stays.
     Hold,
 }
@@ -75,6 +77,13 @@ impl Reply {
                 let spaces = || Some((Ok::<_, std::io::Error>(vec![b' '; 65_536]), ()));
                 let body = futures_util::stream::unfold((), move |()| async move { spaces() });
                 Body::from_stream(body).into_response()
+            }
+            Self::CutOff => {
+                let parts = [
+                    Ok(Bytes::from_static(b"{\"items\":[")),
+                    Err(std::io::Error::other("cut off")),
+                ];
+                Body::from_stream(futures_util::stream::iter(parts)).into_response()
             }
             Self::Hold => std::future::pending().await,
         }
