@@ -11,11 +11,13 @@ mod broker;
 mod embedded;
 mod inbox;
 pub mod ivs_chat;
+pub mod lines;
 mod merge;
 pub mod momento;
 pub mod mqtt;
 pub mod nats;
 pub mod redis;
+pub mod replay;
 mod retry;
 pub mod twitch;
 pub mod youtube;
@@ -49,6 +51,10 @@ pub enum Source {
     Twitch(twitch::Twitch),
     /// A live stream's chat on YouTube.
     Youtube(youtube::Youtube),
+    /// A reaction log.
+    Log(replay::Replay),
+    /// Lines of another program.
+    Lines(lines::Lines),
 }
 
 impl Source {
@@ -81,6 +87,8 @@ impl Source {
                 let source = youtube::Youtube::new(address, secrets)?;
                 Ok(Self::Youtube(source))
             }
+            Address::Log(address) => Ok(Self::Log(replay::Replay::new(address))),
+            Address::Stdin => Ok(Self::Lines(lines::Lines::stdin())),
         }
     }
 
@@ -97,6 +105,8 @@ impl Source {
             Self::Redis(source) => source.follow(inbox).await,
             Self::Twitch(source) => source.follow(inbox).await,
             Self::Youtube(source) => source.follow(inbox).await,
+            Self::Log(source) => source.follow(inbox).await,
+            Self::Lines(source) => source.follow(inbox).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{cues, ivs_chat, momento, mqtt, nats, redis, twitch, youtube};
+use super::{cues, ivs_chat, lines, momento, mqtt, nats, redis, replay, twitch, youtube};
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum Address {
     Twitch(twitch::Address),
     /// A live stream's chat on YouTube.
     Youtube(youtube::Address),
+    /// A reaction log.
+    Log(replay::Address),
+    /// Lines of another program, on standard input.
+    Stdin,
 }
 
 /// An address that can't be taken, or a secret that its source needs.
@@ -39,7 +43,7 @@ impl AddressError {
 }
 
 /// What an address can be, for messages.
-const EXPECTED: [&str; 9] = [
+const EXPECTED: [&str; 11] = [
     "momento:CACHE/TOPIC",
     "ivs-chat:ROOM_ARN",
     "twitch:CHANNEL",
@@ -49,6 +53,8 @@ const EXPECTED: [&str; 9] = [
     "nats://HOST/SUBJECT",
     "redis://HOST?channel=NAME",
     "cues:INPUT",
+    "log:PATH",
+    "- for standard input",
 ];
 
 impl FromStr for Address {
@@ -61,6 +67,8 @@ impl FromStr for Address {
             "ivs-chat" => Ok(Self::IvsChat(text.parse()?)),
             "twitch" => Ok(Self::Twitch(text.parse()?)),
             "youtube" => Ok(Self::Youtube(text.parse()?)),
+            "log" => Ok(Self::Log(text.parse()?)),
+            lines::NAME if text == lines::NAME => Ok(Self::Stdin),
             "cues" => Ok(Self::Cues(rest.parse()?)),
             "mqtt" | "mqtts" => Ok(Self::Mqtt(text.parse()?)),
             "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
@@ -84,6 +92,8 @@ impl fmt::Display for Address {
             Self::Redis(address) => address.fmt(f),
             Self::Twitch(address) => address.fmt(f),
             Self::Youtube(address) => address.fmt(f),
+            Self::Log(address) => address.fmt(f),
+            Self::Stdin => f.write_str(lines::NAME),
         }
     }
 }
@@ -95,7 +105,7 @@ impl Address {
         match self {
             Self::Momento(_) => momento::VARIABLES,
             Self::IvsChat(_) => ivs_chat::VARIABLES,
-            Self::Cues(_) => &[],
+            Self::Cues(_) | Self::Log(_) | Self::Stdin => &[],
             Self::Mqtt(_) => mqtt::VARIABLES,
             Self::Nats(_) => nats::VARIABLES,
             Self::Redis(_) => redis::VARIABLES,
@@ -113,6 +123,8 @@ impl Address {
             Self::IvsChat(_)
             | Self::Momento(_)
             | Self::Cues(_)
+            | Self::Log(_)
+            | Self::Stdin
             | Self::Mqtt(_)
             | Self::Nats(_)
             | Self::Redis(_) => false,

@@ -40,6 +40,7 @@ mod ivs_chat;
 mod key_fill;
 mod layers;
 mod limits;
+mod lines;
 mod merging;
 mod minting;
 mod outputs;
