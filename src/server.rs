@@ -16,6 +16,7 @@ mod path;
 mod tokens;
 mod topics;
 mod waiting;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,12 +42,13 @@ use self::answer::ApiError;
 use self::chat::Chat;
 use self::gap_cure::GapCure;
 use self::waiting::Waiting;
+pub use self::webhook::{WEBHOOK_SECRET_BYTES_MIN, Webhook, WebhookSecret, WebhookSecretError};
 use crate::artwork::Artwork;
 use crate::metrics::Metrics;
 use crate::momento::Minter;
 use crate::output::FeedForm;
 use crate::reaction::{Emoji, Palette};
-use crate::source::Monitor;
+use crate::source::{Inbox, Monitor};
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
 
@@ -136,6 +138,8 @@ pub struct Service {
     pub images: Vec<(Emoji, Artwork)>,
     /// The channels that are drawn. Any other name is that of a topic of [`REACTION_CACHE`].
     pub channels: Channels,
+    /// Where reactions of other services go; `None`: nowhere.
+    pub webhook: Option<Webhook>,
     /// The address listened on, for callers that don't name one in `Host`.
     pub address: SocketAddr,
 }
@@ -225,6 +229,9 @@ struct App {
 
 impl App {
     fn new(service: Arc<Service>) -> Arc<Self> {
+        if let Some(webhook) = &service.webhook {
+            webhook.channels.values().for_each(Inbox::live);
+        }
         Arc::new(Self {
             waiting: Waiting::default(),
             chat: Chat::new(&service),
@@ -305,6 +312,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
         .route("/api/channels/{channel}", get(control::channel))
+        .route("/reactions/{channel}", post(webhook::receive))
         .route("/healthz", get(control::healthz))
         .route("/readyz", get(control::readyz))
         .route("/metrics", get(control::metrics))

@@ -105,6 +105,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
         channels: served(&job.channels, &looks, &channels, monitors, &metrics)?,
+        webhook: None,
         address,
     };
     announce(address, &job.channels);

@@ -63,6 +63,14 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
     }
 
+    /// With another status, if it is the error of this code.
+    pub(super) fn with_status_for(self, code: &str, status: StatusCode) -> Self {
+        match self.code == code {
+            true => Self { status, ..self },
+            false => self,
+        }
+    }
+
     pub(super) fn busy(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }

@@ -302,7 +302,7 @@ impl Inbox {
     }
 
     /// A message that was not looked at: too long, malformed, or wrongly signed.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.metrics.refused.inc();
     }
 
@@ -337,7 +337,7 @@ impl Inbox {
     }
 
     /// Messages come as they are sent.
-    pub(super) fn live(&self) {
+    pub(crate) fn live(&self) {
         self.set_state(State::Live, "");
     }
 

@@ -61,5 +61,6 @@ mod tutorial;
 mod twitch;
 mod vending;
 mod verify;
+mod webhook;
 mod webm;
 mod youtube;
