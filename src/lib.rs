@@ -160,6 +160,7 @@
 //! | Amazon IVS `PutMetadata` | [`timed_metadata`] |
 //! | gRPC-Web (PROTOCOL-WEB), Protocol Buffers 3, Momento's `token.proto` | [`momento`] |
 //! | Momento Topics HTTP API | [`server`], [`source`] |
+//! | IRC (RFC 2812), IRCv3 message tags, YouTube Data API v3 | [`source`] |
 //! | MQTT 3.1.1 (OASIS), NATS client protocol, NATS ADR-15 and ADR-17, Redis streams over RESP 3 | [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
 //! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
