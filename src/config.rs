@@ -84,6 +84,10 @@ pub struct Serve {
     /// The key that signs tokens, at least [`KEY_BYTES_MIN`](crate::token::KEY_BYTES_MIN) bytes;
     /// `None`, on loopback alone, stands for a new random one.
     pub signing_key: Option<Secret>,
+    /// What webhooks are signed with, at least
+    /// [`WEBHOOK_SECRET_BYTES_MIN`](crate::server::WEBHOOK_SECRET_BYTES_MIN) bytes; without it they
+    /// are let in where anyone is.
+    pub webhook_secret: Option<Secret>,
     /// Whether a missing or unreadable token is refused.
     pub require_token: bool,
     /// The caches that exist; `None` for any.

@@ -1,5 +1,6 @@
 //! `floatup serve`: topics, pages, and the channels that draw them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,14 @@ use crate::metrics::Metrics;
 use crate::momento::Minter;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::reaction::Rules;
-use crate::server::{self, Access, Channels, REACTION_CACHE, Service};
+use crate::server::{self, Access, Channels, REACTION_CACHE, Service, Webhook, WebhookSecret};
 use crate::source::{Bridge, EMBEDDED, Inbox, Merge, Monitor, follow_topic, since_epoch};
 use crate::timed_metadata::TimedMetadata;
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName, encoded};
+
+/// What a channel's webhook is called among its sources.
+const WEBHOOK: &str = "webhook";
 
 pub(super) fn run(job: Serve) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
@@ -60,7 +64,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         .map(|channel| FrameLoop::start(Arc::clone(channel), run))
         .collect::<Result<Vec<_>>>()?;
 
-    let mut monitors = Vec::new();
+    let (mut monitors, mut hooks) = (Vec::new(), BTreeMap::new());
     for (number, (config, channel)) in job.channels.iter().zip(&channels).enumerate() {
         let topic = TopicName::new(&config.cache, &config.topic)?;
         let page = since_epoch().as_secs();
@@ -81,6 +85,10 @@ pub(super) fn run(job: Serve) -> Result<()> {
             &metrics,
             &runtime,
         )?);
+        let rules = Rules::new(Arc::clone(&config.picture.palette));
+        let hook = Inbox::new(&config.name, WEBHOOK, rules, merge, &metrics);
+        all.push(hook.monitor());
+        hooks.insert(config.name.clone(), hook);
         monitors.push(all);
     }
     let first = &job.channels[0];
@@ -105,7 +113,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
         channels: served(&job.channels, &looks, &channels, monitors, &metrics)?,
-        webhook: None,
+        webhook: Some(webhook(&job, hooks)?),
         address,
     };
     announce(address, &job.channels);
@@ -164,6 +172,16 @@ fn send_metadata(
     let (broker, palette) = (broker.clone(), Arc::clone(&channel.picture.palette));
     runtime.spawn(async move { metadata.run(&broker, &topic, &palette).await });
     Ok(())
+}
+
+/// Where other services' reactions go, and what they are signed with.
+fn webhook(job: &Serve, channels: BTreeMap<String, Inbox>) -> Result<Webhook> {
+    let secret = job.webhook_secret.as_ref();
+    let secret = secret.map(|secret| WebhookSecret::new(secret.expose().as_bytes()));
+    Ok(Webhook {
+        secret: secret.transpose()?,
+        channels,
+    })
 }
 
 /// Starts the channels' outputs.

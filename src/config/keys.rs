@@ -33,6 +33,12 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "FILE")]
     pub signing_key_file: Option<PathBuf>,
 
+    /// File with the secret that signs `POST /reactions/CHANNEL`, at least 16 bytes of text; or put
+    /// the secret itself in `FLOATUP_WEBHOOK_SECRET` [default: none; unsigned ones are taken on
+    /// loopback, where no token is required]
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+
     /// Refuse a missing or unreadable token also on loopback; always on beyond it
     /// [default: false on loopback]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
@@ -100,6 +106,7 @@ impl ServiceKeys {
         Self {
             listen: self.listen.or(under.listen),
             signing_key_file: self.signing_key_file.or(under.signing_key_file),
+            webhook_secret_file: self.webhook_secret_file.or(under.webhook_secret_file),
             require_token: self.require_token.or(under.require_token),
             caches: self.caches.or(under.caches),
             gap_cure: self.gap_cure.or(under.gap_cure),

@@ -31,6 +31,7 @@ use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
 use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
+use crate::server::WEBHOOK_SECRET_BYTES_MIN;
 use crate::source::{Address, momento};
 use crate::token::KEY_BYTES_MIN;
 use crate::topic::TopicName;
@@ -50,6 +51,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
     let keys = keys.over(layers.file.service.clone());
     let listen = keys.listen.map_or(DEFAULT_LISTEN, |text| text.0.0);
     let signing_key = signing_key(&args.service, &layers, env)?;
+    let webhook_secret = webhook_secret(&args.service, &layers, env)?;
     let loopback = listen.ip().to_canonical().is_loopback();
     if !loopback && signing_key.is_none() {
         return Err(ConfigError::Refused(format!(
@@ -77,6 +79,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
     Ok(Serve {
         listen,
         signing_key,
+        webhook_secret,
         require_token: keys.require_token.unwrap_or(!loopback),
         caches: caches.map(|names| names.into_iter().map(|name| name.0.0).collect()),
         gap_cure: keys.gap_cure.unwrap_or(true),
@@ -524,42 +527,76 @@ fn url_of(layers: &Layers) -> Result<reqwest::Url, ConfigError> {
     Ok(url.expect("invariant: an IP address and a port make an address"))
 }
 
-/// The signing key of the highest layer that has one.
+/// What signs tokens, of the highest layer that has it.
 fn signing_key(
     flags: &ServiceKeys,
     layers: &Layers,
     env: Env<'_>,
 ) -> Result<Option<Secret>, ConfigError> {
-    let name = env_name("signing_key");
-    let direct = env_secret("signing_key", env)?;
-    let env_file = &layers.env.service.signing_key_file;
-    let (key, source) = if let Some(path) = &flags.signing_key_file {
-        let source = "--signing-key-file";
-        (read_secret(path, source)?, source.into())
-    } else if let Some(path) = env_file {
-        let source = env_name("signing_key_file");
+    let file = |keys: &ServiceKeys| keys.signing_key_file.clone();
+    let secret = service_secret("signing_key", file, flags, layers, env)?;
+    long_enough(secret, "signing key", KEY_BYTES_MIN)
+}
+
+/// What webhooks are signed with, of the highest layer that has it.
+fn webhook_secret(
+    flags: &ServiceKeys,
+    layers: &Layers,
+    env: Env<'_>,
+) -> Result<Option<Secret>, ConfigError> {
+    let file = |keys: &ServiceKeys| keys.webhook_secret_file.clone();
+    let secret = service_secret("webhook_secret", file, flags, layers, env)?;
+    long_enough(secret, "webhook secret", WEBHOOK_SECRET_BYTES_MIN)
+}
+
+/// A secret in the variable of a key, or in a file that `file` gives of a layer's keys, and where it
+/// is.
+fn service_secret(
+    key: &str,
+    file: impl Fn(&ServiceKeys) -> Option<PathBuf>,
+    flags: &ServiceKeys,
+    layers: &Layers,
+    env: Env<'_>,
+) -> Result<Option<(Secret, String)>, ConfigError> {
+    let name = env_name(key);
+    let file_key = format!("{key}_file");
+    let direct = env_secret(key, env)?;
+    Ok(Some(if let Some(path) = file(flags) {
+        let source = format!("--{}", file_key.replace('_', "-"));
+        (read_secret(&path, &source)?, source)
+    } else if let Some(path) = file(&layers.env.service) {
+        let source = env_name(&file_key);
         if direct.is_some() {
             return Err(ConfigError::Refused(format!(
                 "{name} and {source} are both set: expected one of them"
             )));
         }
-        (read_secret(path, &source)?, source)
+        (read_secret(&path, &source)?, source)
     } else if let Some(key) = direct {
         (key, name)
-    } else if let Some(path) = &layers.file.service.signing_key_file {
-        let source = "signing_key_file";
-        (read_secret(path, source)?, source.into())
+    } else if let Some(path) = file(&layers.file.service) {
+        (read_secret(&path, &file_key)?, file_key)
     } else {
         return Ok(None);
+    }))
+}
+
+fn long_enough(
+    secret: Option<(Secret, String)>,
+    what: &str,
+    bytes_min: usize,
+) -> Result<Option<Secret>, ConfigError> {
+    let Some((secret, source)) = secret else {
+        return Ok(None);
     };
-    let bytes = key.expose().len();
-    if bytes < KEY_BYTES_MIN {
+    let bytes = secret.expose().len();
+    if bytes < bytes_min {
         return Err(ConfigError::Refused(format!(
-            "{source}: the signing key has {bytes} bytes: expected at least \
-             {KEY_BYTES_MIN}, such as the output of `openssl rand -hex 32`"
+            "{source}: the {what} has {bytes} bytes: expected at least {bytes_min}, such as the \
+             output of `openssl rand -hex 32`"
         )));
     }
-    Ok(Some(key))
+    Ok(Some(secret))
 }
 
 fn env_secret(key: &str, env: Env<'_>) -> Result<Option<Secret>, ConfigError> {

@@ -227,8 +227,14 @@ fn every_key_is_taken_from_every_layer() {
     ];
     for key in config::key_names() {
         // Keys with tests of their own.
-        let elsewhere =
-            ["signing_key_file", "momento_tokens", "palette", "channel"].contains(&&key[..]);
+        let elsewhere = [
+            "signing_key_file",
+            "webhook_secret_file",
+            "momento_tokens",
+            "palette",
+            "channel",
+        ]
+        .contains(&&key[..]);
         assert!(elsewhere || cases.iter().any(|case| case.0 == key), "{key}");
     }
     for (key, flag, value, toml) in cases {
@@ -770,6 +776,7 @@ fn the_example_shows_the_defaults() {
     // These have no value that says the default.
     let none = [
         "signing_key_file",
+        "webhook_secret_file",
         "momento_tokens",
         "timed_metadata",
         "font_size_px",

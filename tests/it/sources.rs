@@ -386,6 +386,47 @@ fn accounts_elsewhere_need_their_keys() {
 }
 
 #[test]
+fn the_webhook_takes_what_is_signed_with_the_services_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), "0123456789abcdef\n").unwrap();
+    let service = Service::start(folder.path(), &["--webhook-secret-file", "secret"]);
+    let body = b"{\"reaction\":\"heart\",\"id\":\"1\"}";
+    let (status, _) = http(&service.address, "POST", "/reactions/demo", body);
+    assert_eq!(status, 401);
+    // As docs/sources.md signs it.
+    let script = format!(
+        "body='{{\"reaction\":\"heart\",\"id\":\"1\"}}'; now=$(date +%s)
+         sum=$(printf '%s.%s' \"$now\" \"$body\" | openssl dgst -sha256 -hmac 0123456789abcdef | sed 's/.* //')
+         curl -sS -H \"X-Floatup-Signature: t=$now,v1=$sum\" -d \"$body\" {}",
+        service.url("/reactions/demo")
+    );
+    let told = |script: &str| {
+        let sh = std::process::Command::new("sh")
+            .args(["-ec", script])
+            .output()
+            .unwrap();
+        assert!(sh.status.success(), "{}", stderr(&sh));
+        serde_json::from_slice::<Json>(&sh.stdout).unwrap()
+    };
+    assert_eq!(told(&script)["accepted"], 1);
+    until("it is in the topic", || {
+        source(&service, "embedded")["accepted"] == 1
+    });
+    assert_eq!(source(&service, "webhook")["accepted"], 1);
+    service.stop();
+
+    let service = Service::start(folder.path(), &[]);
+    let (status, _) = http(&service.address, "POST", "/reactions/demo", body);
+    assert_eq!(status / 100, 2, "open on loopback");
+    service.stop();
+    let short = serve(&[], &[("FLOATUP_WEBHOOK_SECRET", "hunter2")], "").unwrap_err();
+    assert!(
+        short.contains("at least 16") && !short.contains("hunter2"),
+        "{short}"
+    );
+}
+
+#[test]
 fn mistakes_in_sources_are_told() {
     for (file, parts) in [
         ("source = 'x'", &["1: source: ", "in quotes"][..]),
