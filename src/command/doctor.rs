@@ -13,7 +13,7 @@ use crate::config::{Serve, SourceConfig};
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Plan, missing_codecs};
-use crate::source::{Merge, State, Status, since_epoch};
+use crate::source::{Address, Merge, State, Status, since_epoch};
 
 /// How long a source may take to connect before that is said to be too long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -119,9 +119,10 @@ fn follows(serve: &Serve, findings: &mut Findings) -> Result<()> {
         return Ok(());
     }
     let runtime = runtime()?;
-    let tried = serve.sources.iter().map(connect);
+    let sources: Vec<_> = serve.sources.iter().filter(can_be_tried).collect();
+    let tried = sources.iter().map(|config| connect(config));
     let tried = runtime.block_on(join_all(tried));
-    for (config, tried) in serve.sources.iter().zip(tried) {
+    for (config, tried) in sources.into_iter().zip(tried) {
         let name = &config.address;
         match tried {
             Err(error) => findings.fault(format!("{error:#}")),
@@ -145,6 +146,11 @@ fn follows(serve: &Serve, findings: &mut Findings) -> Result<()> {
     }
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Whether a source can be tried: standard input is for who runs the service.
+fn can_be_tried(config: &&SourceConfig) -> bool {
+    config.address != Address::Stdin
 }
 
 /// How a source stands once it is no longer connecting, or the time is over.

@@ -56,7 +56,7 @@ impl Following {
         let (broker, name) = (broker.clone(), name.clone());
         let rules = Rules::new(Arc::new(Palette::default()));
         Self::of(rules, |inbox| async move {
-            follow_topic(&broker, &name, &inbox).await
+            follow_topic(&broker, &name, &inbox).await;
         })
     }
 
