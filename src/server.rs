@@ -312,7 +312,11 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
         .route("/api/channels/{channel}", get(control::channel))
-        .route("/reactions/{channel}", post(webhook::receive))
+        // What is asked for there is the image of a reaction, which has a route of its own.
+        .route(
+            "/reactions/{channel}",
+            post(webhook::receive).get(topics::handle),
+        )
         .route("/healthz", get(control::healthz))
         .route("/readyz", get(control::readyz))
         .route("/metrics", get(control::metrics))

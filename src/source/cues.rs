@@ -84,6 +84,10 @@ mod reading {
     /// A tag longer than this is none that is for reactions, and passed over.
     const TAG_BYTES_MAX: usize = 64 << 10;
 
+    /// What FFmpeg takes off a tag in a transport stream, for the header of a metadata access unit
+    /// that there is none of (libavformat's mpegts.c, stream type 0x15).
+    const CUT_OFF: &[u8] = b"ID3\x04\0";
+
     /// Texts of one tag that are looked at.
     const TEXTS_MAX: usize = 16;
 
@@ -228,10 +232,13 @@ mod reading {
 
     /// The texts of a tag: whatever of its frames can have one.
     fn texts(tag: &[u8]) -> Vec<String> {
-        let Some(tag) = tag.get(..tag.len().min(TAG_BYTES_MAX)) else {
-            return Vec::new();
+        let tag = &tag[..tag.len().min(TAG_BYTES_MAX)];
+        let begun = if tag.starts_with(b"ID3") {
+            &b""[..]
+        } else {
+            CUT_OFF
         };
-        let tag = match id3::Tag::read_from2(Cursor::new(tag)) {
+        let tag = match id3::Tag::read_from2(Cursor::new([begun, tag].concat())) {
             Ok(tag) => tag,
             Err(id3::Error {
                 partial_tag: Some(tag),
@@ -355,6 +362,11 @@ mod reading {
                 assert_eq!(texts(bytes), [""; 0], "{bytes:?}");
             }
             assert_eq!(texts(&whole), ["heart"]);
+            assert_eq!(
+                texts(&whole[CUT_OFF.len()..]),
+                ["heart"],
+                "as FFmpeg cuts it"
+            );
         }
     }
 }

@@ -365,11 +365,17 @@ impl Momento {
             TokenSource::Vended(url) => url,
         };
         match self.vended(url).await {
-            Ok(new) => *token = new,
+            Ok(new) => {
+                if std::mem::replace(token, new).trouble.is_some() {
+                    inbox.live();
+                }
+            }
             Err(error) if token.still_holds() => {
                 token.trouble = Some(format!("{url}: no new token: {error}"));
                 inbox.degraded(token.trouble.as_deref().unwrap_or_default());
-                token.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
+                // At its end at the latest, there is nothing left to go on with.
+                let again = Instant::now() + RENEWAL_PAUSE;
+                token.renew_at = token.ends_at.map(|end| end.min(again));
             }
             Err(error @ PollError::Fetch(_)) => return Err(error),
             Err(error) => {

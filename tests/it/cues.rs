@@ -13,7 +13,8 @@ const LABELS: [&str; 3] = ["heart", "{\"r\":{\"fire\":3,\"100\":1}}", "no reacti
 
 /// A recording with cues at 0.5, 1 and 1.5 s.
 fn recording(folder: &Path) {
-    video(folder, &format!("{H264} plain.ts"));
+    // Without B pictures, so that the first picture is at the time that labels count from.
+    video(folder, &format!("{H264} -bf 0 plain.ts"));
     add_data_of(folder, "plain.ts", "rec.ts", LABELS);
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floatup::server::Access;
-use floatup::source::Source;
 use floatup::source::momento::Momento;
+use floatup::source::{Source, State};
 use floatup::topic::{Broker, Cursor, Limits, TopicName, Value};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -769,4 +769,59 @@ async fn the_embedded_source_waits_for_a_place_in_a_full_broker() {
     publish(&broker, &name, 1);
     let delivered = following.delivered(1).await;
     assert_eq!(delivered.len(), 1);
+}
+
+fn token_until(token: &str, expires_at: u64) -> Play {
+    let answer = json!({ "token": token, "expiresAt": expires_at });
+    Play::Answer(201, "", answer.to_string())
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    let upstream = Upstream::start([], [token_until("a", now_unix() + 3), token("b")]).await;
+    let following = Following::start(upstream.source(None));
+    let asked = upstream.asked(4).await;
+    assert_eq!(tokens(&asked), [None, Some("a"), None, Some("b")]);
+    let apart = asked[2].at - asked[1].at;
+    assert!(apart < Duration::from_secs(3), "{apart:?}");
+    assert_eq!(following.metrics.reconnects.get(), 0);
+}
+
+#[tokio::test]
+async fn while_a_token_holds_it_is_no_loss_that_there_is_no_newer_one() {
+    let vended = [token_until("a", now_unix() + 4), status(500), token("b")];
+    let upstream = Upstream::start([], vended).await;
+    let following = Following::start(upstream.source(None));
+    let told = following.is(State::Degraded).await;
+    assert!(
+        told.why.contains("no new token: answered 500"),
+        "{}",
+        told.why
+    );
+    let asked = upstream.asked(6).await;
+    let sent = [None, Some("a"), None, Some("a"), None, Some("b")];
+    assert_eq!(tokens(&asked), sent);
+    following.is(State::Live).await;
+    assert_eq!(following.metrics.reconnects.get(), 0);
+}
+
+#[tokio::test]
+async fn what_only_a_person_can_mend_is_said_with_what_mends_it() {
+    for (answer, part) in [
+        (status(401), "give a token or key that may read video/demo"),
+        (status(403), "give a token or key that may read video/demo"),
+        (status(404), "make the cache \"video\""),
+    ] {
+        let upstream = Upstream::start([answer.clone(), answer], []).await;
+        let following = Following::start(upstream.source(Some("hunter2")));
+        let told = following.is(State::Refused).await;
+        assert!(told.why.contains(part), "{}", told.why);
+        assert!(!told.why.contains("hunter2"), "{}", told.why);
+        let asked = upstream.asked(2).await;
+        let apart = asked[1].at - asked[0].at;
+        assert!(
+            apart >= Duration::from_millis(500),
+            "{apart:?}: it is tried slowly"
+        );
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Token {
     pub(super) is_had: bool,
     pub(super) text: Option<String>,
     pub(super) renew_at: Option<Instant>,
-    ends_at: Option<Instant>,
+    pub(super) ends_at: Option<Instant>,
     /// Why there is no newer one.
     pub(super) trouble: Option<String>,
 }
