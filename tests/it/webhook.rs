@@ -294,7 +294,7 @@ async fn requests_that_make_no_sense_are_told_so() {
     assert_eq!((status, &*code), (404, "no_channel"));
     assert!(message.ends_with("there are: demo"), "{message}");
     let got = client().get(hooked.server.url("/reactions/demo"));
-    assert_eq!(error(answer(got).await).0, 405);
+    assert_eq!(error(answer(got).await).0, 404);
     let plain = Server::start().await;
     let nowhere = client().post(plain.url("/reactions/demo")).body("heart");
     assert_eq!(error(answer(nowhere).await).0, 404);
