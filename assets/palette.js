@@ -58,16 +58,16 @@ export class Palette {
       if (emoji === undefined || !isCount(count) || count === 0) return [];
       return [{ emoji, count: Math.min(count, SPRITES_PER_PAYLOAD_MAX) }];
     }
-    const reactions = [];
+    const counts = new Map();
     let left = SPRITES_PER_PAYLOAD_MAX;
     for (const [name, wanted] of sorted(isObject(object.r) ? object.r : object)) {
       const emoji = this.find(name);
       if (emoji === undefined || !isCount(wanted)) continue;
       const count = Math.min(wanted, left);
       left -= count;
-      if (count > 0) reactions.push({ emoji, count });
+      if (count > 0) counts.set(emoji, (counts.get(emoji) ?? 0) + count);
     }
-    return reactions;
+    return [...counts].map(([emoji, count]) => ({ emoji, count }));
   }
 }
 

@@ -321,6 +321,8 @@ mod tests {
         check(r#"{"emoji":"🤯","count":7}"#, &[("🤯", 7)]);
         check(r#"{"heart":37,"🔥":3}"#, &[("❤️", 37), ("🔥", 3)]);
         check(r#"{"r":{"heart":12}}"#, &[("❤️", 12)]);
+        // Names of one emoji are one reaction.
+        check(r#"{"heart":12,"fire":1,"❤":3}"#, &[("🔥", 1), ("❤️", 15)]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn decode(names: &impl Lookup, payload: &str) -> Result<Vec<Reaction>
             return Err(NotAReaction::Unknown);
         }
         let emoji = names.written(cluster).ok_or(NotAReaction::Unknown)?;
-        add(&mut reactions, emoji);
+        add(&mut reactions, emoji, 1);
     }
     if reactions.is_empty() {
         Err(NotAReaction::Unknown)
@@ -80,7 +80,7 @@ fn decode_object(
         let count = clamp(count, left);
         left -= count;
         if count > 0 {
-            reactions.push(Reaction { emoji, count });
+            add(&mut reactions, &emoji, count);
         }
     }
     if reactions.is_empty() {
@@ -90,13 +90,13 @@ fn decode_object(
     }
 }
 
-/// One more of an emoji.
-pub(super) fn add(reactions: &mut Vec<Reaction>, emoji: &Emoji) {
+/// So many more of an emoji: one that is named in several ways is one reaction.
+pub(super) fn add(reactions: &mut Vec<Reaction>, emoji: &Emoji, count: u32) {
     match reactions.iter_mut().find(|r| r.emoji == *emoji) {
-        Some(reaction) => reaction.count += 1,
+        Some(reaction) => reaction.count += count,
         None => reactions.push(Reaction {
             emoji: emoji.clone(),
-            count: 1,
+            count,
         }),
     }
 }

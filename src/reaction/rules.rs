@@ -227,7 +227,7 @@ impl Rules {
         }
         let mut reactions = Vec::new();
         for emoji in &emoji[..counted] {
-            add(&mut reactions, emoji);
+            add(&mut reactions, emoji, 1);
         }
         Ok(reactions)
     }
@@ -250,7 +250,7 @@ impl Rules {
             let count = clamp(count, left);
             left -= count;
             if count > 0 {
-                reactions.push(Reaction { emoji, count });
+                add(&mut reactions, &emoji, count);
             }
         }
         match reactions.is_empty() {
@@ -485,6 +485,11 @@ mod tests {
                 "reactions",
                 &[("heart", "900"), ("100", "900")],
                 Ok("💯900 ❤️100"),
+            ),
+            (
+                "reactions",
+                &[("Thumbs Up", "3"), ("thumbsup", "2")],
+                Ok("👍5"),
             ),
             ("reactions", &[], Err(NotAReaction::Unknown)),
             (

@@ -80,6 +80,7 @@ async fn the_page_hashes_and_decodes_as_the_service_does() {
         "{\"heart\":1.5}",
         "{\"heart\":37,\"🔥\":3,\"100\":2}",
         "{\"r\":{\"fire\":12}}",
+        "{\"heart\":12,\"fire\":1,\"❤\":3,\"100\":900,\":heart:\":900}",
         "{\"emoji\":\"🤯\",\"count\":7}",
         "{\"emoji\":\"🔥\",\"count\":\"9\"}",
         "{\"emoji\":\"🔥\",\"count\":0}",
