@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use floatup::source::{Address, Secrets, Source, State};
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use crate::burn_in::media::{H264, video};
 use crate::burn_in::ts::add_data_of;
 use crate::floatup::{run, stderr};
+use crate::following::Following;
 
 const LABELS: [&str; 3] = ["heart", "{\"r\":{\"fire\":3,\"100\":1}}", "no reaction"];
 
@@ -67,7 +71,10 @@ fn a_recordings_cues_are_a_source_that_plays() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     recording(folder);
+    let begun = Instant::now();
     let output = run(folder, &["follow", "cues:rec.ts"]);
+    // The last is due after 1.5 s.
+    assert!(begun.elapsed() >= Duration::from_millis(1_500));
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = lines(&output.stdout);
     let told = lines.iter().map(|line| (&line["text"], &line["outcome"]));
@@ -86,6 +93,32 @@ fn a_recordings_cues_are_a_source_that_plays() {
     let log = stderr(&output);
     assert!(log.contains("cues:rec.ts is live"), "{log}");
     assert!(log.contains("cues:rec.ts has ended"), "{log}");
+}
+
+#[tokio::test]
+async fn an_input_that_is_not_there_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recording(folder);
+    let input = folder.join("later.ts");
+    let address: Address = format!("cues:{}", input.display()).parse().unwrap();
+    let following = Following::start(Source::new(&address, &Secrets::default()).unwrap());
+    let told = following.is(State::Refused).await.why;
+    assert!(told.contains("No such file"), "{told}");
+    fs::rename(folder.join("rec.ts"), input).unwrap();
+    following.delivered(2).await;
+    following.is(State::Ended).await;
+    assert_eq!(following.shown(), ["❤️1", "💯1 🔥3"]);
+}
+
+#[test]
+fn an_address_has_no_password() {
+    let told = "cues:https://user:hunter2@h/live.m3u8".parse::<Address>();
+    let told = told.unwrap_err().to_string();
+    assert!(
+        told.contains("password") && !told.contains("hunter2"),
+        "{told}"
+    );
 }
 
 #[test]
