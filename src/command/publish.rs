@@ -16,9 +16,9 @@ pub(super) fn run(job: &PublishJob) -> Result<()> {
             job.address
         );
     };
-    let topic = Momento::at(address, &job.secrets)?;
+    let mut topic = Momento::at(address, &job.secrets)?.publisher();
     let runtime = runtime()?;
-    let publish = |text: &str| {
+    let mut publish = |text: &str| {
         let published = runtime.block_on(topic.publish(text));
         published.with_context(|| format!("{}: {text:?} is not published", job.address))
     };

@@ -4,35 +4,28 @@
 //! server speaks too.
 
 mod address;
+mod endpoint;
 mod token;
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, Response, StatusCode, Url};
-use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use reqwest::{StatusCode, Url};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use self::address::Address;
-use self::token::{Token, Vended};
+use self::endpoint::{Answer, AnswerItem, Endpoint, RequestError, TokenSource, TopicItem};
+use self::token::Token;
 use super::address::{AddressError, Secrets};
 use super::embedded::report_gap;
 use super::inbox::{Arrival, Inbox};
 use super::milliseconds;
 use super::retry::{Backoff, Failure};
-use crate::fetch::{FetchError, client, message, read, retry_after};
+use crate::fetch::FetchError;
 use crate::reaction::Message;
-use crate::topic::{Cursor, ItemId, TopicName, encoded};
+use crate::topic::{Cursor, ItemId, TopicName};
 
 /// Where a key or token is looked for.
-pub(super) const VARIABLES: &[&str] = &[address::KEY, address::ENDPOINT];
-
-/// A poll without an answer for this long is on a connection that died unnoticed. The embedded
-/// server answers within 25 s; how long the real one holds a poll is not documented.
-const READ_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Shorter than that of others, so that a poll which has been held is known to have been taken.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const VARIABLES: &[&str] = &[address::KEY, address::ENDPOINT, address::TOKEN];
 
 /// A poll that has been held this long has been taken: longer than it may take to connect, and than
 /// servers hold refusals back.
@@ -42,104 +35,34 @@ const TAKEN_AFTER: Duration = Duration::from_secs(5);
 /// waits this long.
 const HELD_AT_LEAST: Duration = Duration::from_millis(500);
 
-/// After a token could not be renewed, until it is tried again.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
-
-/// At most this many bytes of one answer are read.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// What stands under an endpoint, which may have a base path.
-fn under(endpoint: &Url, segments: &str) -> Url {
-    let mut url = endpoint.clone();
-    url.set_path(&format!(
-        "{}/{segments}",
-        endpoint.path().trim_end_matches('/')
-    ));
-    url
-}
-
-fn topic_url(endpoint: &Url, name: &TopicName) -> Url {
-    let (cache, topic) = (encoded(name.cache()), encoded(name.topic()));
-    under(endpoint, &format!("topics/{cache}/{topic}"))
-}
+/// After a token could not be renewed, until it is tried again. Nothing is polled while it is.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
 
 /// A topic of a remote endpoint.
 #[derive(Debug)]
 pub struct Momento {
-    client: Client,
-    topic: Url,
-    name: TopicName,
-    /// A token that was given, or where to ask for one.
-    token: TokenSource,
+    endpoint: Endpoint,
 }
 
-enum TokenSource {
-    Given(String),
-    Vended(Url),
-}
-
-impl std::fmt::Debug for TokenSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Given(_) => f.write_str("Given"),
-            Self::Vended(url) => write!(f, "Vended({url})"),
-        }
-    }
-}
-
-/// Why a poll brought nothing.
-#[derive(Debug, thiserror::Error)]
-enum PollError {
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    #[error("answered {status}{message}")]
-    Status {
-        status: StatusCode,
-        message: String,
-        retry_after: Option<Duration>,
-    },
-    #[error("the answer is not a topic's: {0}")]
-    Malformed(#[from] serde_json::Error),
+/// Publishes to a topic of a remote endpoint.
+#[derive(Debug)]
+pub struct Publisher {
+    endpoint: Endpoint,
+    token: Token,
 }
 
 /// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct PublishError(#[from] PollError);
+#[error("{0}")]
+pub struct PublishError(String);
 
-#[derive(Debug, Default, Deserialize)]
-struct Answer {
-    items: Option<Vec<AnswerItem>>,
-}
-
-/// Members that are not known, such as heartbeats, are passed over.
-#[derive(Debug, Deserialize)]
-struct AnswerItem {
-    item: Option<TopicItem>,
-    discontinuity: Option<Discontinuity>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TopicItem {
-    topic_sequence_number: u64,
-    /// Older servers leave it out.
-    sequence_page: Option<u64>,
-    /// Milliseconds since the Unix epoch, of servers that say it; of any shape, as `value` is.
-    #[serde(default)]
-    publish_timestamp: serde_json::Value,
-    /// The id in the publisher's token; not in Momento's documentation.
-    #[serde(default)]
-    publisher_id: serde_json::Value,
-    /// Of any shape, so that one odd item doesn't stop the topic for good.
-    #[serde(default)]
-    value: serde_json::Value,
-}
-
-#[derive(Debug, Deserialize)]
-struct Discontinuity {
-    new_topic_sequence: u64,
-    /// Older servers leave it out.
-    new_sequence_page: Option<u64>,
+/// How far a topic has been read.
+#[derive(Default)]
+struct Place {
+    /// The next item.
+    next: Cursor,
+    /// Where it was given up to go on with the latest; the gap is known with the next item.
+    given_up_at: Option<Cursor>,
 }
 
 impl Momento {
@@ -149,19 +72,8 @@ impl Momento {
     /// # Errors
     /// The TLS roots of this system can't be read.
     pub fn new(endpoint: &Url, name: TopicName, token: Option<String>) -> reqwest::Result<Self> {
-        let client = client(endpoint)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .tcp_keepalive(Duration::from_secs(20));
-        Ok(Self {
-            client: client.build()?,
-            topic: topic_url(endpoint, &name),
-            token: match token {
-                Some(token) => TokenSource::Given(token),
-                None => TokenSource::Vended(under(endpoint, "tokens")),
-            },
-            name,
-        })
+        let endpoint = Endpoint::new(endpoint, name, token, None)?;
+        Ok(Self { endpoint })
     }
 
     /// The topic at an address, with the token of the secrets, or one of its vending machine.
@@ -169,241 +81,173 @@ impl Momento {
     /// # Errors
     /// The TLS roots of this system can't be read.
     pub fn at(address: &Address, secrets: &Secrets) -> Result<Self, AddressError> {
-        let (endpoint, token) = address.opened(secrets)?;
-        let source = Self::new(&endpoint, address.name.clone(), token);
-        let mut source = source.map_err(|error| AddressError::new(FetchError::from(error)))?;
-        if let (Some(tokens), TokenSource::Vended(url)) = (&address.tokens, &mut source.token) {
-            *url = tokens.clone();
-        }
-        Ok(source)
+        let (url, token) = address.opened(secrets)?;
+        let tokens = address.tokens.as_ref();
+        let endpoint = Endpoint::new(&url, address.name.clone(), token, tokens);
+        let endpoint = endpoint.map_err(|error| AddressError::new(FetchError::from(error)))?;
+        Ok(Self { endpoint })
     }
 
     /// What it is called: its topic's address.
     #[must_use]
     pub fn name(&self) -> &Url {
-        &self.topic
+        &self.endpoint.topic
+    }
+
+    /// What publishes to this topic.
+    #[must_use]
+    pub fn publisher(self) -> Publisher {
+        Publisher {
+            endpoint: self.endpoint,
+            token: Token::default(),
+        }
     }
 
     /// Follows the topic for as long as the future is kept.
     pub(super) async fn follow(self, inbox: &Inbox) -> ! {
-        let mut place = Cursor::default();
+        let mut place = Place::default();
         let mut token = Token::default();
         let mut backoff = Backoff::default();
         loop {
+            let renewed = self.renew(&mut token, inbox).await;
             let asked = Instant::now();
-            let polled = {
-                let mut poll = std::pin::pin!(self.poll(place, &mut token, inbox));
-                match timeout(TAKEN_AFTER, &mut poll).await {
-                    Ok(polled) => polled,
-                    Err(_) => {
-                        // Of a token in trouble the state says so already.
-                        if !inbox.is_up() {
-                            inbox.live();
-                        }
-                        poll.await
-                    }
-                }
+            let polled = match renewed {
+                Ok(()) => self.poll(place.next, &token, inbox).await,
+                Err(error) => Err(error),
             };
             match polled {
-                Ok(answer) => {
-                    backoff.reset();
-                    match &token.trouble {
-                        Some(why) => inbox.degraded(why),
-                        None => inbox.live(),
+                Err(error) if asked.elapsed() < TAKEN_AFTER || !error.is_end_of_hold() => {
+                    let mut failure = self.failure(&error, &token);
+                    if matches!(error, RequestError::Fetch(FetchError::TooLong(_))) {
+                        // It would be as long the next time.
+                        place.give_up();
+                        failure.why += "; going on with the latest message";
                     }
-                    let before = place;
-                    for item in answer.items.unwrap_or_default() {
-                        place = self.take(item, place, inbox);
-                    }
-                    if place == before && asked.elapsed() < HELD_AT_LEAST {
-                        sleep(HELD_AT_LEAST).await;
-                    }
-                }
-                Err(error) => {
-                    let failure = self.failure(&error);
                     inbox.lost(&failure);
                     if error.is_refused_token() {
                         token = Token::default();
                     }
                     backoff.wait(&failure, asked.elapsed()).await;
                 }
+                polled => {
+                    backoff.reset();
+                    up(&token, inbox);
+                    let before = place.next;
+                    for item in polled.unwrap_or_default().items.unwrap_or_default() {
+                        self.take(item, &mut place, inbox);
+                    }
+                    if place.next == before && asked.elapsed() < HELD_AT_LEAST {
+                        sleep(HELD_AT_LEAST).await;
+                    }
+                }
             }
         }
     }
 
-    /// Publishes a text.
-    ///
-    /// # Errors
-    /// What the endpoint says against it, or why it can't be reached.
-    pub async fn publish(&self, text: &str) -> Result<(), PublishError> {
-        Ok(self.post(text).await?)
-    }
-
-    async fn post(&self, text: &str) -> Result<(), PollError> {
-        let token = match &self.token {
-            TokenSource::Given(token) => Some(token.clone()),
-            TokenSource::Vended(url) => match self.vended(url).await {
-                Ok(token) => token.text,
-                Err(error @ PollError::Fetch(_)) => return Err(error),
-                // It may be open.
-                Err(_) => None,
-            },
-        };
-        let mut request = self.client.post(self.topic.clone());
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, token);
-        }
-        let request = request.header(CONTENT_TYPE, "text/plain");
-        let sent = request.body(text.to_owned()).send().await;
-        let mut response = sent.map_err(FetchError::from)?;
-        if response.status().is_success() {
-            return Ok(());
-        }
-        let body = read(&mut response, ANSWER_BYTES_MAX).await?;
-        Err(refusal(&response, &body))
-    }
-
-    /// Delivers what an item asks for, and gives the place after it.
-    fn take(
+    /// Asks for what comes at `place`, and says that it is live when the poll is taken.
+    async fn poll(
         &self,
-        AnswerItem {
-            item,
-            discontinuity,
-        }: AnswerItem,
-        mut place: Cursor,
+        place: Cursor,
+        token: &Token,
         inbox: &Inbox,
-    ) -> Cursor {
-        if let Some(gap) = discontinuity {
-            let next = Cursor {
-                page: known(gap.new_sequence_page).unwrap_or(place.page),
-                sequence: gap.new_topic_sequence,
-            };
-            // With nothing had before, it only says where the topic is.
-            if place.sequence > 0 {
-                report_gap(inbox, place, next);
+    ) -> Result<Answer, RequestError> {
+        let poll = self
+            .endpoint
+            .poll(place, token.text.as_deref(), token.renew_at);
+        let mut poll = std::pin::pin!(poll);
+        match timeout(TAKEN_AFTER, &mut poll).await {
+            Ok(polled) => polled,
+            Err(_) => {
+                up(token, inbox);
+                poll.await
             }
-            place = next;
         }
-        let Some(item) = item else { return place };
+    }
+
+    /// Delivers what an item asks for, and moves to the place after it.
+    fn take(&self, item: AnswerItem, place: &mut Place, inbox: &Inbox) {
+        if let Some(gap) = item.discontinuity {
+            place.go_to(
+                Cursor {
+                    page: known(gap.new_sequence_page).unwrap_or(place.next.page),
+                    sequence: gap.new_topic_sequence,
+                },
+                inbox,
+            );
+        }
+        if item.is_odd {
+            inbox.refuse();
+            // It is not asked for again.
+            if place.next.sequence > 0 {
+                place.next.sequence = place.next.sequence.saturating_add(1);
+            }
+        }
+        let Some(item) = item.item else { return };
         let sequence = item.topic_sequence_number;
         let page = known(item.sequence_page);
         // Without a page, a number that is had already may be that of a topic that was reset.
-        if page == Some(place.page) && sequence < place.sequence {
-            return place;
+        if page == Some(place.next.page) && sequence < place.next.sequence {
+            return;
         }
-        let page = page.unwrap_or(place.page);
-        let text = item.value.get("text").and_then(serde_json::Value::as_str);
-        match text {
-            Some(text) => {
+        // Only with a page is a number that of one message alone. The number first: of a long name
+        // the end is cut off.
+        let id = |sequence, page| format!("{page}:{sequence} {}", self.endpoint.topic);
+        let item_id = ItemId {
+            page: page.unwrap_or(place.next.page),
+            sequence,
+        };
+        if place.given_up_at.is_some() {
+            let ItemId { page, sequence } = item_id;
+            place.go_to(Cursor { page, sequence }, inbox);
+        }
+        match (said(&item), item.retraction.as_array()) {
+            (Some(text), _) => {
                 inbox.take(&Arrival {
-                    place: Some(ItemId { page, sequence }),
+                    id: page.map(|page| id(sequence, page)).as_deref(),
+                    place: Some(item_id),
                     user: item.publisher_id.as_str(),
                     published_at: milliseconds(&item.publish_timestamp),
                     ..Arrival::of(Message::payload(text))
                 });
             }
-            None => inbox.refuse(),
+            (None, Some(numbers)) => {
+                for number in numbers.iter().filter_map(serde_json::Value::as_u64) {
+                    inbox.retract_message(&id(number, item_id.page));
+                }
+            }
+            (None, None) => inbox.refuse(),
         }
-        Cursor {
-            page,
+        place.next = Cursor {
+            page: item_id.page,
             sequence: sequence.saturating_add(1),
-        }
+        };
     }
 
-    /// Asks for what comes at `place`, with a token: a new one, if there is none yet or the one
-    /// there is ends soon.
-    async fn poll(
-        &self,
-        place: Cursor,
-        token: &mut Token,
-        inbox: &Inbox,
-    ) -> Result<Answer, PollError> {
-        if token.is_due() {
-            self.renew(token, inbox).await?;
-        }
-        let mut request = self.client.get(self.topic.clone());
-        if place.sequence > 0 {
-            request = request.query(&[
-                ("sequence_number", place.sequence),
-                ("sequence_page", place.page),
-            ]);
-        }
-        if let Some(token) = &token.text {
-            request = request.header(AUTHORIZATION, token.as_str());
-        }
-        let sent = request.send();
-        // A poll is given up when its token is about to end, and asked again with a new one.
-        let mut response = match token.renew_at {
-            Some(at) => match timeout_at(at, sent).await {
-                Ok(sent) => sent,
-                Err(_) => return Ok(Answer::default()),
-            },
-            None => sent.await,
-        }
-        .map_err(FetchError::from)?;
-        let status = response.status();
-        if status == StatusCode::NO_CONTENT {
-            return Ok(Answer::default());
-        }
-        let body = read(&mut response, ANSWER_BYTES_MAX).await?;
-        if status.is_success() {
-            return Ok(serde_json::from_slice(&body)?);
-        }
-        Err(refusal(&response, &body))
-    }
-
-    /// Gets the token to send, or another one. While the one there is still holds, none is no failure.
+    /// Gets the token to send, if there is none yet, or another one if it ends soon. While the one
+    /// there is still holds, none is no failure.
     ///
     /// # Errors
     /// The vending machine can't be reached. One that answers, but with no token, may be open.
-    async fn renew(&self, token: &mut Token, inbox: &Inbox) -> Result<(), PollError> {
-        let url = match &self.token {
-            TokenSource::Given(text) => {
-                *token = Token::held(text.clone());
-                return Ok(());
-            }
-            TokenSource::Vended(url) => url,
-        };
-        match self.vended(url).await {
-            Ok(new) => {
-                if std::mem::replace(token, new).trouble.is_some() {
-                    inbox.live();
-                }
-            }
+    async fn renew(&self, token: &mut Token, inbox: &Inbox) -> Result<(), RequestError> {
+        if !token.is_due() {
+            return Ok(());
+        }
+        match self.endpoint.token().await {
+            Ok(new) => *token = new,
             Err(error) if token.still_holds() => {
-                token.trouble = Some(format!("{url}: no new token: {error}"));
-                inbox.degraded(token.trouble.as_deref().unwrap_or_default());
-                // At its end at the latest, there is nothing left to go on with.
-                let again = Instant::now() + RENEWAL_PAUSE;
-                token.renew_at = token.ends_at.map(|end| end.min(again));
+                token.keep(format!("no new token: {error}"), RENEWAL_PAUSE);
             }
-            Err(error @ PollError::Fetch(_)) => return Err(error),
-            Err(error) => {
-                let trouble = format!("{url}: {error}; going on without a token");
-                tracing::warn!("{trouble}");
-                *token = Token::none();
-            }
+            Err(error) => *token = self.endpoint.without_token(error, RENEWAL_PAUSE)?,
+        }
+        if inbox.is_up() {
+            up(token, inbox);
         }
         Ok(())
     }
 
-    /// A token of the vending machine.
-    async fn vended(&self, url: &Url) -> Result<Token, PollError> {
-        let id = format!("floatup-{:016x}", rand::random::<u64>());
-        let request = serde_json::json!({ "playerId": id, "streamId": self.name.topic() });
-        let sent = self.client.post(url.clone()).json(&request).send();
-        let mut response = sent.await.map_err(FetchError::from)?;
-        let body = read(&mut response, ANSWER_BYTES_MAX).await?;
-        if !response.status().is_success() {
-            return Err(refusal(&response, &body));
-        }
-        let vended: Vended = serde_json::from_slice(&body)?;
-        Ok(Token::new(vended))
-    }
-
     /// What a person is told of a failed poll.
-    fn failure(&self, error: &PollError) -> Failure {
-        let PollError::Status {
+    fn failure(&self, error: &RequestError, token: &Token) -> Failure {
+        let RequestError::Status {
             status,
             retry_after,
             ..
@@ -411,16 +255,22 @@ impl Momento {
         else {
             return Failure::passing(error);
         };
-        let failure = match (*status, &self.token) {
+        let failure = match (*status, &self.endpoint.tokens) {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, TokenSource::Given(_)) => {
                 Failure::refused(format!(
                     "{error}; give a token or key that may read {}",
-                    self.name
+                    self.endpoint.name
                 ))
+            }
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, TokenSource::Vended { .. }) => {
+                Failure::passing(with_trouble(error, token))
             }
             (StatusCode::NOT_FOUND, _) => Failure::refused(format!(
                 "{error}; make the cache {:?}, or name one that exists",
-                self.name.cache()
+                self.endpoint.name.cache()
+            )),
+            (status, _) if status.is_redirection() => Failure::refused(format!(
+                "{error}; no redirection is followed: give the address that it points to"
             )),
             _ => Failure::passing(error),
         };
@@ -428,27 +278,64 @@ impl Momento {
     }
 }
 
-impl PollError {
-    fn is_refused_token(&self) -> bool {
-        matches!(
-            self,
-            Self::Status {
-                status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
-                ..
-            }
-        )
+impl Publisher {
+    /// Publishes a text.
+    ///
+    /// # Errors
+    /// What the endpoint says against it, or why it can't be reached.
+    pub async fn publish(&mut self, text: &str) -> Result<(), PublishError> {
+        let told = |error: RequestError| PublishError(error.to_string());
+        if self.token.is_due() {
+            let token = self.endpoint.token().await;
+            let token = token.or_else(|error| self.endpoint.without_token(error, RENEWAL_PAUSE));
+            self.token = token.map_err(told)?;
+        }
+        let token = self.token.text.as_deref();
+        let published = self.endpoint.publish(text, token).await;
+        published.map_err(|error| match error.is_refused_token() {
+            true => PublishError(with_trouble(&error, &std::mem::take(&mut self.token))),
+            false => told(error),
+        })
     }
+}
+
+impl Place {
+    /// Where it goes on, with what is missing in between counted. With nothing had before, it only
+    /// says where the topic is.
+    fn go_to(&mut self, next: Cursor, inbox: &Inbox) {
+        let expected = self.given_up_at.take().unwrap_or(self.next);
+        if expected.sequence > 0 {
+            report_gap(inbox, expected, next);
+        }
+        self.next = next;
+    }
+
+    fn give_up(&mut self) {
+        let next = std::mem::take(&mut self.next);
+        self.given_up_at.get_or_insert(next);
+    }
+}
+
+/// Messages come, perhaps with a token in trouble.
+fn up(token: &Token, inbox: &Inbox) {
+    match &token.trouble {
+        Some(why) => inbox.degraded(why),
+        None => inbox.live(),
+    }
+}
+
+fn with_trouble(error: &RequestError, token: &Token) -> String {
+    match &token.trouble {
+        Some(why) => format!("{error}; {why}"),
+        None => error.to_string(),
+    }
+}
+
+fn said(item: &TopicItem) -> Option<&str> {
+    item.value.get("text")?.as_str()
 }
 
 /// A page that an answer names; 0 stands for none.
 fn known(page: Option<u64>) -> Option<u64> {
     page.filter(|&page| page > 0)
-}
-
-fn refusal(response: &Response, body: &[u8]) -> PollError {
-    PollError::Status {
-        status: response.status(),
-        message: message(body),
-        retry_after: retry_after(response),
-    }
 }

@@ -226,6 +226,13 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     assert!(timeout(DEADLINE, wait).await.is_ok(), "in vain: {what}");
 }
 
+/// Lets the clock of what waits go on by so much.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 pub(crate) fn item(number: u64, publisher: &str, value: Json) -> Json {
     json!({"item": {
         "topic_sequence_number": number,

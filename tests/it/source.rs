@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use floatup::server::Access;
 use floatup::source::momento::Momento;
-use floatup::source::{Source, State};
+use floatup::source::{Address, Secrets, Source, State};
 use floatup::topic::{Broker, Cursor, Limits, TopicName, Value};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::following::Following;
-use crate::in_process::{DEADLINE, PAGE, Server, now_unix, text, until};
+use crate::in_process::{DEADLINE, PAGE, Server, now_unix, pass, text, until};
 
 /// The shortest pause after a failed poll, and after an answer at once that brings nothing.
 const PAUSE_LEAST: Duration = Duration::from_millis(125);
@@ -37,6 +37,8 @@ enum Play {
     HangUp,
     /// A body without end.
     Endless,
+    /// A status, after so long.
+    Late(Duration, u16),
 }
 
 fn items(items: impl Into<Vec<Json>>) -> Play {
@@ -179,6 +181,11 @@ async fn answer(mut stream: TcpStream, play: Play) {
             stream.set_zero_linger().unwrap();
         }
         Play::HangUp => {}
+        Play::Late(after, status) => {
+            tokio::time::sleep(after).await;
+            let line = format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(line.as_bytes()).await.unwrap();
+        }
         Play::Endless => {
             let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"items\":[";
             stream.write_all(head).await.unwrap();
@@ -472,7 +479,6 @@ async fn an_answer_at_once_that_brings_nothing_is_no_hot_loop() {
 #[tokio::test]
 async fn after_a_failure_it_goes_on_where_it_was() {
     let second = Duration::from_secs(1);
-    let oversized = format!("{{\"items\":[{}]}}", " ".repeat(4 << 20));
     let told = |status, headers| Play::Answer(status, headers, "Oh no".into());
     for (what, failure, pause) in [
         ("429", told(429, ""), PAUSE_LEAST),
@@ -490,22 +496,10 @@ async fn after_a_failure_it_goes_on_where_it_was() {
         ("no JSON", body("<html>"), PAUSE_LEAST),
         ("half of it", body("{\"items\":[{\"item\":"), PAUSE_LEAST),
         (
-            "not a topic's",
-            body("{\"items\":[{\"item\":{}}]}"),
-            PAUSE_LEAST,
-        ),
-        (
-            "not a number",
-            body("{\"items\":[{\"item\":{\"topic_sequence_number\":-1}}]}"),
-            PAUSE_LEAST,
-        ),
-        (
             "not UTF-8",
             Play::Answer(200, "content-encoding: br\r\n", "\u{1}{".into()),
             PAUSE_LEAST,
         ),
-        ("oversized", body(&oversized), PAUSE_LEAST),
-        ("endless", Play::Endless, PAUSE_LEAST),
         ("cut off", Play::CutOff, PAUSE_LEAST),
         ("reset", Play::Reset, PAUSE_LEAST),
         ("hung up", Play::HangUp, PAUSE_LEAST),
@@ -525,6 +519,109 @@ async fn after_a_failure_it_goes_on_where_it_was() {
         assert_eq!(following.metrics.reconnects.get(), 1, "{what}");
         assert_eq!(following.metrics.gap_items.get(), 0, "{what}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_too_long_to_be_read_is_not_asked_for_again() {
+    let polls = [
+        items([text(1, "heart")]),
+        Play::Endless,
+        items([text(9, "heart")]),
+    ];
+    let upstream = Upstream::start(polls, []).await;
+    let following = Following::start(upstream.source(Some("t")));
+    assert_eq!(following.delivered(2).await, at_page([1, 9]));
+    let asked = upstream.asked(4).await;
+    assert_eq!(asked[2].line, "GET /topics/video/demo", "the latest");
+    assert_eq!(following.metrics.gap_items.get(), 7);
+    assert_eq!(following.metrics.reconnects.get(), 1);
+}
+
+#[tokio::test]
+async fn a_malformed_item_is_passed_over_and_counted() {
+    let odd = [
+        json!({"item": {}}),
+        json!({"item": {"topic_sequence_number": -1}}),
+        json!({"discontinuity": []}),
+        json!(5),
+    ];
+    for odd in odd {
+        let polls = [
+            items([text(1, "heart")]),
+            items([odd.clone(), text(3, "heart")]),
+            items([odd.clone()]),
+        ];
+        let upstream = Upstream::start(polls, []).await;
+        let following = Following::start(upstream.source(Some("t")));
+        let asked = upstream.asked(4).await;
+        assert_eq!(following.now(), at_page([1, 3]), "{odd}");
+        assert_eq!(following.metrics.refused.get(), 2, "{odd}");
+        assert_eq!(following.metrics.reconnects.get(), 0, "{odd}");
+        let last = &asked[3].line;
+        assert!(last.contains("sequence_number=5&"), "{odd}: {last}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_topic_takes_back_is_taken_back() {
+    let retraction = |number: u64, of: Json| json!({"item": {"topic_sequence_number": number, "sequence_page": PAGE, "retraction": of}});
+    let answers = [
+        text(1, "heart"),
+        text(2, "fire"),
+        text(3, "heart"),
+        retraction(4, json!([1, 3, 99, "x"])),
+    ];
+    let upstream = Upstream::start([items(answers)], []).await;
+    let following = Following::start(upstream.source(Some("t")));
+    let asked = upstream.asked(2).await;
+    assert!(asked[1].line.contains("sequence_number=5&"), "{asked:?}");
+    let retracted = following.retracted();
+    let retracted = retracted.iter().map(|item| (item.page, item.sequence));
+    assert_eq!(retracted.collect::<Vec<_>>(), at_page([1, 3]));
+    assert_eq!(following.metrics.refused.get(), 0);
+}
+
+#[tokio::test]
+async fn a_poll_that_was_held_ends_without_being_a_failure() {
+    for end in [408, 502, 503, 504] {
+        let late = Play::Late(Duration::from_secs(6), end);
+        let upstream = Upstream::start([late, items([text(1, "heart")])], []).await;
+        let following = Following::start(upstream.source(Some("t")));
+        upstream.asked(1).await;
+        pass(Duration::from_secs(7)).await;
+        assert_eq!(following.delivered(1).await, at_page([1]), "{end}");
+        assert_eq!(following.metrics.reconnects.get(), 0, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_on_a_connection_that_died_unnoticed_is_asked_again() {
+    let upstream = Upstream::start([items([text(1, "heart")])], []).await;
+    let following = Following::start(upstream.source(Some("t")));
+    upstream.asked(2).await;
+    pass(Duration::from_secs(89)).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(upstream.asked(2).await.len(), 2, "within its time");
+    pass(Duration::from_secs(2)).await;
+    let asked = upstream.asked(3).await;
+    assert_eq!(asked[2].line, asked[1].line, "the same place");
+    assert_eq!(following.is(State::Live).await.why, "");
+    assert_eq!(following.metrics.reconnects.get(), 0);
+}
+
+#[tokio::test]
+async fn a_redirection_is_not_followed() {
+    let there = Upstream::start([], []).await;
+    let location = format!("Location: http://{}/topics/a/b\r\n", there.address);
+    let moved = Play::Answer(307, location.leak(), String::new());
+    let upstream = Upstream::start([moved], []).await;
+    let following = Following::start(upstream.source(Some("t")));
+    let told = following.is(State::Refused).await;
+    assert!(told.why.contains("no redirection"), "{}", told.why);
+    upstream.asked(2).await;
+    assert_eq!(there.asked(0).await.len(), 0, "and the token stays here");
 }
 
 #[tokio::test]
@@ -785,6 +882,79 @@ async fn a_token_is_renewed_before_it_ends() {
     let apart = asked[2].at - asked[1].at;
     assert!(apart < Duration::from_secs(3), "{apart:?}");
     assert_eq!(following.metrics.reconnects.get(), 0);
+}
+
+#[tokio::test]
+async fn a_token_vending_machine_may_be_elsewhere() {
+    let machine = Upstream::start([], [token("a")]).await;
+    let upstream = Upstream::start([items([text(1, "heart")])], []).await;
+    let (topic, at) = (upstream.address, machine.address);
+    let address = format!("http://{topic}/topics/video/demo?tokens=http://{at}/vend?key=s3cret");
+    let address: Address = address.parse().unwrap();
+    let source = Source::new(&address, &Secrets::default()).unwrap();
+    assert!(!format!("{source:?}").contains("s3cret"));
+    let following = Following::start(source);
+    following.delivered(1).await;
+    assert_eq!(
+        lines(&machine.asked(1).await),
+        ["POST /vend?key=s3cret"],
+        "as it was given"
+    );
+    assert_eq!(tokens(&upstream.asked(2).await), [Some("a"); 2]);
+}
+
+#[tokio::test]
+async fn a_token_is_said_nowhere() {
+    let bare = Play::Answer(200, "", json!("eyJ.s3cret").to_string());
+    let polls = [items([text(1, "heart")])];
+    let upstream = Upstream::start(polls, [bare]).await;
+    let following = Following::start(upstream.source(None));
+    let told = following.is(State::Degraded).await.why;
+    assert!(
+        told.contains("has no token") && !told.contains("s3cret"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_vending_machine_that_hangs_does_not_stop_a_topic_whose_token_holds() {
+    let vended = [token_until("a", now_unix() + 1_000)];
+    let upstream = Upstream::start([], vended).await;
+    let following = Following::start(upstream.source(None));
+    upstream.asked(2).await;
+    pass(Duration::from_secs(801)).await;
+    // It is asked, and says nothing.
+    upstream.asked(3).await;
+    pass(Duration::from_secs(5)).await;
+    let asked = upstream.asked(4).await;
+    assert_eq!(tokens(&asked), [None, Some("a"), None, Some("a")]);
+    let told = following.is(State::Degraded).await.why;
+    assert!(told.contains("no new token"), "{told}");
+}
+
+#[tokio::test]
+async fn a_publisher_asks_for_a_token_once() {
+    let status = |status| Play::Answer(status, "", String::new());
+    let posts = [
+        token("a"),
+        status(204),
+        status(204),
+        status(401),
+        token("b"),
+        status(204),
+    ];
+    let upstream = Upstream::start([], posts).await;
+    let endpoint = format!("http://{}", upstream.address).parse().unwrap();
+    let name = TopicName::new("video", "demo").unwrap();
+    let mut topic = Momento::new(&endpoint, name, None).unwrap().publisher();
+    topic.publish("heart").await.unwrap();
+    topic.publish("fire").await.unwrap();
+    let told = topic.publish("heart").await.unwrap_err().to_string();
+    assert!(told.contains("401"), "{told}");
+    topic.publish("heart").await.unwrap();
+    let asked = upstream.asked(6).await;
+    let sent = [None, Some("a"), Some("a"), Some("a"), None, Some("b")];
+    assert_eq!(tokens(&asked), sent);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::in_process::{PAGE, now_unix, until};
+use crate::in_process::{PAGE, now_unix, pass, until};
 use crate::scripted::{Asked, Reply, Scripted};
 
 const CHANNEL: &str = "arn:aws:ivs:eu-west-1:123456789012:channel/AbCdEf012345";
@@ -108,13 +108,6 @@ impl Drop for Sending {
 
 fn well(_: usize) -> Reply {
     Reply::text(204, "")
-}
-
-/// Lets the clock of what waits go on by so many seconds.
-async fn pass(seconds: u64) {
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(seconds)).await;
-    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -216,7 +209,7 @@ async fn a_channel_that_is_busy_gets_the_counts_later() {
         BTreeMap::from([("fire".into(), 2), ("heart".into(), 5)])
     );
     // Of these nothing is too old, since the one that a person mends is tried in half a minute.
-    pass(KEPT.as_secs() + 21).await;
+    pass(KEPT + Duration::from_secs(21)).await;
     sending.publish("thumbsup");
     until("it is sent", || sending.figures.sent.get() == 1).await;
     assert_eq!(sending.figures.dropped.get(), 7);

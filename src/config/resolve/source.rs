@@ -35,12 +35,13 @@ pub(super) fn sources(
         let Some(source) = source(keys, channel, layers, env)? else {
             continue;
         };
+        // By what it is called, in the log and in metrics.
+        let name = source.address.to_string();
         let same =
-            |other: &SourceConfig| other.channel == channel && other.address == source.address;
+            |other: &SourceConfig| other.channel == channel && other.address.to_string() == name;
         if sources.iter().any(same) {
             return Err(ConfigError::Refused(format!(
-                "source: {} is given twice: expected each address once for a channel",
-                source.address
+                "source: {name} is given twice: expected each address once for a channel"
             )));
         }
         sources.push(source);

@@ -6,14 +6,20 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use super::topic_url;
+use super::endpoint::topic_url;
 use crate::momento::Key;
 use crate::source::address::{AddressError, Parts, Secrets, url};
-use crate::topic::TopicName;
+use crate::topic::{TopicName, encoded};
 
 /// The account's key, and the endpoint of one that names none.
 pub(super) const KEY: &str = "MOMENTO_API_KEY";
 pub(super) const ENDPOINT: &str = "MOMENTO_ENDPOINT";
+
+/// A token for a topic at an endpoint.
+pub(super) const TOKEN: &str = "FLOATUP_TOKEN";
+
+/// Where an account's key belongs. To no other endpoint it goes unless it is given for that one.
+const MOMENTO: &str = "momentohq.com";
 
 /// A topic by its endpoint, `https://HOST/BASE/topics/CACHE/TOPIC`, or of a Momento account,
 /// `momento:CACHE/TOPIC`, whose key says where it is, or `?endpoint=` with a region or a host. A
@@ -47,11 +53,15 @@ impl Address {
     pub(super) fn opened(&self, secrets: &Secrets) -> Result<(Url, Option<String>), AddressError> {
         let given = secrets.get(KEY);
         let endpoint = match &self.place {
-            // A vending machine is asked unless the source has a secret of its own.
-            Place::Endpoint(url) if self.tokens.is_some() => {
-                return Ok((url.clone(), secrets.own.clone()));
+            Place::Endpoint(url) => {
+                let token = match &self.tokens {
+                    // A vending machine is asked unless the source has a secret of its own.
+                    Some(_) => secrets.own.as_deref(),
+                    None if is_momentos(url) => secrets.get(TOKEN).or(given),
+                    None => secrets.get(TOKEN),
+                };
+                return Ok((url.clone(), token.map(str::to_owned)));
             }
-            Place::Endpoint(url) => return Ok((url.clone(), given.map(str::to_owned))),
             Place::Account(endpoint) => endpoint.as_deref(),
         };
         let key = given.ok_or_else(|| {
@@ -64,6 +74,12 @@ impl Address {
         let (api, secret) = key.http_api(endpoint).map_err(AddressError::new)?;
         Ok((api, Some(secret.to_owned())))
     }
+}
+
+fn is_momentos(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let under = host.strip_suffix(MOMENTO);
+    url.scheme() == "https" && under.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
 }
 
 impl FromStr for Address {
@@ -113,7 +129,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Endpoint(endpoint) => f.write_str(topic_url(endpoint, &self.name).as_str()),
-            Place::Account(_) => write!(f, "momento:{}", self.name),
+            Place::Account(None) => write!(f, "momento:{}", self.name),
+            Place::Account(Some(at)) => write!(f, "momento:{}?endpoint={}", self.name, encoded(at)),
         }
     }
 }
@@ -172,20 +189,46 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_at_an_endpoint_takes_any_key_or_asks_for_a_token() {
+    fn an_accounts_key_goes_to_momento_alone() {
+        for (at, expected) in [
+            ("https://api.cache.x.prod.a.momentohq.com/topics/a/b", "key"),
+            ("http://api.cache.x.prod.a.momentohq.com/topics/a/b", ""),
+            ("https://xmomentohq.com/topics/a/b", ""),
+            ("https://h/topics/a/b", ""),
+            ("https://h/topics/a/b?tokens=https://v/tokens", ""),
+        ] {
+            let got = opened(at, Some("key"), None).unwrap();
+            assert_eq!(got.split(' ').nth(1), Some(expected), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_topic_at_an_endpoint_has_a_token_or_asks_for_one() {
         let at = "https://h/base/topics/my%20cache/%C3%A4";
-        assert_eq!(
-            opened(at, Some("t"), None).as_deref(),
-            Ok("https://h/base t")
-        );
         let vended = format!("{at}?tokens=https://v/tokens");
-        assert_eq!(
-            opened(&vended, Some("t"), None).as_deref(),
-            Ok("https://h/base ")
-        );
-        let address: Address = at.parse().unwrap();
-        assert_eq!(address.to_string(), at);
-        let account: Address = "momento:video/demo?endpoint=us-west-2".parse().unwrap();
-        assert_eq!(account.to_string(), "momento:video/demo");
+        let opened = |text: &str, secrets: &Secrets| {
+            let address: Address = text.parse().unwrap();
+            let (url, token) = address.opened(secrets).unwrap();
+            format!("{url} {}", token.unwrap_or_default())
+        };
+        let mut secrets = Secrets::of(None);
+        secrets.variables.insert(TOKEN, "t".to_owned());
+        assert_eq!(opened(at, &secrets), "https://h/base t");
+        assert_eq!(opened(&vended, &secrets), "https://h/base ");
+        secrets.own = Some("own".to_owned());
+        assert_eq!(opened(at, &secrets), "https://h/base own");
+        assert_eq!(opened(&vended, &secrets), "https://h/base own");
+    }
+
+    #[test]
+    fn an_address_shows_what_tells_it_from_others() {
+        for text in [
+            "https://h/base/topics/my%20cache/%C3%A4",
+            "momento:video/demo",
+            "momento:video/demo?endpoint=us-west-2",
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The token in use, and when it is to be renewed.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -26,6 +27,12 @@ pub(super) struct Token {
     pub(super) trouble: Option<String>,
 }
 
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
+}
+
 impl Token {
     /// None is to be had.
     pub(super) fn none() -> Self {
@@ -33,6 +40,23 @@ impl Token {
             is_had: true,
             ..Self::default()
         }
+    }
+
+    /// None is to be had now; it is asked for again after a pause.
+    pub(super) fn without(trouble: String, pause: Duration) -> Self {
+        Self {
+            renew_at: Some(Instant::now() + pause),
+            trouble: Some(trouble),
+            ..Self::none()
+        }
+    }
+
+    /// Stays in use, since there is no newer one; that is asked for again after a pause.
+    pub(super) fn keep(&mut self, trouble: String, pause: Duration) {
+        self.trouble = Some(trouble);
+        // At its end at the latest, there is nothing left to go on with.
+        let again = Instant::now() + pause;
+        self.renew_at = self.ends_at.map(|end| end.min(again));
     }
 
     /// One that was given, and is all there is.
