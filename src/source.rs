@@ -22,8 +22,10 @@ mod retry;
 pub mod twitch;
 pub mod youtube;
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt as _;
 use serde::Deserialize;
 
 pub use self::address::{Address, AddressError, Secrets};
@@ -94,7 +96,21 @@ impl Source {
 
     /// Follows it for as long as the future is kept, from what is sent next on. Of a source that has
     /// an end, such as a log, it returns there.
+    ///
+    /// A source that panics, which is a fault of its own, is said to be refused: none goes deaf
+    /// without a word.
     pub async fn follow(self, inbox: &Inbox) {
+        let followed = AssertUnwindSafe(self.run(inbox)).catch_unwind().await;
+        if followed.is_err() {
+            inbox.set_state(
+                State::Refused,
+                "a fault in floatup has ended it, which the log shows: start floatup again, and \
+                 please report it",
+            );
+        }
+    }
+
+    async fn run(self, inbox: &Inbox) {
         match self {
             Self::Momento(source) => source.follow(inbox).await,
             Self::IvsChat(source) => source.follow(inbox).await,

@@ -2,25 +2,26 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::{asked_to_end, follow, log_line, milliseconds, open, runtime};
 use crate::config::FollowJob;
 use crate::metrics::Metrics;
 use crate::reaction::Reaction;
-use crate::source::{Merge, Observation, Outcome, State, since_epoch};
+use crate::source::{Merge, Observation, Outcome, since_epoch};
 
-/// Lines that wait to be printed. Of more, the newest are not printed, and how many is said at the
-/// end: sources don't wait for a slow terminal.
-const LINES_MAX: usize = 65_536;
+/// Messages that wait to be printed. Of more, the newest are not printed, and how many is said at
+/// the end: sources don't wait for a slow terminal.
+const MESSAGES_MAX: usize = 65_536;
 
-/// How often it is looked whether all sources are over.
-const ENDED_INTERVAL: Duration = Duration::from_millis(50);
+/// The same, in bytes of their lines.
+const BYTES_MAX: usize = 64 << 20;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -43,63 +44,84 @@ struct Counted<'a> {
     count: u32,
 }
 
+/// Lines that wait to be printed.
+#[derive(Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    left_out: AtomicU64,
+}
+
 pub(super) fn run(job: FollowJob) -> Result<()> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let metrics = Metrics::new();
     let merge = Arc::new(Merge::new(Box::new(()), since_epoch().as_secs()));
-    let (lines, mut printed) = mpsc::channel::<String>(LINES_MAX);
+    let (lines, printed) = mpsc::channel::<String>(MESSAGES_MAX);
+    let waiting = Arc::new(Waiting::default());
     let begun = Instant::now();
-    let mut monitors = Vec::new();
     for config in &job.sources {
         let (source, inbox) = open(config, &job.channel, &merge, &metrics)?;
         let (name, lines, log) = (config.address.to_string(), lines.clone(), job.log);
+        let waiting = Arc::clone(&waiting);
         let observe = move |seen: &Observation<'_>| {
-            for line in match log {
+            let told = match log {
                 true => log_lines(seen, begun.elapsed()),
-                false => vec![line(&name, seen)],
-            } {
-                if let Err(TrySendError::Full(_)) = lines.try_send(line) {
-                    tracing::warn!("too much to print: a message is left out");
-                }
+                false => line(&name, seen),
+            };
+            if !told.is_empty() {
+                waiting.send(&lines, told);
             }
         };
-        let inbox = inbox.with_observer(observe);
-        monitors.push(inbox.monitor());
-        follow(source, inbox, &runtime);
+        follow(source, inbox.with_observer(observe), &runtime);
     }
+    // Each source has its own, and drops it when it is over.
     drop(lines);
-    let all_ended = async {
-        while !monitors
-            .iter()
-            .all(|monitor| monitor.status.borrow().state == State::Ended)
-        {
-            tokio::time::sleep(ENDED_INTERVAL).await;
-        }
-    };
-    let print = async {
-        let mut left = job.count.unwrap_or(u64::MAX);
-        let mut ended = std::pin::pin!(all_ended);
-        while left > 0 {
-            let line = tokio::select! {
-                biased;
-                line = printed.recv() => line,
-                () = &mut ended => printed.try_recv().ok(),
-            };
-            let Some(line) = line else { break };
-            writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")?;
-            left -= 1;
-        }
-        Ok(())
-    };
+    let count = job.count.unwrap_or(u64::MAX);
+    let (tell, told) = oneshot::channel();
+    let to_print = Arc::clone(&waiting);
+    // A terminal that stands still doesn't keep this from ending.
+    let printing = std::thread::Builder::new().name("print".into());
+    printing
+        .spawn(move || tell.send(print(printed, count, &to_print)))
+        .context("cannot start a thread")?;
     let result = runtime.block_on(async {
         tokio::select! {
-            result = print => result,
+            result = told => result.unwrap_or(Ok(())),
             () = asked_to_end() => Ok(()),
         }
     });
     runtime.shutdown_background();
+    let left_out = waiting.left_out.load(Ordering::Relaxed);
+    if left_out > 0 {
+        tracing::warn!("too much to print: {left_out} messages were left out");
+    }
     result
+}
+
+impl Waiting {
+    /// Has a message's lines printed, if there is room for them.
+    fn send(&self, lines: &mpsc::Sender<String>, told: String) {
+        let length = told.len();
+        let has_room = self.bytes.fetch_add(length, Ordering::Relaxed) < BYTES_MAX;
+        if !has_room || lines.try_send(told).is_err() {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Prints so many messages.
+fn print(mut lines: mpsc::Receiver<String>, count: u64, waiting: &Waiting) -> Result<()> {
+    for _ in 0..count {
+        let Some(line) = lines.blocking_recv() else {
+            break;
+        };
+        waiting.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+        let mut out = std::io::stdout().lock();
+        out.write_all(line.as_bytes())
+            .context("cannot write to stdout")?;
+    }
+    Ok(())
 }
 
 fn line(source: &str, seen: &Observation<'_>) -> String {
@@ -113,14 +135,15 @@ fn line(source: &str, seen: &Observation<'_>) -> String {
         text: seen.arrival.message.text,
         reactions: &reactions,
     };
-    json(&line)
+    json(&line) + "\n"
 }
 
-fn log_lines(seen: &Observation<'_>, at: Duration) -> Vec<String> {
+/// A line for each reaction of a message that is accepted.
+fn log_lines(seen: &Observation<'_>, at: Duration) -> String {
     if seen.outcome != Outcome::Accepted {
-        return Vec::new();
+        return String::new();
     }
-    let line = |reaction: &Reaction| log_line(at, reaction);
+    let line = |reaction: &Reaction| log_line(at, reaction) + "\n";
     seen.reactions.iter().map(line).collect()
 }
 

@@ -284,7 +284,13 @@ impl Inbox {
                         shown.is_empty() || self.merge.deliver(id, arrival.place, shown, sent_at);
                     match is_taken {
                         true => (Outcome::Accepted, reactions),
-                        false => (Outcome::Refused, reactions),
+                        false => {
+                            // It may be sent again.
+                            if let Some(id) = id {
+                                self.merge.forget(id);
+                            }
+                            (Outcome::Refused, reactions)
+                        }
                     }
                 }
             },
@@ -304,6 +310,14 @@ impl Inbox {
     /// A message that was not looked at: too long, malformed, or wrongly signed.
     pub(crate) fn refuse(&self) {
         self.metrics.refused.inc();
+        if let Some(observer) = &self.observer {
+            observer(&Observation {
+                arrival: &Arrival::of(Message::payload("")),
+                outcome: Outcome::Refused,
+                reactions: &[],
+                sent_at: None,
+            });
+        }
     }
 
     /// A message was taken back by its platform.
@@ -423,11 +437,12 @@ impl Inbox {
         let left_over = self.left_over.lock();
         let mut left_over = left_over.unwrap_or_else(PoisonError::into_inner);
         let mut weighted = Vec::new();
+        let mut room = f64::from(SPRITES_PER_PAYLOAD_MAX);
         for Reaction { emoji, count } in reactions {
             let left = left_over.entry(emoji.clone()).or_default();
             let exact = f64::from(*count) * self.weight + *left;
-            let max = f64::from(SPRITES_PER_PAYLOAD_MAX);
-            let whole = exact.floor().min(max);
+            let whole = exact.floor().min(room);
+            room -= whole;
             *left = (exact - whole).min(1.0);
             if whole >= 1.0 {
                 #[expect(

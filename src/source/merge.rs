@@ -128,6 +128,17 @@ impl Merge {
         true
     }
 
+    /// Remembers an id no more, since its message could not be delivered.
+    pub(super) fn forget(&self, id: &str) {
+        let mut remembered = self.lock();
+        let id = cut(id);
+        if remembered.by_id.remove(id).is_some() {
+            // It is among the newest.
+            let at = remembered.order.iter().rposition(|other| &**other == id);
+            at.map(|at| remembered.order.remove(at));
+        }
+    }
+
     /// Delivers what a message asks for.
     pub(super) fn deliver(
         &self,

@@ -1,11 +1,15 @@
 //! Several sources into one channel: counted, weighted, shown once, and taken back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floatup::metrics::Metrics;
 use floatup::reaction::{Message, Palette, Rules};
-use floatup::source::{Arrival, Bridge, Cue, Inbox, Merge, Observation, Outcome, Receiver, State};
+use floatup::source::{
+    Address, Arrival, Bridge, Cue, Inbox, Merge, Observation, Outcome, Receiver, Secrets, Source,
+    State,
+};
 use floatup::topic::{Broker, Cursor, Event, ItemId, Limits, TopicName, Value};
 
 use crate::following::Following;
@@ -112,8 +116,9 @@ fn weights_count_in_the_long_run() {
     let stage = Stage::default();
     let merge = Arc::new(Merge::new(Box::new(stage.clone()), PAGE));
     let inbox = inbox("a", &merge).with_weight(1e9);
-    inbox.take(&Arrival::of(Message::payload(r#"{"heart":900}"#)));
-    assert_eq!(stage.counts(), [1_000]);
+    let both = Arrival::of(Message::payload(r#"{"fire":300,"heart":900}"#));
+    inbox.take(&both);
+    assert_eq!(stage.counts().iter().sum::<u32>(), 1_000);
 }
 
 #[test]
@@ -205,7 +210,7 @@ async fn what_is_taken_back_goes_from_the_topics_readers() {
 }
 
 #[tokio::test]
-async fn a_state_is_said_with_its_reason_and_counts_what_was_lost() {
+async fn a_source_is_connecting_first() {
     let merge = Arc::new(Merge::new(Box::new(()), PAGE));
     let metrics = Metrics::new();
     let rules = Rules::new(Arc::new(Palette::default()));
@@ -215,4 +220,52 @@ async fn a_state_is_said_with_its_reason_and_counts_what_was_lost() {
     let text = metrics.encode();
     let series = "floatup_source_state{channel=\"demo\",source=\"a\",state=\"connecting\"} 1";
     assert!(text.contains(series), "{text}");
+}
+
+/// What has room for nothing at first, and then for all.
+#[derive(Default)]
+struct FullAtFirst(AtomicBool);
+
+impl Receiver for FullAtFirst {
+    fn cue(&self, cue: Cue) -> Option<ItemId> {
+        self.0.swap(true, Ordering::Relaxed).then(|| cue.item())
+    }
+
+    fn retract(&self, _: &[ItemId]) {}
+}
+
+#[test]
+fn what_there_was_no_room_for_may_be_sent_again() {
+    let merge = Arc::new(Merge::new(Box::new(FullAtFirst::default()), PAGE));
+    let inbox = inbox("a", &merge);
+    let taken = ["1", "1", "1"].map(|id| inbox.take(&with_id(id, "heart")));
+    assert_eq!(
+        taken,
+        [Outcome::Refused, Outcome::Accepted, Outcome::Duplicate]
+    );
+}
+
+/// What is at fault.
+struct Broken;
+
+impl Receiver for Broken {
+    fn cue(&self, _: Cue) -> Option<ItemId> {
+        panic!("a fault");
+    }
+
+    fn retract(&self, _: &[ItemId]) {}
+}
+
+#[tokio::test]
+async fn a_source_that_panics_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.ndjson");
+    std::fs::write(&log, "{\"at_ms\":0,\"reaction\":\"heart\"}\n").unwrap();
+    let address: Address = format!("log:{}", log.display()).parse().unwrap();
+    let source = Source::new(&address, &Secrets::default()).unwrap();
+    let inbox = inbox("a", &Arc::new(Merge::new(Box::new(Broken), PAGE)));
+    source.follow(&inbox).await;
+    let status = inbox.monitor().status.borrow().clone();
+    assert_eq!(status.state, State::Refused);
+    assert!(status.why.contains("a fault in floatup"), "{}", status.why);
 }
