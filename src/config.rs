@@ -153,6 +153,17 @@ pub struct SourceConfig {
     pub is_required: bool,
 }
 
+impl SourceConfig {
+    /// The same, for someone who only looks on: see [`Address::for_a_look`].
+    #[must_use]
+    pub fn for_a_look(&self) -> Self {
+        Self {
+            address: self.address.for_a_look(),
+            ..self.clone()
+        }
+    }
+}
+
 /// Where a channel's frames go, and as what.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputConfig {

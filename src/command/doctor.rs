@@ -156,7 +156,7 @@ fn can_be_tried(config: &&SourceConfig) -> bool {
 /// How a source stands once it is no longer connecting, or the time is over.
 async fn connect(config: &SourceConfig) -> Result<Status> {
     let merge = Arc::new(Merge::new(Box::new(()), since_epoch().as_secs()));
-    let (source, inbox) = open(config, "doctor", &merge, &Metrics::new())?;
+    let (source, inbox) = open(&config.for_a_look(), "doctor", &merge, &Metrics::new())?;
     let mut status = inbox.monitor().status;
     let following = source.follow(&inbox);
     let connected = status.wait_for(|status| status.state != State::Connecting);

@@ -60,6 +60,7 @@ pub(super) fn run(job: FollowJob) -> Result<()> {
     let waiting = Arc::new(Waiting::default());
     let begun = Instant::now();
     for config in &job.sources {
+        let config = &config.for_a_look();
         let (source, inbox) = open(config, &job.channel, &merge, &metrics)?;
         let (name, lines, log) = (config.address.to_string(), lines.clone(), job.log);
         let waiting = Arc::clone(&waiting);

@@ -157,7 +157,8 @@ pub(super) struct PublishArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
 
-    /// File with the token or key to publish with; or put it in `MOMENTO_API_KEY`
+    /// File with the token or key to publish with; or put a token in `FLOATUP_TOKEN`, Momento's
+    /// key in `MOMENTO_API_KEY`
     /// [default: a token asked from the endpoint]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

@@ -114,6 +114,16 @@ impl Address {
         }
     }
 
+    /// The same, for someone who only looks on: a session that the broker keeps for the service is
+    /// not taken over, nor is what waits in it.
+    #[must_use]
+    pub fn for_a_look(&self) -> Self {
+        match self {
+            Self::Mqtt(address) => Self::Mqtt(address.for_a_look()),
+            other => other.clone(),
+        }
+    }
+
     /// Whether people talk to each other there, so that a bare `no` is a word, and most reactions
     /// stand between words.
     #[must_use]

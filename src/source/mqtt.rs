@@ -46,6 +46,16 @@ pub struct Address {
     with_retained: bool,
 }
 
+impl Address {
+    /// The same, without the session that the broker keeps, which is another's to take.
+    pub(super) fn for_a_look(&self) -> Self {
+        Self {
+            client_id: None,
+            ..self.clone()
+        }
+    }
+}
+
 impl std::str::FromStr for Address {
     type Err = AddressError;
 

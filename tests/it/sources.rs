@@ -1,14 +1,16 @@
 //! Sources as a person uses them: settings, commands, and what the service says of them.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 
 use floatup::config::{self, Command};
+use floatup::source::Address;
 use serde_json::Value as Json;
 
 use crate::floatup::{Running, Service, floatup, http, run, send_signal, stderr, until, wait};
+use crate::tree::read;
 
 /// The channel `demo` as the service tells it.
 fn channel(service: &Service) -> Json {
@@ -256,11 +258,13 @@ fn the_doctor_says_what_to_mend() {
         "{told}"
     );
 
-    fs::write(
-        folder.path().join("palette.toml"),
-        "[palette]\nfamily = '🫨'\nx = 'x'",
-    )
-    .unwrap();
+    fs::write(folder.path().join("palette.toml"), "[palette]\nx = 'x'").unwrap();
+    let (code, told) = doctor(&["--config", "palette.toml"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("FAULT channel demo: no font has x; install"),
+        "{told}"
+    );
     let bad = [
         "--source",
         "http://127.0.0.1:9/topics/a/b",
@@ -393,22 +397,11 @@ fn the_webhook_takes_what_is_signed_with_the_services_secret() {
     let body = b"{\"reaction\":\"heart\",\"id\":\"1\"}";
     let (status, _) = http(&service.address, "POST", "/reactions/demo", body);
     assert_eq!(status, 401);
-    // As docs/sources.md signs it.
-    let script = format!(
-        "body='{{\"reaction\":\"heart\",\"id\":\"1\"}}'; now=$(date +%s)
-         sum=$(printf '%s.%s' \"$now\" \"$body\" | openssl dgst -sha256 -hmac 0123456789abcdef | sed 's/.* //')
-         curl -sS -H \"X-Floatup-Signature: t=$now,v1=$sum\" -d \"$body\" {}",
-        service.url("/reactions/demo")
-    );
-    let told = |script: &str| {
-        let sh = std::process::Command::new("sh")
-            .args(["-ec", script])
-            .output()
-            .unwrap();
-        assert!(sh.status.success(), "{}", stderr(&sh));
-        serde_json::from_slice::<Json>(&sh.stdout).unwrap()
-    };
-    assert_eq!(told(&script)["accepted"], 1);
+    let script = recipe("docs/sources.md", "X-Floatup-Signature")
+        .replace("http://127.0.0.1:8787", &service.url(""))
+        .replace(r#"{"reaction":"heart"}"#, str::from_utf8(body).unwrap());
+    let told = sh(&script, &[("FLOATUP_WEBHOOK_SECRET", "0123456789abcdef")]);
+    assert_eq!(serde_json::from_str::<Json>(&told).unwrap()["accepted"], 1);
     until("it is in the topic", || {
         source(&service, "embedded")["accepted"] == 1
     });
@@ -480,4 +473,101 @@ fn mistakes_in_sources_are_told() {
         );
         assert!(!error.contains("u:p"), "{error}");
     }
+}
+
+/// The lines for a shell, in a document, of which one has these words.
+fn recipe(document: &str, words: &str) -> String {
+    let text = read(document);
+    let mut blocks = text.split("\n\n");
+    let is_it =
+        |block: &&str| block.contains(words) && block.trim_start_matches('\n').starts_with("    ");
+    let block = blocks.find(is_it);
+    block.expect("the document has it").to_owned()
+}
+
+/// What a shell prints.
+fn sh(script: &str, env: &[(&str, &str)]) -> String {
+    let output = std::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}: {}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn an_operators_token_is_signed_as_the_document_says() {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("key"), KEY).unwrap();
+    let args = ["--require-token", "--signing-key-file", "key"];
+    let service = Service::start(folder.path(), &args);
+    let list = format!(
+        "curl -sS -o /dev/null -w '%{{http_code}}' -d '{{}}' -H \"Authorization: ${{AWS_SESSION_TOKEN:-}}\" {}",
+        service.url("/ListRooms")
+    );
+    assert_eq!(sh(&list, &[]), "403");
+    let signed = recipe("docs/http.md", "export AWS_SESSION_TOKEN");
+    let script = format!("{signed}\n{list}");
+    assert_eq!(sh(&script, &[("FLOATUP_SIGNING_KEY", KEY)]), "200");
+    service.stop();
+}
+
+#[test]
+fn documented_addresses_are_addresses() {
+    let mut found = 0;
+    for document in ["README.md", "docs/sources.md", "floatup.example.toml"] {
+        let text = read(document);
+        for before in ["--source ", "floatup follow ", "from = "] {
+            for (at, _) in text.match_indices(before) {
+                let rest = &text[at + before.len()..];
+                let quote = rest.chars().next().filter(|c| "'\"".contains(*c));
+                let address = match quote {
+                    Some(quote) => rest[1..].split(quote).next(),
+                    None => rest.split([' ', '`', '\n', ')']).next(),
+                };
+                let address = address.unwrap();
+                // What stands for any address.
+                if address.starts_with(|c: char| c.is_uppercase() || c == '[') {
+                    continue;
+                }
+                let parsed = address.parse::<Address>();
+                assert!(parsed.is_ok(), "{document}: {address}: {parsed:?}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 25, "{found}");
+}
+
+#[test]
+fn lines_of_another_program_are_a_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = floatup()
+        .current_dir(folder.path())
+        .args(["follow", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all("heart\nnope\n🔥🔥\n".as_bytes()).unwrap();
+    drop(stdin);
+    let mut told = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut told).unwrap();
+    let outcome = |line: &str| serde_json::from_str::<Json>(line).unwrap()["outcome"].clone();
+    let outcomes: Vec<_> = told.lines().map(outcome).collect();
+    assert_eq!(outcomes, ["accepted", "unknown", "accepted"]);
+    assert!(wait(&mut child).success());
+}
+
+#[test]
+fn who_looks_on_takes_no_kept_session() {
+    let kept: Address = "mqtt://h/a?client_id=live".parse().unwrap();
+    assert_ne!(kept.for_a_look(), kept);
+    let other: Address = "mqtt://h/a".parse().unwrap();
+    assert_eq!(other.for_a_look(), other);
 }
