@@ -207,7 +207,9 @@ impl Minter {
             text => format!(": {text}"),
         };
         if !status.is_success() {
-            let message = self.without_key(&message(&body));
+            // Before it is cut, so that no part of a key is left.
+            let body = self.without_key(&String::from_utf8_lossy(&body));
+            let message = message(body.as_bytes());
             return Err(match status.as_u16() {
                 429 => MintError::Busy {
                     message,

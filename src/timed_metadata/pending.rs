@@ -24,7 +24,7 @@ const TAIL: &str = "}}";
 pub(super) struct Pending {
     /// What each reaction is called there, as JSON.
     names: HashMap<Emoji, String>,
-    /// At most one for each second of [`KEPT`], and one that was put back; older ones are dropped.
+    /// At most one for each second of [`KEPT`], and those of a call; older ones are dropped.
     piles: VecDeque<Pile>,
 }
 
@@ -40,13 +40,15 @@ struct Pile {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) text: String,
-    pile: Pile,
+    /// What it has of each pile, oldest first.
+    parts: Vec<Pile>,
 }
 
 impl Batch {
     /// How many reactions it has.
     pub(super) fn sum(&self) -> u64 {
-        self.pile.sum()
+        let parts = self.parts.iter();
+        parts.fold(0, |sum, pile| sum.saturating_add(pile.sum()))
     }
 }
 
@@ -63,6 +65,22 @@ impl Pile {
             Some((_, all)) => *all = all.saturating_add(count),
             None => self.counts.push((name.to_owned(), count)),
         }
+    }
+
+    /// Adds, unless it is more than one call can have.
+    fn try_add(&mut self, name: &str, count: u64) -> bool {
+        let before = self.counts.len();
+        self.add(name, count);
+        let fits = self.bytes() <= room();
+        if !fits {
+            // One more digit may be too much as well as one more name.
+            if self.counts.len() > before {
+                self.counts.pop();
+            } else if let Some((_, all)) = self.counts.iter_mut().find(|(n, _)| *n == name) {
+                *all = all.saturating_sub(count);
+            }
+        }
+        fits
     }
 
     fn sum(&self) -> u64 {
@@ -136,44 +154,49 @@ impl Pending {
             dropped = dropped.saturating_add(pile.sum());
             self.piles.pop_front();
         }
-        let mut taken: Option<Pile> = None;
-        while let Some(pile) = self.piles.front_mut() {
-            let taken = taken.get_or_insert_with(|| Pile::new(pile.begun));
+        let mut all = Pile::new(now);
+        let mut parts = Vec::new();
+        while let Some(mut pile) = self.piles.pop_front() {
+            let mut part = Pile::new(pile.begun);
             let mut left = Vec::new();
             for (name, count) in pile.counts.drain(..) {
-                let before = taken.counts.len();
-                taken.add(&name, count);
-                if taken.bytes() > room() {
-                    // One more digit may be too much as well as one more name.
-                    if taken.counts.len() > before {
-                        taken.counts.pop();
-                    } else if let Some((_, all)) = taken.counts.iter_mut().find(|(n, _)| *n == name)
-                    {
-                        *all = all.saturating_sub(count);
-                    }
+                if all.try_add(&name, count) {
+                    part.counts.push((name, count));
+                } else {
                     left.push((name, count));
                 }
             }
+            if !part.counts.is_empty() {
+                parts.push(part);
+            }
             if !left.is_empty() {
                 pile.counts = left;
+                self.piles.push_front(pile);
                 break;
             }
-            self.piles.pop_front();
         }
-        let batch = taken.filter(|pile| !pile.counts.is_empty()).map(|pile| {
-            let pairs = pile
-                .counts
-                .iter()
-                .map(|(name, count)| format!("{name}:{count}"));
-            let text = format!("{HEAD}{}{TAIL}", pairs.collect::<Vec<_>>().join(","));
-            Batch { text, pile }
+        let pairs = all.counts.iter();
+        let pairs: Vec<_> = pairs
+            .map(|(name, count)| format!("{name}:{count}"))
+            .collect();
+        let batch = (!parts.is_empty()).then(|| Batch {
+            text: format!("{HEAD}{}{TAIL}", pairs.join(",")),
+            parts,
         });
         (batch, dropped)
     }
 
     /// What could not be sent is the first to be sent again.
     pub(super) fn put_back(&mut self, batch: Batch) {
-        self.piles.push_front(batch.pile);
+        for mut part in batch.parts.into_iter().rev() {
+            match self.piles.front_mut() {
+                Some(rest) if rest.begun == part.begun => {
+                    part.counts.append(&mut rest.counts);
+                    *rest = part;
+                }
+                _ => self.piles.push_front(part),
+            }
+        }
     }
 }
 
@@ -185,4 +208,36 @@ fn room() -> usize {
 fn pair_bytes(name: &str, count: u64) -> usize {
     let digits = count.checked_ilog10().unwrap_or(0) as usize + 1;
     name.len() + ":,".len() + digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reaction(emoji: &str, count: u32) -> Reaction {
+        let mut all = Palette::default().decode(emoji).expect("an emoji");
+        all[0].count = count;
+        all.remove(0)
+    }
+
+    #[test]
+    fn what_is_put_back_is_as_old_as_it_was() {
+        let mut pending = Pending::new(&Palette::default());
+        let begun = Instant::now();
+        for second in 0..12 {
+            let at = begun + Duration::from_secs(second);
+            pending.add(&[reaction("🔥", 1)], at);
+            if second % 3 == 0 {
+                let (batch, dropped) = pending.take(at);
+                assert_eq!(dropped, 0);
+                pending.put_back(batch.expect("there is one"));
+            }
+        }
+        // Two piles are more than 10 s old.
+        let (batch, dropped) = pending.take(begun + Duration::from_millis(11_500));
+        assert_eq!(dropped, 2);
+        let batch = batch.expect("there is one");
+        assert_eq!(batch.text, r#"{"r":{"fire":10}}"#);
+        assert_eq!(batch.sum(), 10);
+    }
 }

@@ -565,6 +565,42 @@ fn lines_of_another_program_are_a_source() {
 }
 
 #[test]
+fn one_channels_sources_need_no_secret_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("log.ndjson"),
+        "{\"at_ms\":0,\"reaction\":\"heart\"}\n",
+    )
+    .unwrap();
+    let settings = "
+        [[channel]]
+        name = 'a'
+        [[channel]]
+        name = 'b'
+        [[source]]
+        from = 'log:log.ndjson'
+        channel = 'a'
+        [[source]]
+        from = 'http://127.0.0.1:9/topics/a/b'
+        channel = 'b'
+        secret_file = 'gone'";
+    fs::write(folder.path().join("floatup.toml"), settings).unwrap();
+    let follow = |channel| {
+        run(
+            folder.path(),
+            &["follow", "--config", "floatup.toml", "--channel", channel],
+        )
+    };
+    let a = follow("a");
+    assert!(a.status.success(), "{}", stderr(&a));
+    let told: Json = serde_json::from_slice(&a.stdout).unwrap();
+    assert_eq!(told["outcome"], "accepted");
+    let b = follow("b");
+    assert_eq!(b.status.code(), Some(2));
+    assert!(stderr(&b).contains("gone"), "{}", stderr(&b));
+}
+
+#[test]
 fn who_looks_on_takes_no_kept_session() {
     let kept: Address = "mqtt://h/a?client_id=live".parse().unwrap();
     assert_ne!(kept.for_a_look(), kept);

@@ -24,14 +24,18 @@ pub(super) fn sources(
         Some(addresses) => addresses.into_iter().map(SourceKeys::from).collect(),
         None => layers.file.sources.clone(),
     };
+    all(tables, layers, channels, env)
+}
+
+fn all(
+    tables: Vec<SourceKeys>,
+    layers: &Layers,
+    channels: &[ChannelConfig],
+    env: Env<'_>,
+) -> Result<Vec<SourceConfig>, ConfigError> {
     let mut sources: Vec<SourceConfig> = Vec::with_capacity(tables.len());
     for keys in tables {
-        // That there is such a channel was seen in the file.
-        let named = |channel: &ChannelConfig| {
-            let name = keys.channel.as_ref();
-            name.is_none_or(|name| name.0.0 == channel.name)
-        };
-        let channel = channels.iter().position(named).unwrap_or_default();
+        let channel = channel_of(&keys, channels);
         let Some(source) = source(keys, channel, layers, env)? else {
             continue;
         };
@@ -58,11 +62,25 @@ pub(super) fn of_channel(
 ) -> Result<Vec<SourceConfig>, ConfigError> {
     let channels = layers.channels();
     let number = channels.iter().position(|c| c.name == channel.0.0);
-    let is_given = !given.is_empty();
-    let given = is_given.then_some(given);
-    let all = sources(given, layers, &channels, env)?;
-    let is_its = |source: &SourceConfig| is_given || Some(source.channel) == number;
-    Ok(all.into_iter().filter(is_its).collect())
+    let tables = match given.is_empty() {
+        false => given.into_iter().map(SourceKeys::from).collect(),
+        true => {
+            // Another channel's secrets need not be there.
+            let tables = layers.file.sources.iter();
+            let is_its = |keys: &&SourceKeys| Some(channel_of(keys, &channels)) == number;
+            tables.filter(is_its).cloned().collect()
+        }
+    };
+    all(tables, layers, &channels, env)
+}
+
+/// That there is such a channel was seen in the file.
+fn channel_of(keys: &SourceKeys, channels: &[ChannelConfig]) -> usize {
+    let named = |channel: &ChannelConfig| {
+        let name = keys.channel.as_ref();
+        name.is_none_or(|name| name.0.0 == channel.name)
+    };
+    channels.iter().position(named).unwrap_or_default()
 }
 
 fn source(
