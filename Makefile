@@ -37,7 +37,7 @@ lint: ## Format, lints, documentation, and that benches and fuzz targets compile
 bench: ## Measure, peers too, and write docs/benchmarks*.md; needs a machine that does nothing else
 	@.ci/setup bench
 	cargo bench --bench paint
-	cargo bench --bench sources
+	cargo bench --bench sources -- --out docs/benchmarks-sources.md
 	cargo bench --bench table
 	cargo bench --bench table -- --only burn-in --out docs/benchmarks-burn-in.md
 

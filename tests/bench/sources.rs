@@ -1,8 +1,15 @@
 //! How long a message takes from being sent until it is on stage, at 5,000 messages a second.
 //!
-//! `cargo bench --bench sources`. The upstreams are real or, for Amazon IVS, a WebSocket that sends
+//! `cargo bench --bench sources`; after `--`, `--out FILE` writes the page. The upstreams are real or, for Amazon IVS, a WebSocket that sends
 //! its frames; upstream, network and source are on this machine and share it, so each figure has
 //! sending, the loopback network and the upstream's own time in it.
+
+#[expect(dead_code, reason = "the table's machine")]
+#[path = "table/machine.rs"]
+mod machine;
+#[expect(dead_code, reason = "the table's page")]
+#[path = "table/page.rs"]
+mod page;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -10,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use floatup::cast::Cast;
 use floatup::emoji::EmojiFonts;
 use floatup::frame::Size;
@@ -24,16 +31,22 @@ use floatup::sprite::{SpriteSheet, Subject};
 use floatup::stage::{Overflow, Stage, StageSettings};
 use floatup::topic::ItemId;
 use futures_util::SinkExt as _;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+use machine::{cores, line_of, processor};
+use page::{Table, ms, ratio};
 
 const PER_SECOND: u64 = 5_000;
 
 /// Sent before anything is measured, and measured.
 const WARM_UP: Duration = Duration::from_secs(2);
-const MEASURED: Duration = Duration::from_secs(20);
+const MEASURED: Duration = Duration::from_secs(10);
+
+const ROUNDS: usize = 3;
 
 /// Messages that are sent each millisecond, one after the other.
 const AT_ONCE: u64 = PER_SECOND / 1_000;
@@ -108,7 +121,7 @@ fn follow(address: &str, secret: Option<&str>, begun: Instant) -> Result<(Delays
 async fn measure(
     following: (Delays, Inbox, Source),
     begun: Instant,
-    mut send: impl AsyncFnMut(u64) -> Result<()>,
+    mut send_one: impl AsyncFnMut(u64) -> Result<()>,
 ) -> Result<Vec<Duration>> {
     let (delays, inbox, source) = following;
     let mut status = inbox.monitor().status;
@@ -117,15 +130,7 @@ async fn measure(
     tokio::time::timeout(Duration::from_secs(30), live)
         .await
         .context("it is not live")??;
-    let mut ticks = interval(Duration::from_millis(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let count = (WARM_UP + MEASURED).as_secs() * PER_SECOND;
-    for n in 0..count {
-        if n.is_multiple_of(AT_ONCE) {
-            ticks.tick().await;
-        }
-        send(u64::try_from(begun.elapsed().as_nanos())?).await?;
-    }
+    let count = send(begun, &mut send_one).await?;
     for _ in 0..100 {
         if delays.lock().expect("nothing panics with it").len() as u64 == count {
             break;
@@ -134,13 +139,32 @@ async fn measure(
     }
     task.abort();
     let delays = delays.lock().expect("nothing panics with it").clone();
+    measured(delays, count)
+}
+
+/// Sends at the rate, and says how much.
+async fn send(begun: Instant, mut send_one: impl AsyncFnMut(u64) -> Result<()>) -> Result<u64> {
+    let mut ticks = interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let count = (WARM_UP + MEASURED).as_secs() * PER_SECOND;
+    for n in 0..count {
+        if n.is_multiple_of(AT_ONCE) {
+            ticks.tick().await;
+        }
+        send_one(u64::try_from(begun.elapsed().as_nanos())?).await?;
+    }
+    Ok(count)
+}
+
+/// What came after the warm-up, if all has come.
+fn measured(mut delays: Vec<Duration>, count: u64) -> Result<Vec<Duration>> {
     ensure!(
         delays.len() as u64 == count,
         "{} of {count} came",
         delays.len()
     );
     let warm_up = usize::try_from(WARM_UP.as_secs() * PER_SECOND)?;
-    Ok(delays[warm_up..].to_vec())
+    Ok(delays.split_off(warm_up))
 }
 
 /// A floatup of its own process, as an endpoint of Momento's API.
@@ -151,9 +175,9 @@ async fn momento(begun: Instant) -> Result<Vec<Duration>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    // The ring holds a second.
+    // The ring holds four seconds.
     let limits = Limits {
-        ring_items: 5_000,
+        ring_items: 20_000,
         ..Limits::default()
     };
     let broker = Broker::new(limits, since_epoch().as_secs());
@@ -266,9 +290,36 @@ async fn nats(begun: Instant) -> Result<Vec<Duration>> {
     .await
 }
 
-fn row(name: &str, mut delays: Vec<Duration>) -> String {
+/// A line a message over a bare connection, in the same runtime: what the machine itself takes.
+async fn bare(begun: Instant) -> Result<Vec<Duration>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut sending = TcpStream::connect(listener.local_addr()?).await?;
+    sending.set_nodelay(true)?;
+    let (receiving, _) = listener.accept().await?;
+    let received = tokio::spawn(async move {
+        let mut lines = BufReader::new(receiving).lines();
+        let mut delays = Vec::new();
+        while let Some(line) = lines.next_line().await? {
+            let sent = Duration::from_nanos(line.trim_start().parse()?);
+            delays.push(begun.elapsed().saturating_sub(sent));
+        }
+        anyhow::Ok(delays)
+    });
+    let count = send(begun, async |at| {
+        // As long as a message.
+        Ok(sending.write_all(format!("{at:>60}\n").as_bytes()).await?)
+    });
+    let count = count.await?;
+    drop(sending);
+    measured(received.await??, count)
+}
+
+/// Median, 90th, 99th and 99.9th percentile.
+const SHARES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
+
+fn percentiles(mut delays: Vec<Duration>) -> [Duration; 4] {
     delays.sort_unstable();
-    let at = |share: f64| {
+    SHARES.map(|share| {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -276,11 +327,17 @@ fn row(name: &str, mut delays: Vec<Duration>) -> String {
             reason = "an index of a few hundred thousand"
         )]
         let index = (delays.len() as f64 * share) as usize;
-        let delay = delays[index.min(delays.len() - 1)];
-        format!("{:.3}", delay.as_secs_f64() * 1e3)
-    };
-    let shares = [0.5, 0.9, 0.99, 0.999].map(at);
-    format!("| {name} | {} |", shares.join(" | "))
+        delays[index.min(delays.len() - 1)]
+    })
+}
+
+/// Of each percentile the median of the rounds.
+fn medians(rounds: &[[Duration; 4]]) -> [Duration; 4] {
+    std::array::from_fn(|n| {
+        let mut all: Vec<_> = rounds.iter().map(|round| round[n]).collect();
+        all.sort_unstable();
+        all[all.len() / 2]
+    })
 }
 
 #[expect(
@@ -291,20 +348,91 @@ fn now() -> Instant {
     Instant::now()
 }
 
+fn report(rounds: &[Vec<[Duration; 4]>; 4]) -> Result<String> {
+    let names = [
+        "a bare TCP connection",
+        "Momento's API (long poll of a floatup)",
+        "Amazon IVS Chat (WebSocket)",
+        "NATS (nats-server, core)",
+    ];
+    let header = ["from", "median, ms", "p90", "p99", "p99.9", "p99, / bare"];
+    let mut table = Table::new(header);
+    let mut wanted = Table::new(["figure", "wanted", "got", "reached"]);
+    let bare = medians(&rounds[0]);
+    for (n, (name, rounds)) in names.iter().zip(rounds).enumerate() {
+        let got = medians(rounds);
+        let cells = std::iter::once((*name).to_owned()).chain(got.map(ms));
+        let against = ratio(got[2].as_secs_f64() / bare[2].as_secs_f64());
+        table.row(cells.chain([against]));
+        if n > 0 {
+            wanted.row([
+                format!("{name}: from being sent to the stage's queue, p99"),
+                "under 1 ms".into(),
+                format!("{} ms", ms(got[2])),
+                if got[2] < Duration::from_millis(1) {
+                    "yes"
+                } else {
+                    "no"
+                }
+                .into(),
+            ]);
+        }
+    }
+    Ok(format!(
+        "# Sources, measured\n\n\
+         Written by `make bench` on {}; not edited.\n\n\
+         | | |\n| --- | --- |\n\
+         | processor | {} |\n\
+         | cores | {} |\n\
+         | system | {} |\n\
+         | compiler | {}, profile `bench` |\n\n\
+         {}\n\
+         A message's way from the call that sends it until its reactions are on a stage of 1920x1080 \
+         with 1,000 sprites: the upstream, the loopback network, the source, its inbox with every \
+         rule and counter, and the stage. {PER_SECOND} messages a second, {AT_ONCE} at once each \
+         millisecond; {} s are measured after {} s of warming up, {ROUNDS} rounds in turn, and of \
+         each percentile the median round is told. Sender, upstream and source share the machine, \
+         and so the *bare* connection, a line of 60 bytes a message into the same runtime, is what \
+         nothing here can be faster than. None of the messages was lost: the run fails if one is.\n\n\
+         {}\n\
+         `cargo bench --bench sources` measures it again and prints it.\n",
+        line_of("date", &["-u", "+%Y-%m-%d"])?,
+        processor(),
+        cores(),
+        line_of("uname", &["-srm"])?,
+        line_of("rustc", &["--version"])?,
+        wanted.markdown(),
+        MEASURED.as_secs(),
+        WARM_UP.as_secs(),
+        table.markdown(),
+    ))
+}
+
 fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let out = match (arguments.next().as_deref(), arguments.next()) {
+        (None, None) => None,
+        (Some("--out"), Some(file)) => Some(file),
+        _ => bail!("expected nothing, or --out FILE"),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let begun = now();
-    let mut out = std::io::stdout();
-    writeln!(out, "| source | median, ms | p90 | p99 | p99.9 |")?;
-    writeln!(out, "| --- | --- | --- | --- | --- |")?;
-    let delays = runtime.block_on(momento(begun))?;
-    writeln!(out, "{}", row("Momento (long poll)", delays))?;
-    let delays = runtime.block_on(ivs_chat(begun))?;
-    writeln!(out, "{}", row("IVS Chat (WebSocket)", delays))?;
-    let delays = runtime.block_on(nats(begun))?;
-    writeln!(out, "{}", row("NATS (nats-server)", delays))?;
+    let mut rounds: [Vec<_>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        rounds[0].push(percentiles(runtime.block_on(bare(begun))?));
+        rounds[1].push(percentiles(runtime.block_on(momento(begun))?));
+        rounds[2].push(percentiles(runtime.block_on(ivs_chat(begun))?));
+        rounds[3].push(percentiles(runtime.block_on(nats(begun))?));
+    }
+    let page = report(&rounds)?;
+    match out {
+        Some(file) => {
+            std::fs::write(&file, page).with_context(|| format!("cannot write {file}"))?
+        }
+        None => std::io::stdout().write_all(page.as_bytes())?,
+    }
     Ok(())
 }
