@@ -161,10 +161,9 @@ impl IvsChat {
     pub async fn follow(self, inbox: &Inbox) -> ! {
         let mut backoff = Backoff::default();
         loop {
-            let begun = Instant::now();
             let failure = self.session(inbox).await;
-            inbox.lost(&failure);
-            backoff.wait(&failure, begun.elapsed()).await;
+            let held = inbox.lost(&failure);
+            backoff.wait(&failure, held).await;
         }
     }
 

@@ -123,11 +123,11 @@ impl Momento {
                         place.give_up();
                         failure.why += "; going on with the latest message";
                     }
-                    inbox.lost(&failure);
+                    let held = inbox.lost(&failure);
                     if error.is_refused_token() {
                         token = Token::default();
                     }
-                    backoff.wait(&failure, asked.elapsed()).await;
+                    backoff.wait(&failure, held).await;
                 }
                 polled => {
                     backoff.reset();

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use rumqttc::mqttbytes::QoS;
-use tokio::time::Instant;
 
 use self::session::{Memory, Session};
 use self::wire::Tls;
@@ -168,13 +167,12 @@ impl Mqtt {
         let mut memory = Memory::default();
         let mut backoff = Backoff::default();
         loop {
-            let begun = Instant::now();
             let failure = match Session::open(&self, &mut memory, inbox).await {
                 Ok(session) => session.run().await,
                 Err(failure) => failure,
             };
-            inbox.lost(&failure);
-            backoff.wait(&failure, begun.elapsed()).await;
+            let held = inbox.lost(&failure);
+            backoff.wait(&failure, held).await;
         }
     }
 }

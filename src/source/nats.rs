@@ -16,7 +16,6 @@ use async_nats::{
 };
 use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use self::stream::Place;
 use super::address::{AddressError, Parts, Secrets, url};
@@ -200,10 +199,9 @@ impl Nats {
         let mut place = Place::default();
         let mut backoff = Backoff::default();
         loop {
-            let begun = Instant::now();
             let failure = self.session(&mut place, inbox).await;
-            inbox.lost(&failure);
-            backoff.wait(&failure, begun.elapsed()).await;
+            let held = inbox.lost(&failure);
+            backoff.wait(&failure, held).await;
         }
     }
 

@@ -15,7 +15,6 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _,
     ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind,
 };
-use tokio::time::Instant;
 
 use self::stream::Place;
 use super::address::{AddressError, Parts, Secrets, url};
@@ -155,7 +154,6 @@ impl Redis {
         let mut place = Place::default();
         let mut backoff = Backoff::default();
         loop {
-            let begun = Instant::now();
             let failure = match &self.address.way {
                 Way::Channel(name) => self.channel(name, false, inbox).await,
                 Way::Pattern(glob) => self.channel(glob, true, inbox).await,
@@ -164,8 +162,8 @@ impl Redis {
                     session.await
                 }
             };
-            inbox.lost(&failure);
-            backoff.wait(&failure, begun.elapsed()).await;
+            let held = inbox.lost(&failure);
+            backoff.wait(&failure, held).await;
         }
     }
 

@@ -6,6 +6,7 @@ use rand::RngExt as _;
 use tokio::time::sleep;
 
 use super::inbox::{Inbox, State};
+use super::since_epoch;
 
 /// Pauses between attempts double from the first to the last, each cut at random by up to half,
 /// so that the clients of a server that comes back don't all come at once.
@@ -64,7 +65,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Waits after a failure of what had been held for some time.
+    /// Waits after a failure of what had been held for some time, as [`Inbox::lost`] says it.
     pub(super) async fn wait(&mut self, failure: &Failure, held: Duration) {
         let pause = self.pause(failure, held, &mut rand::rng());
         sleep(pause).await;
@@ -92,19 +93,37 @@ impl Backoff {
 }
 
 impl Inbox {
-    /// The connection is lost, or could not be had.
-    pub(super) fn lost(&self, failure: &Failure) {
+    /// The connection is lost, or could not be had. Returns how long messages have come by it:
+    /// nothing for one that never was live, however long that took to find out.
+    pub(super) fn lost(&self, failure: &Failure) -> Duration {
+        let held = self.up_for();
         let state = match failure.is_refused {
             true => State::Refused,
             false => State::Waiting,
         };
         self.set_state(state, &failure.why);
+        held
+    }
+
+    /// How long messages have come.
+    fn up_for(&self) -> Duration {
+        let status = self.monitor().status;
+        let status = status.borrow();
+        match status.state.is_up() {
+            true => since_epoch().saturating_sub(Duration::from_millis(status.since_ms)),
+            false => Duration::ZERO,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::metrics::Metrics;
+    use crate::reaction::{Palette, Rules};
+    use crate::source::merge::Merge;
 
     #[test]
     fn pauses_grow_to_the_last_and_start_anew_after_what_was_held() {
@@ -123,6 +142,30 @@ mod tests {
         for _ in 0..40 {
             assert!(pause(0) <= BACKOFF.1);
         }
+    }
+
+    #[test]
+    fn only_what_was_live_was_held() {
+        let rules = Rules::new(Arc::new(Palette::default()));
+        let merge = Arc::new(Merge::new(Box::new(()), 1));
+        let inbox = Inbox::new("demo", "test", rules, merge, &Metrics::new());
+        let failure = Failure::passing("no answer");
+        // However long it took to connect, or to be refused.
+        let some_time = || {
+            let over = since_epoch() + Duration::from_millis(5);
+            while since_epoch() < over {
+                std::thread::yield_now();
+            }
+        };
+        for _ in 0..2 {
+            some_time();
+            assert_eq!(inbox.lost(&failure), Duration::ZERO);
+        }
+        inbox.live();
+        some_time();
+        assert!(inbox.lost(&failure) >= Duration::from_millis(4));
+        some_time();
+        assert_eq!(inbox.lost(&failure), Duration::ZERO);
     }
 
     #[test]

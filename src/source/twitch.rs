@@ -154,8 +154,8 @@ impl Twitch {
                     Err(failure) => failure,
                 },
             };
-            inbox.lost(&failure);
-            backoff.wait(&failure, begun.elapsed()).await;
+            let held = inbox.lost(&failure);
+            backoff.wait(&failure, held).await;
         }
     }
 

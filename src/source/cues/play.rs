@@ -39,19 +39,14 @@ impl Replay {
         let mut backoff = Backoff::default();
         // A recording plays on while it is opened again.
         let mut begun = None;
-        while let Err(failure) = self.play(inbox, &mut begun, &mut backoff).await {
-            inbox.lost(&failure);
-            backoff.wait(&failure, Duration::ZERO).await;
+        while let Err(failure) = self.play(inbox, &mut begun).await {
+            let held = inbox.lost(&failure);
+            backoff.wait(&failure, held).await;
         }
         inbox.ended("the input is at its end");
     }
 
-    async fn play(
-        &self,
-        inbox: &Inbox,
-        begun: &mut Option<Instant>,
-        backoff: &mut Backoff,
-    ) -> Result<(), Failure> {
+    async fn play(&self, inbox: &Inbox, begun: &mut Option<Instant>) -> Result<(), Failure> {
         let (ahead, mut cues) = mpsc::channel(AHEAD_MAX);
         let address = self.0.clone();
         let reading = std::thread::Builder::new().name("cues".into());
@@ -73,7 +68,6 @@ impl Replay {
                         true => now,
                         false => *begun.get_or_insert(now),
                     };
-                    backoff.reset();
                     inbox.live();
                 }
                 Told::Cue(cue) => {
