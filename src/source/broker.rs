@@ -12,7 +12,8 @@ use super::inbox::Inbox;
 /// The longest payload that is read. A longer one is refused, whatever the broker lets through.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a connection may take, from its address's name to the broker's welcome.
+/// How long a connection may take, from asking for its address to the broker's welcome; and how long
+/// a broker that is connected may take for an answer, and to read what it is sent.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A payload as text. One that is longer than [`PAYLOAD_BYTES_MAX`], or no UTF-8, is refused.
@@ -89,6 +90,18 @@ impl Login {
         }
     }
 
+    /// A text of the server's, which might repeat whom it was told reads.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        let user = self.user.as_deref().unwrap_or_default();
+        let mut text = text.to_owned();
+        for (secret, shown) in [(self.password.as_str(), "[password]"), (user, "[user]")] {
+            if !secret.is_empty() {
+                text = text.replace(secret, shown);
+            }
+        }
+        text
+    }
+
     /// `USER:PASSWORD`, or a password without a colon.
     pub(super) fn parse(text: &str) -> Self {
         let text = text.trim_end_matches(['\r', '\n']);
@@ -138,5 +151,12 @@ mod tests {
         let told = of(&[("U", "ann")]).unwrap_err().to_string();
         assert_eq!(told, "U is set, and P is not: set both");
         assert_eq!(format!("{both:?}"), "Ok(Some(Login(..)))");
+        for (login, told) in [
+            (login(Some("ann"), "s3"), "no [password] of [user]"),
+            (login(None, "s3"), "no [password] of ann"),
+            (login(None, ""), "no s3 of ann"),
+        ] {
+            assert_eq!(login.redacted("no s3 of ann"), told);
+        }
     }
 }

@@ -25,6 +25,9 @@ use super::retry::{Backoff, Failure};
 /// Where user and password are looked for.
 pub(super) const VARIABLES: &[&str] = &["REDIS_USERNAME", "REDIS_PASSWORD"];
 
+/// What comes before the words of a command that a server does not know.
+const QUOTES: &str = "with args beginning with";
+
 /// What reactions come by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
@@ -101,7 +104,7 @@ impl fmt::Display for Address {
 pub struct Redis {
     address: Address,
     client: Client,
-    has_login: bool,
+    login: Option<Login>,
 }
 
 impl fmt::Debug for Redis {
@@ -144,8 +147,8 @@ impl Redis {
         let client = Client::open(info.set_redis_settings(settings));
         Ok(Self {
             client: client.map_err(AddressError::new)?,
-            has_login: login.is_some(),
             address: address.clone(),
+            login,
         })
     }
 
@@ -178,14 +181,29 @@ impl Redis {
         connected.await.map_err(|error| self.failure(&error))
     }
 
+    /// A server's words without secrets. Of a command that it does not know it quotes the words,
+    /// cut somewhere, and logging in is one.
+    fn redacted(&self, error: &RedisError) -> String {
+        let text = error.to_string();
+        let text = match text.split_once(QUOTES) {
+            Some((told, _)) => told.trim_end_matches([' ', ',']),
+            None => &text,
+        };
+        match &self.login {
+            Some(login) => login.redacted(text),
+            None => text.to_owned(),
+        }
+    }
+
     /// What a person is told of an error.
     fn failure(&self, error: &RedisError) -> Failure {
         let host = &self.address.host;
+        let told = self.redacted(error);
         let needs_login = matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
         if needs_login || error.kind() == ErrorKind::AuthenticationFailed {
-            let what = match self.has_login {
-                true => "refuses this password",
-                false => "wants a password",
+            let what = match self.login {
+                Some(_) => "refuses this password",
+                None => "wants a password",
             };
             return Failure::refused(format_args!(
                 "{host}: it {what}; give REDIS_PASSWORD, with REDIS_USERNAME if there are users, \
@@ -194,19 +212,33 @@ impl Redis {
         }
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::NoPerm) => Failure::refused(format_args!(
-                "{host}: {error}; allow this user what {} needs",
+                "{host}: {told}; allow this user what {} needs",
                 self.address
             )),
-            ErrorKind::RESP3NotSupported => Failure::refused(format_args!(
-                "{host}: it does not speak RESP 3; Redis 6 and newer do"
-            )),
+            _ if error.kind() == ErrorKind::RESP3NotSupported || is_unknown_hello(error) => {
+                Failure::refused(format_args!(
+                    "{host}: it does not speak RESP 3; Redis 6 and newer do, where the command \
+                     HELLO is neither renamed nor turned off"
+                ))
+            }
             _ if error.code() == Some("WRONGTYPE") => Failure::refused(format_args!(
                 "{host}: {} names something that is no stream; name one",
                 self.address
             )),
-            _ => Failure::passing(format_args!("{host}: {error}")),
+            _ => Failure::passing(format_args!("{host}: {told}")),
         }
     }
+}
+
+/// Whether a server does not know the command that asks for RESP 3.
+fn is_unknown_hello(error: &RedisError) -> bool {
+    let told = error.detail().unwrap_or_default().to_ascii_lowercase();
+    let command = told.strip_prefix("unknown command ");
+    command.is_some_and(|command| {
+        command
+            .trim_start_matches(['\'', '`', '"'])
+            .starts_with("hello")
+    })
 }
 
 #[cfg(test)]
@@ -256,5 +288,17 @@ mod tests {
         let address = "redis://localhost?channel=a".parse().unwrap();
         let source = Redis::at(&address, &Secrets::of(Some("ann:s3cret".into()))).unwrap();
         assert!(!format!("{source:?}").contains("s3cret"));
+        // In a server's words, too, and the part of it that they are cut in.
+        for (told, shown) in [
+            ("it is s3cret of ann", "it is [password] of [user]"),
+            (
+                "unknown command 'AUTH', with args beginning with: 'ann' 's3c",
+                "unknown command 'AUTH'",
+            ),
+        ] {
+            let error = RedisError::from((ErrorKind::Io, "", told.to_owned()));
+            let failure = source.failure(&error);
+            assert!(failure.why.ends_with(shown), "{}", failure.why);
+        }
     }
 }

@@ -310,6 +310,21 @@ async fn who_reads_is_shown_by_a_password() {
 }
 
 #[tokio::test]
+async fn a_server_without_hello_is_refused_and_repeats_no_password() {
+    let broker = started(&["--rename-command", "HELLO", ""]).await;
+    for options in ["channel=live", "stream=live"] {
+        for secret in ["s3cret", "ann:s3cret"] {
+            let following = Following::start(source(&broker.redis(options), Some(secret)));
+            let status = following.is(State::Refused).await;
+            assert!(status.why.contains("HELLO is neither"), "{}", status.why);
+            for secret in ["s3cret", "ann"] {
+                assert!(!status.why.contains(secret), "{}", status.why);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_user_is_not_allowed_is_refused() {
     let broker = started(&[]).await;
     let mut client = broker.client().await;
