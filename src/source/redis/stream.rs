@@ -29,9 +29,42 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the reading of a stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The last entry that was read, and how many the stream had been given by then, as far as the
-    /// server counts them. `None` before the first connection.
-    at: Option<(Id, Option<u64>)>,
+    /// `None` before the first connection.
+    at: Option<At>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At {
+    /// The last entry that was read.
+    last: Id,
+    /// `None` if the server does not count.
+    count: Option<Count>,
+}
+
+/// How many entries there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Count {
+    /// The stream had been given so many before the first that is ours to read.
+    begun: u64,
+    /// It had been given so many when all that it had was read.
+    looked: u64,
+    /// So many were read since.
+    taken: u64,
+}
+
+impl At {
+    /// Where all is read that a stream has.
+    fn end(info: &Info) -> Self {
+        let count = |added| Count {
+            begun: added,
+            looked: added,
+            taken: 0,
+        };
+        Self {
+            last: info.last,
+            count: info.added.map(count),
+        }
+    }
 }
 
 /// Why a read came to nothing.
@@ -103,7 +136,7 @@ impl Reading<'_> {
         self.look(connection).await?;
         let looked = Instant::now();
         while looked.elapsed() < CHECK_INTERVAL {
-            let Some((last, _)) = self.place.at else {
+            let Some(At { last, .. }) = self.place.at else {
                 return Ok(());
             };
             let (count, last) = (ENTRIES_MAX.to_string(), last.to_string());
@@ -123,7 +156,7 @@ impl Reading<'_> {
     /// Reads what there is together with how many entries there ever were, so that what is missing
     /// can be told. The server does both in one step.
     async fn look(&mut self, connection: &mut MultiplexedConnection) -> Result<(), ReadError> {
-        let from = self.place.at.map_or(Id::default(), |(last, _)| last);
+        let from = self.place.at.map_or(Id::default(), |at| at.last);
         let count = ENTRIES_MAX.to_string();
         // As single commands: to a MULTI that is refused the library's own transactions panic.
         run(connection, &["MULTI"]).await?;
@@ -140,7 +173,10 @@ impl Reading<'_> {
         let (about, answer) = match run(connection, &["EXEC"]).await {
             Err(error) if is_no_such_key(&error) => {
                 // What it is given next is all new.
-                self.place.at = Some((Id::default(), Some(0)));
+                self.place.at = Some(At::end(&Info {
+                    last: Id::default(),
+                    added: Some(0),
+                }));
                 self.inbox.degraded(format_args!(
                     "there is no stream {:?} yet; waiting for its first entry",
                     self.key
@@ -151,37 +187,55 @@ impl Reading<'_> {
         };
         let info = Info::of(about)?;
         let entries = entries(&answer)?;
-        self.inbox.live();
-        let Some((last, read)) = self.place.at else {
-            self.place.at = Some((info.last, info.added));
+        let Some(at) = self.place.at else {
+            self.place.at = Some(At::end(&info));
+            self.inbox.live();
             return Ok(());
         };
         let now = Now {
             info,
             found: entries.len(),
         };
-        match now.compare(last, read) {
+        match now.compare(&at) {
             Verdict::Whole => {}
             Verdict::Lost(lost) => self.inbox.gap(lost, false),
             Verdict::Another(lost) => self.inbox.gap(lost, true),
+            Verdict::Behind => {
+                self.inbox.degraded(format_args!(
+                    "the stream ends before what was read of it, as that of a replica which lags \
+                     or of a server which was put back: it is shown from after {} on",
+                    at.last
+                ));
+                return Ok(());
+            }
             Verdict::Older => {
-                // It was put back to an earlier state: what is in it was seen.
+                // What is in it is of before.
                 self.inbox.gap(0, true);
-                self.place.at = Some((info.last, info.added));
+                self.place.at = Some(At::end(&info));
+                self.inbox.live();
                 return Ok(());
             }
         }
+        self.inbox.live();
         self.take(&entries);
-        if let (Some((_, read)), true) = (&mut self.place.at, now.found < ENTRIES_MAX) {
-            *read = info.added;
+        if let (Some(At { count, .. }), true) = (&mut self.place.at, now.found < ENTRIES_MAX) {
+            *count = info.added.map(|added| Count {
+                begun: count.map_or(added, |count| count.begun.min(added)),
+                looked: added,
+                taken: 0,
+            });
         }
         Ok(())
     }
 
     fn take(&mut self, entries: &[Entry<'_>]) {
         for (id, fields) in entries {
-            let read = self.place.at.and_then(|(_, read)| read);
-            self.place.at = Some((*id, read.map(|read| read.saturating_add(1))));
+            let count = self.place.at.and_then(|at| at.count);
+            let count = count.map(|count| Count {
+                taken: count.taken.saturating_add(1),
+                ..count
+            });
+            self.place.at = Some(At { last: *id, count });
             let Some(payload) = payload(fields, self.field) else {
                 self.inbox.refuse();
                 continue;
@@ -218,25 +272,31 @@ enum Verdict {
     Lost(u64),
     /// It is another stream, which has lost so many.
     Another(u64),
-    /// It ends before what was read.
+    /// It ends before what was read, and what it was given until then is not all read anew.
+    Behind,
+    /// It ends before anything that was read.
     Older,
 }
 
 impl Now {
-    fn compare(&self, last: Id, read: Option<u64>) -> Verdict {
-        if self.info.last < last {
-            return Verdict::Older;
+    fn compare(&self, at: &At) -> Verdict {
+        let counts = self.info.added.zip(at.count);
+        if self.info.last < at.last {
+            return match counts {
+                Some((added, count)) if added < count.begun => Verdict::Older,
+                _ => Verdict::Behind,
+            };
         }
         // If there may be more than was asked for, the next look tells.
-        let (Some(added), Some(read), true) = (self.info.added, read, self.found < ENTRIES_MAX)
-        else {
+        let (Some((added, count)), true) = (counts, self.found < ENTRIES_MAX) else {
             return Verdict::Whole;
         };
-        let found = self.found as u64;
-        if added < read {
-            return Verdict::Another(added.saturating_sub(found));
+        let got = count.taken.saturating_add(self.found as u64);
+        if added < count.looked.saturating_add(count.taken) {
+            // What was read since the last look may be of either; it is taken for this one's.
+            return Verdict::Another(added.saturating_sub(got));
         }
-        match (added - read).saturating_sub(found) {
+        match (added - count.looked).saturating_sub(got) {
             0 => Verdict::Whole,
             lost => Verdict::Lost(lost),
         }
@@ -259,13 +319,24 @@ mod tests {
 
     #[test]
     fn what_is_missing_of_a_stream_is_told() {
-        let compare = |(last, added): (u64, Option<u64>), found, read| {
+        // Begun at the third, all read when there were five, then `taken`.
+        let after = |taken, (last, added): (u64, Option<u64>), found, looked: Option<u64>| {
             let info = Info {
                 last: Id(last, 0),
                 added,
             };
-            Now { info, found }.compare(Id(10, 0), read)
+            let count = |looked| Count {
+                begun: 3,
+                looked,
+                taken,
+            };
+            let at = At {
+                last: Id(10, 0),
+                count: looked.map(count),
+            };
+            Now { info, found }.compare(&at)
         };
+        let compare = |now, found, looked| after(0, now, found, looked);
         // Nothing new; three new ones, all there; one of them is not; none of them is.
         assert_eq!(compare((10, Some(5)), 0, Some(5)), Verdict::Whole);
         assert_eq!(compare((13, Some(8)), 3, Some(5)), Verdict::Whole);
@@ -276,10 +347,23 @@ mod tests {
         // Made anew, with all of its three entries, and with the last only.
         assert_eq!(compare((13, Some(3)), 3, Some(5)), Verdict::Another(0));
         assert_eq!(compare((13, Some(3)), 1, Some(5)), Verdict::Another(2));
-        // Put back.
-        assert_eq!(compare((9, Some(4)), 0, Some(5)), Verdict::Older);
+        // Read between looks: three of three, of four; and of a stream that was made anew, with all
+        // of its three entries, with another, and with one that is gone.
+        assert_eq!(after(3, (13, Some(8)), 0, Some(5)), Verdict::Whole);
+        assert_eq!(after(3, (13, Some(9)), 0, Some(5)), Verdict::Lost(1));
+        assert_eq!(after(3, (13, Some(3)), 0, Some(5)), Verdict::Another(0));
+        assert_eq!(after(3, (13, Some(4)), 1, Some(5)), Verdict::Another(0));
+        assert_eq!(after(3, (13, Some(4)), 0, Some(5)), Verdict::Another(1));
+        // A backlog, of as much as is asked for at once and more.
+        assert_eq!(
+            after(200, (13, Some(230)), 30, Some(500)),
+            Verdict::Another(0)
+        );
+        // A replica that lags; what is older than all that was read.
+        assert_eq!(compare((9, Some(4)), 0, Some(5)), Verdict::Behind);
+        assert_eq!(compare((9, Some(2)), 0, Some(5)), Verdict::Older);
         // Servers that don't count.
         assert_eq!(compare((13, None), 1, None), Verdict::Whole);
-        assert_eq!(compare((9, None), 0, None), Verdict::Older);
+        assert_eq!(compare((9, None), 0, None), Verdict::Behind);
     }
 }

@@ -3,12 +3,14 @@
 use floatup::source::State;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
+use tokio::time::{Duration, sleep, timeout};
 
 use super::relay::Relay;
 use super::{
     BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, numbered, source,
 };
 use crate::following::Following;
+use crate::in_process::DEADLINE;
 
 fn broker(more: &[&str]) -> Broker {
     Broker::new("redis-server", |_, port| {
@@ -34,14 +36,19 @@ impl Broker {
     /// A connection to a server that has read its data.
     async fn client(&self) -> MultiplexedConnection {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
-        loop {
-            let connected = client.get_multiplexed_async_connection().await;
-            if let Ok(mut connection) = connected
-                && redis::cmd("PING").exec_async(&mut connection).await.is_ok()
-            {
-                return connection;
+        let answers = async {
+            loop {
+                let connected = client.get_multiplexed_async_connection().await;
+                if let Ok(mut connection) = connected
+                    && redis::cmd("PING").exec_async(&mut connection).await.is_ok()
+                {
+                    return connection;
+                }
+                // Yields to the server.
+                sleep(Duration::from_millis(1)).await;
             }
-        }
+        };
+        timeout(DEADLINE, answers).await.expect("it answers")
     }
 }
 
@@ -80,14 +87,19 @@ async fn what_is_published_to_a_channel_is_read_and_counted() {
         check_samples(&following).await;
         drop(following);
         // The next one is the only one.
-        let mut readers = 1;
-        while readers > 0 {
-            let sent: (String, i64) = ask(&mut client, &["PUBSUB", "NUMSUB", "live:a"])
-                .await
-                .unwrap();
-            let patterns: i64 = ask(&mut client, &["PUBSUB", "NUMPAT"]).await.unwrap();
-            readers = sent.1 + patterns;
-        }
+        let deserted = async {
+            let mut readers = 1;
+            while readers > 0 {
+                // Yields to the server.
+                sleep(Duration::from_millis(1)).await;
+                let sent: (String, i64) = ask(&mut client, &["PUBSUB", "NUMSUB", "live:a"])
+                    .await
+                    .unwrap();
+                let patterns: i64 = ask(&mut client, &["PUBSUB", "NUMPAT"]).await.unwrap();
+                readers = sent.1 + patterns;
+            }
+        };
+        timeout(DEADLINE, deserted).await.expect("nobody reads");
     }
 }
 
@@ -260,6 +272,73 @@ async fn entries_that_were_trimmed_faster_than_they_were_read_are_told() {
     let lost = &following.metrics.gap_items;
     crate::in_process::until("the rest is told of", || lost.get() > 0).await;
     assert_eq!((following.shown().len(), lost.get()), (10, 90));
+}
+
+/// Adds a number after another until the reader has looked at the whole stream once more, and gives
+/// the last one.
+async fn looked(client: &mut MultiplexedConnection, mut number: u32, following: &Following) -> u32 {
+    async fn looks(client: &mut MultiplexedConnection) -> u32 {
+        let stats: String = ask(client, &["INFO", "commandstats"]).await.unwrap();
+        let calls = stats.split_once("cmdstat_xinfo|stream:calls=");
+        let calls = calls.and_then(|(_, rest)| rest.split_once(','));
+        calls.map_or(0, |(calls, _)| calls.parse().unwrap())
+    }
+    let before = looks(client).await;
+    // What one look says is known when the next one is asked for.
+    while looks(client).await < before + 2 {
+        number += 1;
+        add(client, number).await;
+        following.delivered(number as usize).await;
+        // Yields to the server.
+        sleep(Duration::from_millis(10)).await;
+    }
+    number
+}
+
+#[tokio::test]
+async fn a_stream_that_is_made_anew_while_it_is_read_has_lost_nothing() {
+    let broker = started(&[]).await;
+    let mut client = broker.client().await;
+    run(&mut client, &["XADD", "live", "*", "payload", "fire"]).await;
+    let following = follow(&broker.redis("stream=live"));
+    following.is(State::Live).await;
+    for number in 1..=9 {
+        add(&mut client, number).await;
+    }
+    let number = looked(&mut client, 9, &following).await;
+    run(&mut client, &["DEL", "live"]).await;
+    let last = looked(&mut client, number, &following).await;
+    check_numbers(&following, last).await;
+    assert_eq!(following.metrics.gap_items.get(), 0);
+}
+
+#[tokio::test]
+async fn a_replica_that_lags_brings_nothing_twice() {
+    let broker = started(&[]).await;
+    let mut client = broker.client().await;
+    run(&mut client, &["XADD", "live", "*", "payload", "fire"]).await;
+    let following = follow(&broker.redis("stream=live"));
+    following.is(State::Live).await;
+    let mut states: Vec<Vec<u8>> = Vec::new();
+    for number in 1..=4 {
+        add(&mut client, number).await;
+        states.push(ask(&mut client, &["DUMP", "live"]).await.unwrap());
+    }
+    check_numbers(&following, 4).await;
+    // As after a failover: what was replicated by then, and the rest a little later.
+    for (state, known) in [(1, State::Degraded), (3, State::Live)] {
+        let mut restore = redis::cmd("RESTORE");
+        restore
+            .arg("live")
+            .arg(0)
+            .arg(&states[state])
+            .arg("REPLACE");
+        restore.exec_async(&mut client).await.unwrap();
+        following.is(known).await;
+    }
+    add(&mut client, 5).await;
+    check_numbers(&following, 5).await;
+    assert_eq!(following.metrics.gap_items.get(), 0);
 }
 
 #[tokio::test]
