@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, push};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{ConsumerErrorKind, Info as StreamInfo};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Message, StatusCode, Subscriber};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Link, Nats, take};
+use super::{Link, Nats};
+use crate::reaction;
+use crate::source::broker::text;
 use crate::source::inbox::{Arrival, Inbox};
 use crate::source::retry::Failure;
 use crate::topic::ItemId;
@@ -25,6 +26,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(12);
 
 /// The header of a heartbeat with the number of the consumer's last delivery.
 const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+
+/// The header of a heartbeat with the stream's number up to which the consumer has looked.
+const LAST_STREAM: &str = "Nats-Last-Stream";
+
+/// The header of a heartbeat with the subject to answer to, if the consumer waits to be told that we
+/// keep up: the question was lost.
+const STALLED: &str = "Nats-Consumer-Stalled";
 
 /// Where the reading of a stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,8 +127,16 @@ impl Nats {
         let (page, state) = (page(&info), &info.state);
         let (next, missing) = place.resume(page, state.first_sequence, state.last_sequence);
         let messages = self.consume(context, stream, next).await?;
-        if let Some((lost, was_reset)) = missing {
-            inbox.gap(lost, was_reset);
+        let subject = &self.address.subject;
+        let is_whole_stream = info.config.subjects == [subject.as_str()] || subject == ">";
+        match missing {
+            None => {}
+            Some((lost, was_reset)) if is_whole_stream => inbox.gap(lost, was_reset),
+            Some((_, true)) => inbox.gap(0, true),
+            Some((_, false)) => inbox.note(format_args!(
+                "stream {stream:?} dropped messages before they were read; whether any was of \
+                 {subject:?} is not known"
+            )),
         }
         let place = Place {
             at: Some((page, next)),
@@ -129,8 +145,7 @@ impl Nats {
             messages,
             context: context.clone(),
             delivered: 0,
-            is_whole_stream: info.config.subjects == [self.address.subject.as_str()]
-                || self.address.subject == ">",
+            is_whole_stream,
         };
         Ok((consumer, place))
     }
@@ -240,14 +255,19 @@ impl Consumer {
             if status != StatusCode::IDLE_HEARTBEAT {
                 return Err("the stream's consumer was deleted");
             }
-            let last = message.headers.as_ref().and_then(last_delivery);
+            let last = number(&message, LAST_CONSUMER);
             if last.is_some_and(|last| last != self.delivered) {
                 return Err(MISSED);
             }
+            // Other subjects' messages up to there are none that may be missing.
+            if let (Some(last), false) = (number(&message, LAST_STREAM), self.is_whole_stream) {
+                let (page, next) = place.at.unwrap_or_default();
+                place.at = Some((page, next.max(last.saturating_add(1))));
+            }
             // Asked whether we keep up (flow control), we are.
-            if let Some(reply) = &message.reply {
+            if let Some(to) = asked_by(&message) {
                 let client = self.context.client();
-                let told = client.publish(reply.clone(), "".into());
+                let told = client.publish(to, "".into());
                 told.await.map_err(|_| "the connection is lost")?;
             }
             return Ok(());
@@ -274,23 +294,66 @@ impl Consumer {
         place.at = Some((page, sequence.saturating_add(1)));
         let published_ns = info.published.unix_timestamp_nanos();
         let published_at = u64::try_from(published_ns).ok().map(Duration::from_nanos);
-        take(inbox, &delivery.message, |arrival| Arrival {
-            place: Some(ItemId { page, sequence }),
-            published_at,
-            ..arrival
-        });
+        // Its id is the stream's affair, which takes none twice: other streams may use the same ones.
+        if let Some(text) = text(inbox, &delivery.payload) {
+            inbox.take(&Arrival {
+                place: Some(ItemId { page, sequence }),
+                published_at,
+                ..Arrival::of(reaction::Message::payload(text))
+            });
+        }
         Ok(())
     }
 }
 
-/// The number of the consumer's last delivery, as a heartbeat has it.
-fn last_delivery(headers: &HeaderMap) -> Option<u64> {
-    headers.get(LAST_CONSUMER)?.as_str().parse().ok()
+fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    Some(message.headers.as_ref()?.get(name)?.as_str())
+}
+
+fn number(message: &Message, name: &str) -> Option<u64> {
+    header(message, name)?.parse().ok()
+}
+
+/// Where a consumer wants to be told that we keep up: it asks, or waits since it did.
+fn asked_by(message: &Message) -> Option<Subject> {
+    let stalled = || header(message, STALLED).map(Subject::from);
+    message.reply.clone().or_else(stalled)
 }
 
 #[cfg(test)]
 mod tests {
+    use async_nats::HeaderMap;
+
     use super::*;
+
+    #[test]
+    fn a_consumer_is_told_that_we_keep_up_when_it_asks_and_when_it_waits() {
+        let heartbeat = |reply: Option<&str>, stalled: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LAST_CONSUMER, "7");
+            if let Some(stalled) = stalled {
+                headers.insert(STALLED, stalled);
+            }
+            Message {
+                subject: "to".into(),
+                reply: reply.map(Subject::from),
+                payload: "".into(),
+                headers: Some(headers),
+                status: Some(StatusCode::IDLE_HEARTBEAT),
+                description: None,
+                length: 0,
+            }
+        };
+        for (reply, stalled, expected) in [
+            (None, None, None),
+            (Some("$JS.FC.a"), None, Some("$JS.FC.a")),
+            (None, Some("$JS.FC.b"), Some("$JS.FC.b")),
+        ] {
+            let message = heartbeat(reply, stalled);
+            assert_eq!(asked_by(&message).as_deref(), expected);
+            assert_eq!(number(&message, LAST_CONSUMER), Some(7));
+        }
+    }
 
     #[test]
     fn reading_goes_on_where_it_was_and_says_what_is_missing() {

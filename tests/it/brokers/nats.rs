@@ -1,19 +1,16 @@
 //! NATS: subjects and JetStream streams.
 
+mod streams;
+
 use std::process::Stdio;
 
-use async_nats::jetstream::stream::Config;
-use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use floatup::source::State;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::relay::Relay;
-use super::{
-    BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, numbered, source,
-};
+use super::{Broker, SAMPLES, check_numbers, check_samples, follow, numbered, source};
 use crate::floatup::floatup;
 use crate::following::Following;
 use crate::in_process::{DEADLINE, until};
@@ -43,37 +40,6 @@ impl Broker {
     async fn publisher(&self, options: ConnectOptions) -> Client {
         let address = format!("nats://127.0.0.1:{}", self.port);
         options.connect(address).await.unwrap()
-    }
-}
-
-async fn stream(client: &Client, config: Config) -> Context {
-    let context = jetstream::new(client.clone());
-    context.create_stream(config).await.unwrap();
-    context
-}
-
-fn live() -> Config {
-    Config {
-        name: "LIVE".into(),
-        subjects: vec!["live.reactions".into()],
-        ..Config::default()
-    }
-}
-
-/// Publishes a number into a stream, until the server has it; it takes none of them twice.
-async fn store(context: &Context, number: u32) {
-    let id = number.to_string();
-    loop {
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", id.as_str());
-        let sent = context.publish_with_headers("live.reactions", headers, numbered(number).into());
-        let stored = match sent.await {
-            Ok(stored) => stored.await.is_ok(),
-            Err(_) => false,
-        };
-        if stored {
-            return;
-        }
     }
 }
 
@@ -140,155 +106,6 @@ async fn a_subject_goes_on_after_its_server_was_away() {
         broker.start().await;
         following.is(State::Live).await;
     }
-}
-
-#[tokio::test]
-async fn of_a_stream_nothing_is_lost_or_doubled_when_its_server_is_killed() {
-    let mut broker = started(&[]).await;
-    let client = broker.publisher(ConnectOptions::new()).await;
-    let context = stream(&client, live()).await;
-    // What was there before is not shown.
-    context
-        .publish("live.reactions", "fire".into())
-        .await
-        .unwrap();
-    let address = broker.nats("live.reactions?stream=LIVE");
-    let following = follow(&address);
-    following.is(State::Live).await;
-    for number in 1..=300 {
-        store(&context, number).await;
-        if number % 100 == 0 {
-            broker.kill();
-            broker.start().await;
-        }
-    }
-    check_numbers(&following, 300).await;
-    assert_eq!(following.metrics.gap_items.get(), 0);
-    assert!(following.metrics.reconnects.get() >= 1);
-    // They are told from others by the stream's numbers, and say when they were published.
-    let cues = following.now();
-    let (page, first) = cues[0];
-    let places: Vec<_> = (first..first + 300).map(|number| (page, number)).collect();
-    assert_eq!((cues, first), (places, 2));
-    assert!(following.sent_at().iter().all(Option::is_some));
-}
-
-#[tokio::test]
-async fn a_backlog_of_a_stream_is_read_whole() {
-    let broker = started(&[]).await;
-    let client = broker.publisher(ConnectOptions::new()).await;
-    let context = stream(&client, live()).await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!(
-        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
-    ));
-    following.is(State::Live).await;
-    relay.cut();
-    following.is(State::Waiting).await;
-    let (count, message) = BACKLOG;
-    for _ in 0..count {
-        client
-            .publish("live.reactions", message.into())
-            .await
-            .unwrap();
-    }
-    client.flush().await.unwrap();
-    let mut stored = context.get_stream("LIVE").await.unwrap();
-    while stored.info().await.unwrap().state.messages < count.into() {}
-    relay.mend();
-    check_backlog(&following).await;
-}
-
-#[tokio::test]
-async fn what_a_stream_dropped_meanwhile_is_told() {
-    let broker = started(&[]).await;
-    let client = broker.publisher(ConnectOptions::new()).await;
-    let config = Config {
-        max_messages: 5,
-        ..live()
-    };
-    let context = stream(&client, config).await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!(
-        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
-    ));
-    following.is(State::Live).await;
-    store(&context, 1).await;
-    check_numbers(&following, 1).await;
-    relay.cut();
-    following.is(State::Waiting).await;
-    for number in 2..=20 {
-        store(&context, number).await;
-    }
-    relay.mend();
-    following.delivered(6).await;
-    let kept = ["❤️1", "❤️16", "❤️17", "❤️18", "❤️19", "❤️20"];
-    assert_eq!(following.shown(), kept);
-    assert_eq!(following.metrics.gap_items.get(), 14);
-    // Messages of the middle.
-    relay.cut();
-    following.is(State::Waiting).await;
-    for number in 21..=23 {
-        store(&context, number).await;
-    }
-    let stored = context.get_stream("LIVE").await.unwrap();
-    stored.delete_message(22).await.unwrap();
-    relay.mend();
-    following.delivered(8).await;
-    assert_eq!(following.shown()[6..], ["❤️21", "❤️23"]);
-    assert_eq!(following.metrics.gap_items.get(), 15);
-    // A stream of the same name that is another one is read from its beginning.
-    relay.cut();
-    following.is(State::Waiting).await;
-    context.delete_stream("LIVE").await.unwrap();
-    let context = stream(&client, live()).await;
-    for number in 24..=25 {
-        store(&context, number).await;
-    }
-    relay.mend();
-    following.delivered(10).await;
-    assert_eq!(following.shown()[8..], ["❤️24", "❤️25"]);
-    let cues = following.now();
-    assert_ne!(cues[7].0, cues[8].0, "on a page of its own");
-}
-
-#[tokio::test]
-async fn a_stream_that_is_not_there_is_asked_for_and_waited_for() {
-    let broker = started(&[]).await;
-    let following = follow(&broker.nats("live.reactions?stream=LIVE"));
-    let status = following.is(State::Refused).await;
-    assert!(
-        status.why.contains("make it, or name one"),
-        "{}",
-        status.why
-    );
-    let client = broker.publisher(ConnectOptions::new()).await;
-    let context = stream(&client, live()).await;
-    following.is(State::Live).await;
-    store(&context, 1).await;
-    check_numbers(&following, 1).await;
-}
-
-#[tokio::test]
-async fn a_stream_without_the_subject_is_refused() {
-    let broker = started(&[]).await;
-    let client = broker.publisher(ConnectOptions::new()).await;
-    stream(&client, live()).await;
-    let following = follow(&broker.nats("other?stream=LIVE"));
-    let status = following.is(State::Refused).await;
-    assert!(status.why.contains("\"other\""), "{}", status.why);
-}
-
-#[tokio::test]
-async fn a_server_without_jetstream_has_no_streams() {
-    let mut broker = broker(&[]);
-    broker.arguments.retain(|argument| argument != "-js");
-    broker.start().await;
-    let following = follow(&broker.nats("live.reactions?stream=LIVE"));
-    let status = following.is(State::Refused).await;
-    assert!(status.why.contains("JetStream"), "{}", status.why);
 }
 
 #[tokio::test]
