@@ -11,19 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{
-    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, Message, ServerError,
-};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 
 use self::stream::Place;
 use super::address::{AddressError, Parts, Secrets, url};
-use super::broker::{CONNECT_TIMEOUT, Host, Login, text};
-use super::inbox::{Arrival, Inbox};
+use super::broker::{CONNECT_TIMEOUT, Host, Login};
+use super::inbox::Inbox;
 use super::retry::{Backoff, Failure};
-use crate::reaction;
-
 /// Where a token, a user and password, or the path of a credentials file are looked for.
 pub(super) const VARIABLES: &[&str] = &["NATS_TOKEN", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS"];
 
@@ -37,8 +33,8 @@ const CREDENTIALS_BYTES_MAX: usize = 64 * 1024;
 /// or, of a stream, asked for again.
 const WAITING_MAX: usize = 16_384;
 
-/// Events of a connection that wait to be read. The first of them ends the session; others that
-/// don't fit are dropped.
+/// Events of a connection that wait to be read. Others that don't fit are dropped: that a connection
+/// is lost shows by its messages, too.
 const EVENTS_MAX: usize = 16;
 
 /// A server that doesn't answer two pings, this far apart, is gone.
@@ -274,29 +270,30 @@ impl Nats {
         ))
     }
 
+    /// What a person is told of a connection that is over.
+    fn lost(&self) -> Failure {
+        let hint = match self.address.stream {
+            Some(_) => "",
+            None => "; messages sent meanwhile are lost, core NATS keeps none",
+        };
+        Failure::passing(format_args!(
+            "{}: the connection is lost{hint}",
+            self.address.host
+        ))
+    }
+
     /// Why a session is over, by an event of its connection; `None` if it is not.
     fn ended(&self, event: Option<&Event>) -> Option<Failure> {
         let (host, subject) = (&self.address.host, &self.address.subject);
-        let lost = |why: &str| {
-            let hint = match self.address.stream {
-                Some(_) => "",
-                None => "; messages sent meanwhile are lost, core NATS keeps none",
-            };
-            Some(Failure::passing(format!("{host}: {why}{hint}")))
-        };
         match event {
-            None | Some(Event::Disconnected | Event::Closed | Event::Draining) => {
-                lost("the connection is lost")
-            }
+            None | Some(Event::Disconnected | Event::Closed | Event::Draining) => Some(self.lost()),
             Some(Event::ServerError(ServerError::AuthorizationViolation)) => {
                 Some(self.unauthorized())
             }
             Some(Event::ServerError(ServerError::Other(text))) => {
                 let is_ours = text.contains(&format!("\"{subject}\""));
                 // A stream is asked for, and then says what it has: all of that is needed.
-                if text.to_ascii_lowercase().contains("permissions violation")
-                    && (is_ours || self.address.stream.is_some())
-                {
+                if is_violation(text) && (is_ours || self.address.stream.is_some()) {
                     return Some(Failure::refused(format_args!(
                         "{host}: {text}; allow this user to do that"
                     )));
@@ -307,6 +304,11 @@ impl Nats {
             Some(_) => None,
         }
     }
+}
+
+/// Whether a server's error is that someone may not do what he wants.
+fn is_violation(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("permissions violation")
 }
 
 /// The delays before the library's attempts: the first of all is ours.
@@ -322,22 +324,8 @@ fn first_at_once() -> impl Fn(usize) -> Duration + Send + Sync + 'static {
 struct Link {
     client: Client,
     events: mpsc::Receiver<Event>,
-    /// Messages that found no room, since this was last asked.
+    /// Messages that found no room: at least so many, of a burst the library doesn't tell all.
     dropped: Arc<AtomicU64>,
-}
-
-/// Takes a message, whose id in JetStream tells it from others.
-fn take(inbox: &Inbox, message: &Message, with: impl FnOnce(Arrival<'_>) -> Arrival<'_>) {
-    let Some(text) = text(inbox, &message.payload) else {
-        return;
-    };
-    let headers = message.headers.as_ref();
-    let id = headers.and_then(|headers| headers.get("Nats-Msg-Id"));
-    let id = id.map(|id| format!("nats:{}", id.as_str()));
-    inbox.take(&with(Arrival {
-        id: id.as_deref(),
-        ..Arrival::of(reaction::Message::payload(text))
-    }));
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl Nats {
                 }
             }
         }
-        self.ended(None).unwrap_or_else(|| self.unauthorized())
+        self.lost()
     }
 
     /// Looks at the stream, says what is missing, and makes a consumer that begins after that.

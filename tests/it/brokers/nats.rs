@@ -3,9 +3,12 @@
 mod streams;
 
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use async_nats::{Client, ConnectOptions, HeaderMap};
-use floatup::source::State;
+use floatup::reaction::{Palette, Rules};
+use floatup::source::{Observation, State};
+use futures_util::StreamExt as _;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -80,6 +83,76 @@ async fn a_message_with_an_id_counts_once() {
     assert_eq!(following.metrics.duplicate.get(), 1);
 }
 
+/// Follows a source on one thread, which by its first message waits until something is done.
+fn held_up(address: &str, done: impl FnOnce() + Send + 'static) -> Following {
+    let source = source(address, None);
+    let done = Mutex::new(Some(done));
+    let hold = move |_: &Observation<'_>| {
+        if let Some(done) = done.lock().unwrap().take() {
+            std::thread::spawn(done).join().unwrap();
+        }
+    };
+    let rules = Rules::new(Arc::new(Palette::default()));
+    Following::of(rules, |inbox| async move {
+        source.follow(&inbox.with_observer(hold)).await;
+    })
+}
+
+/// Publishes a message so many times, and waits until a subscriber has them.
+fn burst(address: &str, count: usize) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let options = ConnectOptions::new().subscription_capacity(count);
+        let client = options.connect(address).await.unwrap();
+        let mut messages = client.subscribe("live").await.unwrap();
+        for _ in 0..count {
+            client.publish("live", "heart".into()).await.unwrap();
+        }
+        let all = timeout(DEADLINE, messages.by_ref().take(count).count()).await;
+        assert_eq!(all.expect("all come"), count);
+    });
+}
+
+#[tokio::test]
+async fn each_message_of_a_burst_is_shown_or_counted_as_lost() {
+    let broker = started(&[]).await;
+    let address = broker.nats("");
+    let more = 40_000;
+    let following = held_up(&broker.nats("live"), move || burst(&address, more));
+    following.is(State::Live).await;
+    let client = broker.publisher(ConnectOptions::new()).await;
+    client.publish("live", "heart".into()).await.unwrap();
+    let (shown, lost) = (&following.metrics.accepted, &following.metrics.gap_items);
+    let all = 1 + more as u64;
+    until("all are told of", || shown.get() + lost.get() >= all).await;
+    client.publish("live", "heart".into()).await.unwrap();
+    until("and no more", || shown.get() + lost.get() == all + 1).await;
+    assert!(lost.get() > 1_000, "there was no room for {}", lost.get());
+    assert_eq!(following.metrics.reconnects.get(), 0);
+}
+
+#[tokio::test]
+async fn what_came_before_a_connection_was_lost_is_shown() {
+    let mut broker = started(&[]).await;
+    let (address, subject) = (broker.nats(""), broker.nats("live"));
+    let port = broker.port;
+    let client = broker.publisher(ConnectOptions::new()).await;
+    let more = 10_000;
+    let following = held_up(&subject, move || {
+        burst(&address, more);
+        broker.kill();
+    });
+    following.is(State::Live).await;
+    client.publish("live", "heart".into()).await.unwrap();
+    let status = following.is(State::Waiting).await;
+    assert!(status.why.contains(&port.to_string()), "{}", status.why);
+    let metrics = &following.metrics;
+    assert_eq!(
+        (metrics.accepted.get(), metrics.gap_items.get()),
+        (1 + more as u64, 0)
+    );
+}
+
 #[tokio::test]
 async fn a_subject_goes_on_after_its_server_was_away() {
     let mut broker = broker(&[]);
@@ -152,6 +225,7 @@ async fn a_subject_that_is_not_allowed_is_refused() {
             { user: ann, password: s3cret, permissions: {
                 publish: { deny: ">" }, subscribe: { allow: ["open", "_INBOX.>"] } } }
             { user: bob, password: s3cret }
+            { user: cem, password: s3cret, permissions: { subscribe: { allow: ["open"] } } }
         ] }"#;
     let path = broker.folder.path().join("settings");
     std::fs::write(&path, settings).unwrap();
@@ -173,6 +247,9 @@ async fn a_subject_that_is_not_allowed_is_refused() {
     client.publish("open", "heart".into()).await.unwrap();
     client.flush().await.unwrap();
     following.delivered(1).await;
+    // Nor to be subscribed to.
+    let source = source(&broker.nats("open"), Some("cem:s3cret"));
+    Following::start(source).is(State::Live).await;
     until("it stays", || {
         following.monitor.status.borrow().state == State::Live
     })
