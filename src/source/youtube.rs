@@ -14,8 +14,8 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until};
+use serde_json::Value;
+use tokio::time::sleep;
 
 use self::wire::{Chat, Message as WireMessage, Refusal, Videos};
 use super::address::{AddressError, Parts, Secrets, url};
@@ -40,7 +40,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How long an answer may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers are asked for as far apart as the last one says, within these.
+/// After an answer, the next one is asked for as much later as it says, within these.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
 
 /// The pause if an answer says nothing about it.
@@ -143,6 +143,9 @@ struct Place {
     chat: Option<String>,
     /// The page that comes next; none before the first one.
     page: Option<String>,
+    /// What was published before this, since the Unix epoch, is not of now: neither what was said
+    /// before we came, nor, where a page is unknown, what was said before the newest that we took.
+    since: Duration,
 }
 
 impl Youtube {
@@ -171,28 +174,33 @@ impl Youtube {
 
     /// Follows the chat until its stream is over.
     pub(super) async fn follow(self, inbox: &Inbox) {
-        let begun = since_epoch();
-        let mut place = Place::default();
+        let mut place = Place {
+            since: since_epoch(),
+            ..Place::default()
+        };
         let mut backoff = Backoff::default();
         let mut has_told = false;
         loop {
-            let asked = Instant::now();
-            match self.poll(&mut place, begun, inbox).await {
+            match self.poll(&mut place, inbox).await {
                 Ok(pause) => {
                     backoff.reset();
                     inbox.live();
                     if !std::mem::replace(&mut has_told, true) {
                         inbox.note(quota(pause));
                     }
-                    sleep_until(asked + pause).await;
+                    sleep(pause).await;
                 }
                 Err(Trouble::Over(why)) => return inbox.ended(why),
-                Err(Trouble::BadPage) => {
+                Err(Trouble::BadPage) if place.page.take().is_some() => {
                     tracing::debug!(
                         "the next page of a chat is unknown; its last one is asked for"
                     );
-                    place.page = None;
                     sleep(PAUSE.0).await;
+                }
+                Err(Trouble::BadPage) => {
+                    let failure = Failure::passing("it knows no page, not even its last one");
+                    inbox.lost(&failure);
+                    backoff.wait(&failure, Duration::ZERO).await;
                 }
                 Err(Trouble::Failure(failure)) => {
                     inbox.lost(&failure);
@@ -203,12 +211,7 @@ impl Youtube {
     }
 
     /// Takes the next messages, and says when to ask again.
-    async fn poll(
-        &self,
-        place: &mut Place,
-        begun: Duration,
-        inbox: &Inbox,
-    ) -> Result<Duration, Trouble> {
+    async fn poll(&self, place: &mut Place, inbox: &Inbox) -> Result<Duration, Trouble> {
         let chat = match &place.chat {
             Some(chat) => chat.clone(),
             None => place.chat.insert(self.chat().await?).clone(),
@@ -223,24 +226,26 @@ impl Youtube {
         }
         let answer: Chat = self.get("youtube/v3/liveChat/messages", &query).await?;
         // The first page has what was said before.
-        let since = if place.page.is_none() {
-            begun
-        } else {
-            Duration::ZERO
+        let since = match place.page {
+            None => place.since,
+            Some(_) => Duration::ZERO,
         };
-        let mut is_over = answer.offline_at.is_some();
-        for message in answer.items.unwrap_or_default() {
+        let mut is_over = answer.is_over;
+        for message in answer.items {
             is_over |= message.is("chatEndedEvent");
-            take(&message, since, inbox);
+            let taken = take(&message, since, inbox);
+            // A clock that is ahead must not hide what comes.
+            let taken = taken.map(|at| at.min(since_epoch()));
+            place.since = place.since.max(taken.unwrap_or_default());
         }
         if is_over {
             return Err(Trouble::Over("the stream is over"));
         }
-        if let Some(next) = answer.next_page_token {
+        if let Some(next) = answer.next_page {
             place.page = Some(next);
         }
-        let told = answer.polling_interval_millis.map(Duration::from_millis);
-        Ok(told.unwrap_or(PAUSE_UNTOLD).clamp(PAUSE.0, PAUSE.1))
+        let pause = answer.pause.unwrap_or(PAUSE_UNTOLD);
+        Ok(pause.clamp(PAUSE.0, PAUSE.1))
     }
 
     /// The chat's id.
@@ -252,33 +257,29 @@ impl Youtube {
         let query = [("id", video.as_str()), ("part", "liveStreamingDetails")];
         let videos: Videos = self.get("youtube/v3/videos", &query).await?;
         let refused = |why: String| Trouble::Failure(Failure::refused(why));
-        let Some(found) = videos.items.unwrap_or_default().into_iter().next() else {
+        let Some(found) = videos.first else {
             return Err(refused(format!(
                 "there is no video {video:?}, or it is private; take what stands after v= in its \
                  address"
             )));
         };
-        let Some(live) = found.live_streaming_details else {
+        let Some(live) = found.live else {
             return Err(refused(format!("the video {video:?} is no live stream")));
         };
-        match (live.active_live_chat_id, live.actual_end_time) {
-            (Some(chat), _) => Ok(chat),
-            (None, Some(_)) => Err(Trouble::Over("the stream is over")),
-            (None, None) if live.actual_start_time.is_some() => Err(refused(
+        match live.chat {
+            Some(chat) => Ok(chat),
+            None if live.has_ended => Err(Trouble::Over("the stream is over")),
+            None if live.has_begun => Err(refused(
                 "the stream has no chat; turn it on in YouTube Studio".into(),
             )),
-            (None, None) => {
+            None => {
                 let failure = Failure::passing("the stream has not begun");
                 Err(Trouble::Failure(failure.with_pause(Some(NOT_YET_PAUSE))))
             }
         }
     }
 
-    async fn get<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<T, Trouble> {
+    async fn get<T: From<Value>>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Trouble> {
         let passing = |why: String| Trouble::Failure(Failure::passing(why));
         let base = self.address.server.as_str().trim_end_matches('/');
         let request = self.client.get(format!("{base}/{path}")).query(query);
@@ -290,17 +291,14 @@ impl Youtube {
         let body = body.map_err(|error| passing(error.to_string()))?;
         let status = response.status();
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| passing(format!("the answer is not YouTube's: {error}")));
+            return match serde_json::from_slice(&body) {
+                Ok(answer @ Value::Object(_)) => Ok(answer.into()),
+                Ok(_) => Err(passing("the answer is not YouTube's".into())),
+                Err(error) => Err(passing(format!("the answer is not YouTube's: {error}"))),
+            };
         }
-        let refusal = Refusal::read(status, &body);
-        Err(match refusal.trouble() {
-            Trouble::Failure(failure) => Trouble::Failure(Failure {
-                why: self.redacted(&failure.why),
-                ..failure
-            }),
-            other => other,
-        })
+        let refusal = Refusal::read(status, &body, |text| self.redacted(text));
+        Err(refusal.trouble())
     }
 
     /// A text of the server's, which might repeat the key.
@@ -309,18 +307,21 @@ impl Youtube {
     }
 }
 
-fn take(message: &WireMessage, since: Duration, inbox: &Inbox) {
+/// Takes a message unless it is older than this, and says when it was published.
+fn take(message: &WireMessage, since: Duration, inbox: &Inbox) -> Option<Duration> {
     if let Some(id) = message.deleted() {
-        return inbox.retract_message(&unique(id));
+        inbox.retract_message(&unique(id));
+        return None;
     }
     if let Some(user) = message.banned() {
-        return inbox.retract_user(&unique(user));
+        inbox.retract_user(&unique(user));
+        return None;
     }
     let published_at = message.published_at().and_then(iso_8601);
     if published_at.is_some_and(|at| at < since) {
-        return;
+        return None;
     }
-    let id = message.id.as_deref().map(unique);
+    let id = message.id().map(unique);
     let user = message.author().map(unique);
     let none = BTreeMap::new();
     let said = match message.text() {
@@ -333,6 +334,7 @@ fn take(message: &WireMessage, since: Duration, inbox: &Inbox) {
         published_at,
         ..Arrival::of(said)
     });
+    published_at
 }
 
 /// Another platform's ids may be the same.

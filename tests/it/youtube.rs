@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floatup::calendar;
-use floatup::source::{Address, Secrets, Source, State};
+use floatup::source::{Address, Secrets, Source, State, since_epoch};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
@@ -287,16 +287,36 @@ async fn failures_lose_nothing_and_double_nothing() {
 
 #[tokio::test]
 async fn a_page_that_is_unknown_is_followed_by_the_last_one() {
-    let mut old = said("old", "🔥");
-    old["snippet"]["publishedAt"] = at(-90).into();
-    let answers = [
-        page("1", []),
-        page("2", [said("a", "🔥")]),
-        error(400, "pageTokenInvalid"),
-        page("9", [old, said("a", "🔥"), said("b", "👍")]),
-    ];
-    let upstream = upstream([live()], answers).await;
-    let following = Following::start(source(&upstream, "abc"));
+    let published = |id: &str, text: &str, time: Duration| {
+        let mut said = said(id, text);
+        said["snippet"]["publishedAt"] = calendar::extended(time).into();
+        said
+    };
+    let (mut polls, mut newest) = (0, Duration::ZERO);
+    let upstream = Scripted::start(move |_| {
+        polls += 1;
+        match polls {
+            1 => page("1", []),
+            2 => {
+                newest = since_epoch();
+                page("2", [published("a", "🔥", newest)])
+            }
+            3 => error(400, "pageTokenInvalid"),
+            // The last ones of before, too: of them the newest may be of now.
+            4 => {
+                let before = newest - Duration::from_millis(100);
+                let items = [
+                    published("old", "🔥", before),
+                    published("a", "🔥", newest),
+                    published("b", "👍", since_epoch()),
+                ];
+                page("9", items)
+            }
+            _ => Reply::Hold,
+        }
+    })
+    .await;
+    let following = Following::start(source(&upstream, "chat/abc"));
     following.delivered(2).await;
     assert_eq!(following.shown(), ["🔥1", "👍1"]);
     until("it goes on", || pages(&upstream).len() == 5).await;
@@ -305,6 +325,47 @@ async fn a_page_that_is_unknown_is_followed_by_the_last_one() {
         .map(Option::unwrap_or_default)
         .collect();
     assert_eq!(asked, ["", "1", "2", "", "9"]);
+}
+
+#[tokio::test]
+async fn an_api_that_knows_no_page_is_asked_ever_more_slowly() {
+    let answers = [
+        page("1", []),
+        error(400, "pageTokenInvalid"),
+        error(400, "pageTokenInvalid"),
+        page("2", [said("a", "🔥")]),
+    ];
+    let upstream = upstream([live()], answers).await;
+    let following = Following::start(source(&upstream, "abc"));
+    let status = following.is(State::Waiting).await;
+    assert!(status.why.contains("knows no page"), "{status:?}");
+    following.delivered(1).await;
+}
+
+#[tokio::test]
+async fn what_is_odd_in_an_answer_is_passed_over() {
+    let odd = json!({
+        "pollingIntervalMillis": 1.5,
+        "nextPageToken": "1",
+        "items": [7, "🔥", null, [], {"id": 7, "snippet": []}, said("a", "🔥")],
+    });
+    let odder = json!({
+        "pollingIntervalMillis": "soon",
+        "nextPageToken": ["2"],
+        "items": {"id": "b"},
+    });
+    let answers = [Reply::json(200, &odd), Reply::json(200, &odder)];
+    let upstream = upstream([live()], answers).await;
+    let following = Following::start(source(&upstream, "abc"));
+    following.delivered(1).await;
+    until("it goes on", || pages(&upstream).len() == 2).await;
+    following.is(State::Live).await;
+    assert_eq!(following.metrics.reconnects.get(), 0);
+    let videos = Reply::json(200, &json!({"items": [7, {"id": ["a"]}]}));
+    let upstream = self::upstream([videos], []).await;
+    let following = Following::start(source(&upstream, "abc"));
+    let status = following.is(State::Refused).await;
+    assert!(status.why.contains("is no live stream"), "{status:?}");
 }
 
 #[tokio::test]
@@ -322,9 +383,10 @@ async fn the_next_question_waits_as_long_as_it_is_told() {
     until("three questions", || times.lock().unwrap().len() == 3).await;
     let times = times.lock().unwrap();
     let [first, second] = [times[1] - times[0], times[2] - times[1]];
-    assert!(first >= Duration::from_millis(1_150), "as told: {first:?}");
+    // Counted from the answer, which comes after the question.
+    assert!(first >= Duration::from_millis(1_200), "as told: {first:?}");
     assert!(
-        second >= Duration::from_millis(200),
+        second >= Duration::from_millis(250),
         "never at once: {second:?}"
     );
 }
@@ -349,6 +411,12 @@ async fn refusals_say_what_to_do_and_keep_the_key() {
             "answered 403",
         ),
         (live(), Reply::text(429, "slow"), State::Waiting, "slow"),
+        (
+            live(),
+            Reply::text(503, format!("{}{KEY}", "x".repeat(180))),
+            State::Waiting,
+            "xxx[key]",
+        ),
         (
             live(),
             error(403, "liveChatDisabled"),

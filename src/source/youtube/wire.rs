@@ -1,8 +1,9 @@
 //! What YouTube answers, as far as it matters here. Whatever is missing or of another shape than
 //! expected is passed over, never a reason to stop.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{QUOTA_PAUSE, Trouble};
@@ -11,48 +12,87 @@ use crate::source::retry::Failure;
 /// The longest part of an error's text that is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// The answer of `videos.list`.
-#[derive(Debug, Deserialize)]
+/// Text at a place in an answer.
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path)?.as_str()
+}
+
+fn owned(value: &Value, path: &str) -> Option<String> {
+    text(value, path).map(str::to_owned)
+}
+
+/// The answer of `videos.list`: its first video.
+#[derive(Debug)]
 pub(super) struct Videos {
-    pub(super) items: Option<Vec<Video>>,
+    pub(super) first: Option<Video>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Video {
-    pub(super) live_streaming_details: Option<Live>,
+    pub(super) live: Option<Live>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Live {
-    pub(super) active_live_chat_id: Option<String>,
-    pub(super) actual_start_time: Option<String>,
-    pub(super) actual_end_time: Option<String>,
+    pub(super) chat: Option<String>,
+    pub(super) has_begun: bool,
+    pub(super) has_ended: bool,
+}
+
+impl From<Value> for Videos {
+    fn from(answer: Value) -> Self {
+        let live = |details: &Value| Live {
+            chat: owned(details, "/activeLiveChatId"),
+            has_begun: !details["actualStartTime"].is_null(),
+            has_ended: !details["actualEndTime"].is_null(),
+        };
+        let video = |video: &Value| Video {
+            live: video.get("liveStreamingDetails").map(live),
+        };
+        Self {
+            first: answer.pointer("/items/0").map(video),
+        }
+    }
 }
 
 /// The answer of `liveChatMessages.list`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Chat {
-    pub(super) next_page_token: Option<String>,
-    pub(super) polling_interval_millis: Option<u64>,
-    /// Once the stream has ended.
-    pub(super) offline_at: Option<String>,
-    pub(super) items: Option<Vec<Message>>,
+    pub(super) next_page: Option<String>,
+    pub(super) pause: Option<Duration>,
+    /// Whether the stream has ended.
+    pub(super) is_over: bool,
+    pub(super) items: Vec<Message>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Message {
-    pub(super) id: Option<String>,
-    /// Of any shape, so that one odd message doesn't stop the chat.
-    #[serde(default)]
-    snippet: Value,
+impl From<Value> for Chat {
+    fn from(mut answer: Value) -> Self {
+        let items = match answer["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        };
+        let pause_ms = answer["pollingIntervalMillis"].as_f64();
+        let pause = pause_ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok());
+        Self {
+            next_page: owned(&answer, "/nextPageToken"),
+            pause,
+            is_over: !answer["offlineAt"].is_null(),
+            items: items.into_iter().map(Message).collect(),
+        }
+    }
 }
+
+/// One message, of any shape.
+#[derive(Debug)]
+pub(super) struct Message(Value);
 
 impl Message {
     fn of(&self, path: &str) -> Option<&str> {
-        self.snippet.pointer(path)?.as_str()
+        text(&self.0["snippet"], path)
+    }
+
+    pub(super) fn id(&self) -> Option<&str> {
+        text(&self.0, "/id")
     }
 
     /// Such as `textMessageEvent`.
@@ -83,7 +123,7 @@ impl Message {
             "messageDeletedEvent" => self.of("/messageDeletedDetails/deletedMessageId"),
             "messageRetractedEvent" => self.of("/messageRetractedDetails/retractedMessageId"),
             // What stands where a message was.
-            "tombstone" => self.id.as_deref(),
+            "tombstone" => self.id(),
             _ => None,
         }
     }
@@ -116,7 +156,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn read(status: StatusCode, body: &[u8]) -> Self {
+    /// That of an answer, whose text is made fit to be shown.
+    pub(super) fn read(
+        status: StatusCode,
+        body: &[u8],
+        redacted: impl FnOnce(&str) -> String,
+    ) -> Self {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = &json["error"];
         let of = |list: &str| error[list].as_array().cloned().unwrap_or_default();
@@ -126,7 +171,8 @@ impl Refusal {
         let told = told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
         Self {
             status,
-            message: told.chars().take(SHOWN_CHARS_MAX).collect(),
+            // What is cut before might keep a part of what it hides.
+            message: redacted(&told).chars().take(SHOWN_CHARS_MAX).collect(),
             reasons: reasons.collect(),
         }
     }
