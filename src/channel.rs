@@ -4,6 +4,7 @@
 //! that is due when or after it arrives; frame `n` is due at `pts(n)`, exactly, however late the
 //! frames before it were.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -150,10 +151,10 @@ impl Channel {
 
     /// Takes the sprites of these items off the stage.
     pub fn retract(&self, items: &[ItemId]) {
+        let items: HashSet<_> = items.iter().copied().collect();
+        let is_retracted = |page, sequence| items.contains(&ItemId { page, sequence });
         let mut on_stage = lock(&self.stage);
-        for ItemId { page, sequence } in items {
-            on_stage.stage.retract(*page, &[*sequence]);
-        }
+        on_stage.stage.retract(is_retracted);
         self.show_live(&on_stage.stage);
     }
 

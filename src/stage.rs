@@ -135,12 +135,12 @@ impl Stage {
         dropped
     }
 
-    /// Takes the sprites of some items of a page off the stage, and returns how many they were.
-    pub fn retract(&mut self, page: u64, sequences: &[u64]) -> usize {
+    /// Takes the sprites of those items off the stage of which this is true, by page and number, and
+    /// returns how many they were.
+    pub fn retract(&mut self, is_retracted: impl Fn(u64, u64) -> bool) -> usize {
         let before = self.sprites.len();
-        let is_retracted =
-            |sprite: &Sprite| sprite.item.0 == page && sequences.contains(&sprite.item.1);
-        self.sprites.retain(|sprite| !is_retracted(sprite));
+        self.sprites
+            .retain(|sprite| !is_retracted(sprite.item.0, sprite.item.1));
         before - self.sprites.len()
     }
 
@@ -297,10 +297,11 @@ mod tests {
         }
         stage.spawn(8, 2, &hearts(2), ms(0));
         let kept = placed(&stage, ms(10));
-        assert_eq!(stage.retract(7, &[2, 3, 9]), 4);
+        let items = |page, sequence| page == 7 && [2, 3, 9].contains(&sequence);
+        assert_eq!(stage.retract(items), 4);
         let left = placed(&stage, ms(10));
         assert_eq!(left, [&kept[..2], &kept[6..]].concat());
-        assert_eq!(stage.retract(7, &[2, 3, 9]), 0);
+        assert_eq!(stage.retract(items), 0);
         stage.retire(ms(2_000));
         assert!(stage.is_empty());
     }

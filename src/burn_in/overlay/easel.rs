@@ -1,6 +1,6 @@
 //! What the painter does: puts reactions on stage when they are due, and paints them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,12 +204,19 @@ impl Easel {
         let Reactions::Live(inbox) = &self.reactions else {
             return;
         };
-        for item in lock(&inbox.retracted).drain(..) {
-            lock(&inbox.cues).retain(|cue| cue.item() != item);
-            self.waiting.retain(|(_, cue)| cue.item() != item);
-            for board in &mut self.boards {
-                board.stage.retract(item.page, &[item.sequence]);
-            }
+        let items: HashSet<_> = lock(&inbox.retracted)
+            .drain(..)
+            .map(|item| (item.page, item.sequence))
+            .collect();
+        if items.is_empty() {
+            return;
+        }
+        let is_retracted = |page, sequence| items.contains(&(page, sequence));
+        lock(&inbox.cues).retain(|cue| !is_retracted(cue.page, cue.sequence));
+        self.waiting
+            .retain(|(_, cue)| !is_retracted(cue.page, cue.sequence));
+        for board in &mut self.boards {
+            board.stage.retract(is_retracted);
         }
     }
 }
