@@ -5,6 +5,8 @@
 //! for it not to come again after every reconnection, and so has a message of QoS 2 whose exchange
 //! was cut in two; the library's own loop takes neither.
 
+mod filter;
+mod memory;
 mod session;
 mod wire;
 
@@ -14,7 +16,8 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use rumqttc::mqttbytes::QoS;
 
-use self::session::{Memory, Session};
+use self::memory::Memory;
+use self::session::Session;
 use self::wire::Tls;
 use super::address::{AddressError, Parts, Secrets, url};
 use super::broker::{Host, Login};
@@ -24,9 +27,11 @@ use super::retry::Backoff;
 /// Where user and password are looked for.
 pub(super) const VARIABLES: &[&str] = &["MQTT_USERNAME", "MQTT_PASSWORD"];
 
-/// A broker that nothing is heard of for one and a half times this long is gone; it is pinged
-/// this often.
+/// How often a broker is pinged.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// A broker that nothing is heard of for this long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The longest topic filter, in bytes (1.5.3).
 const FILTER_BYTES_MAX: usize = 65_535;

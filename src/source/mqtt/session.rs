@@ -1,7 +1,4 @@
-//! One connection to a broker, and what is remembered from one to the next.
-
-use std::collections::{BTreeSet, VecDeque, hash_map::DefaultHasher};
-use std::hash::{Hash as _, Hasher as _};
+//! One connection to a broker.
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{
@@ -10,54 +7,17 @@ use rumqttc::mqttbytes::v4::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::filter::covers;
+use super::memory::Memory;
 use super::wire::{Incoming, Wire};
-use super::{KEEP_ALIVE, Mqtt};
+use super::{KEEP_ALIVE, Mqtt, SILENCE_MAX};
 use crate::reaction::Message;
 use crate::source::broker::{CONNECT_TIMEOUT, text};
 use crate::source::inbox::{Arrival, Inbox};
 use crate::source::retry::Failure;
 
-/// Messages of QoS 1 that are remembered, in case the broker did not get our acknowledgement and
-/// sends them again. The oldest is forgotten first; brokers have far fewer on their way at once.
-const TAKEN_MAX: usize = 1_024;
-
 /// The packet identifier of the only request that we make.
 const SUBSCRIBE_ID: u16 = 1;
-
-/// What is remembered across connections.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// The newest messages of QoS 1: packet identifier, and a hash of topic and payload.
-    /// At most [`TAKEN_MAX`].
-    taken: VecDeque<(u16, u64)>,
-    /// The messages of QoS 2 that were taken and not yet released. Bounded by their 16 bits.
-    unreleased: BTreeSet<u16>,
-    /// Whether a session was subscribed before.
-    is_known: bool,
-}
-
-impl Memory {
-    /// Whether a message is to be shown: QoS 0 always, others unless they came before.
-    fn is_new(&mut self, publish: &Publish) -> bool {
-        match publish.qos {
-            QoS::AtMostOnce => true,
-            QoS::ExactlyOnce => self.unreleased.insert(publish.pkid),
-            QoS::AtLeastOnce => {
-                let mut hasher = DefaultHasher::new();
-                (&publish.topic, &publish.payload).hash(&mut hasher);
-                let mark = (publish.pkid, hasher.finish());
-                if publish.dup && self.taken.contains(&mark) {
-                    return false;
-                }
-                if self.taken.len() >= TAKEN_MAX {
-                    self.taken.pop_front();
-                }
-                self.taken.push_back(mark);
-                true
-            }
-        }
-    }
-}
 
 /// One connection.
 pub(super) struct Session<'a> {
@@ -67,6 +27,8 @@ pub(super) struct Session<'a> {
     inbox: &'a Inbox,
     /// Whether what the broker has kept for topics is shown.
     with_retained: bool,
+    /// When the broker must have answered the subscription; `None` once it has.
+    subscribed_by: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -96,6 +58,7 @@ impl<'a> Session<'a> {
             source,
             memory,
             inbox,
+            subscribed_by: None,
         };
         session.resume(is_kept).await?;
         Ok(session)
@@ -103,13 +66,10 @@ impl<'a> Session<'a> {
 
     /// Goes on with the session that the broker has kept, or subscribes.
     async fn resume(&mut self, is_kept: bool) -> Result<(), Failure> {
-        if !is_kept {
-            self.memory.taken.clear();
-            self.memory.unreleased.clear();
-            if self.memory.is_known && self.source.address.client_id.is_some() {
-                // What the broker had kept is gone; how much that was, nobody knows.
-                self.inbox.gap(0, true);
-            }
+        self.memory.connected(is_kept);
+        if !is_kept && self.memory.is_known && self.source.address.client_id.is_some() {
+            // What the broker had kept is gone; how much that was, nobody knows.
+            self.inbox.gap(0, true);
         }
         if is_kept && self.memory.is_known {
             self.inbox.live();
@@ -118,7 +78,9 @@ impl<'a> Session<'a> {
         let (filter, qos) = (&self.source.address.filter, self.source.address.qos());
         let mut subscribe = Subscribe::new(filter, qos);
         subscribe.pkid = SUBSCRIBE_ID;
-        self.wire.send(&Packet::Subscribe(subscribe)).await
+        self.wire.send(&Packet::Subscribe(subscribe)).await?;
+        self.subscribed_by = Some(Instant::now() + CONNECT_TIMEOUT);
+        Ok(())
     }
 
     /// Takes messages until the connection is over.
@@ -132,22 +94,27 @@ impl<'a> Session<'a> {
 
     async fn follow(&mut self) -> Failure {
         let mut ping_at = Instant::now() + KEEP_ALIVE;
-        let mut heard_at = Instant::now();
+        let mut silent_at = Instant::now() + SILENCE_MAX;
         loop {
+            let subscribed_by = self.subscribed_by;
             let incoming = tokio::select! {
+                // What has come is read before anything is said of what has not.
+                biased;
                 incoming = self.wire.next() => incoming,
+                () = sleep_until(silent_at) => return self.lost("nothing was heard of it"),
+                () = sleep_until(subscribed_by.unwrap_or(silent_at)) => {
+                    return self.lost("it does not answer a subscription");
+                }
                 () = sleep_until(ping_at) => {
-                    if heard_at.elapsed() > KEEP_ALIVE.mul_f64(1.5) {
-                        return self.lost("nothing was heard of it");
-                    }
                     ping_at = Instant::now() + KEEP_ALIVE;
+                    self.memory.ping();
                     match self.wire.send(&Packet::PingReq).await {
                         Ok(()) => continue,
                         Err(failure) => return failure,
                     }
                 }
             };
-            heard_at = Instant::now();
+            silent_at = Instant::now() + SILENCE_MAX;
             let answered = match incoming {
                 Ok(Some(incoming)) => self.take(incoming).await,
                 Ok(None) => return self.lost("it closed the connection"),
@@ -189,6 +156,7 @@ impl<'a> Session<'a> {
             }
             Packet::SubAck(answer) => match answer.return_codes.first() {
                 Some(SubscribeReasonCode::Success(_)) => {
+                    self.subscribed_by = None;
                     self.memory.is_known = true;
                     self.inbox.live();
                     Ok(())
@@ -198,19 +166,24 @@ impl<'a> Session<'a> {
                     self.source.address.host, self.source.address.filter
                 ))),
             },
+            Packet::PingResp => {
+                self.memory.pong();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
     fn message(&mut self, publish: &Publish) {
-        if publish.retain && !self.with_retained {
-            // It stands for how things are, not for somebody who reacts now. Its identifier must
-            // not be forgotten for that.
-            self.memory.is_new(publish);
-            self.inbox.refuse();
+        // Whatever becomes of it, its identifier must not be forgotten.
+        if !self.memory.is_new(publish) {
             return;
         }
-        if !self.memory.is_new(publish) {
+        // What is retained stands for how things are, not for somebody who reacts now.
+        let is_refused = (publish.retain && !self.with_retained)
+            || (self.memory.is_inherited && !covers(&self.source.address.filter, &publish.topic));
+        if is_refused {
+            self.inbox.refuse();
             return;
         }
         if let Some(text) = text(self.inbox, &publish.payload) {
@@ -262,4 +235,62 @@ fn refusal(source: &Mqtt, code: ConnectReturnCode) -> Result<(), Failure> {
             "{host}: it does not speak MQTT 3.1.1; enable that on the broker"
         )),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::BytesMut;
+    use rumqttc::mqttbytes::v4::SubAck;
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::reaction::{Palette, Rules};
+    use crate::source::Secrets;
+    use crate::source::merge::Merge;
+
+    /// How long a session lasts with a broker that says only this, and why it is over.
+    async fn outlast(said: Option<Packet>) -> (Duration, String) {
+        let source = Mqtt::at(
+            &"mqtt://localhost/live".parse().unwrap(),
+            &Secrets::default(),
+        );
+        let source = source.unwrap();
+        let rules = Rules::new(Arc::new(Palette::default()));
+        let merge = Arc::new(Merge::new(Box::new(()), 1));
+        let inbox = Inbox::new("demo", "test", rules, merge, &Metrics::new());
+        let (near, mut far) = duplex(1_024);
+        let begun = Instant::now();
+        let mut session = Session {
+            wire: Wire::over(&source.address.host, near),
+            source: &source,
+            memory: &mut Memory::default(),
+            inbox: &inbox,
+            with_retained: false,
+            subscribed_by: None,
+        };
+        session.resume(false).await.unwrap();
+        if let Some(packet) = said {
+            let mut bytes = BytesMut::new();
+            packet.write(&mut bytes, usize::MAX).unwrap();
+            far.write_all(&bytes).await.unwrap();
+        }
+        let failure = session.follow().await;
+        (begun.elapsed(), failure.why)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_says_nothing_is_given_up() {
+        let (after, why) = outlast(None).await;
+        assert!(why.contains("does not answer a subscription"), "{why}");
+        assert_eq!(after.as_secs(), CONNECT_TIMEOUT.as_secs());
+        let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
+        let answer = Packet::SubAck(SubAck::new(SUBSCRIBE_ID, granted));
+        let (after, why) = outlast(Some(answer)).await;
+        assert!(why.contains("nothing was heard"), "{why}");
+        assert_eq!(after.as_secs(), SILENCE_MAX.as_secs());
+    }
 }

@@ -21,6 +21,9 @@ use crate::source::retry::Failure;
 /// The longest packet that is held: the longest payload with the longest topic.
 const PACKET_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 65_535 + 4;
 
+/// Room to read into, in bytes.
+const READ_BYTES: usize = 16 * 1024;
+
 /// What a connection over TLS needs.
 pub(super) struct Tls {
     connector: TlsConnector,
@@ -57,7 +60,7 @@ impl Tls {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What comes from the broker.
@@ -93,7 +96,7 @@ impl Wire {
         })
     }
 
-    fn over(host: &Host, stream: impl Stream + 'static) -> Self {
+    pub(super) fn over(host: &Host, stream: impl Stream + 'static) -> Self {
         Self {
             host: host.to_string(),
             stream: Box::new(stream),
@@ -111,8 +114,12 @@ impl Wire {
         packet
             .write(&mut bytes, usize::MAX)
             .map_err(|error| self.failed(error))?;
-        let sent = timeout(CONNECT_TIMEOUT, self.stream.write_all(&bytes)).await;
-        match sent {
+        let write = async {
+            self.stream.write_all(&bytes).await?;
+            // TLS may keep what the connection does not take at once.
+            self.stream.flush().await
+        };
+        match timeout(CONNECT_TIMEOUT, write).await {
             Ok(sent) => sent.map_err(|error| self.failed(error)),
             Err(_) => Err(self.failed("it reads nothing any more")),
         }
@@ -131,6 +138,7 @@ impl Wire {
                 return Ok(Some(incoming));
             }
             if self.skipped == 0 || self.received.is_empty() {
+                self.received.reserve(READ_BYTES);
                 let read = self.stream.read_buf(&mut self.received).await;
                 if read.map_err(|error| self.failed(error))? == 0 {
                     return Ok(None);

@@ -306,6 +306,25 @@ async fn messages_whose_acknowledgement_was_lost_are_not_doubled() {
 }
 
 #[tokio::test]
+async fn what_a_session_still_has_of_another_filter_is_refused() {
+    let broker = started().await;
+    let mut publisher = Publisher::new(broker.port);
+    let before = follow(&broker.mqtt("before/+?client_id=floatup"));
+    before.is(State::Live).await;
+    drop(before);
+    let following = follow(&broker.mqtt("live?client_id=floatup"));
+    following.is(State::Live).await;
+    for topic in ["before/a", "live", "before/b"] {
+        publisher
+            .publish(topic, QoS::AtLeastOnce, false, b"heart")
+            .await;
+    }
+    let refused = &following.metrics.refused;
+    until("they are counted", || refused.get() == 2).await;
+    assert_eq!(following.shown(), ["❤️1"]);
+}
+
+#[tokio::test]
 async fn a_session_that_the_broker_has_forgotten_is_made_anew() {
     let mut broker = started().await;
     let following = follow(&broker.mqtt("live?client_id=floatup"));
