@@ -3,24 +3,27 @@
 //! The wire is that of Twitch's guide to its IRC server. Nothing is kept for those who are away: what
 //! is written while there is no connection is lost, which the source's state then says.
 
+mod address;
 mod irc;
+mod joins;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Url;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+pub use self::address::Address;
 pub use self::irc::{Chat, Line};
-use super::address::{AddressError, Parts, url};
+use self::joins::turn_to_join;
 use super::inbox::{Arrival, Inbox, Outcome};
 use super::retry::{Backoff, Failure};
 use crate::fetch::use_ring;
@@ -29,28 +32,20 @@ use crate::reaction::Message;
 /// It needs no secret.
 pub(super) const VARIABLES: &[&str] = &[];
 
-const SERVER: &str = "wss://irc-ws.chat.twitch.tv/";
-
-/// The longest name of a channel.
-const NAME_CHARS_MAX: usize = 25;
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the server may take to answer: to joining, and to a PING.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// After so many times its patience without a word, the server is asked whether it is there. Twitch
-/// asks us every five minutes.
-const QUIET: u32 = 6;
+/// After so long without a word, the server is asked whether it is there. Twitch asks us every five
+/// minutes.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Frames hold several lines; a longer one ends the connection.
 const FRAME_BYTES_MAX: usize = 256 * 1024;
 
 /// Room to read into, in bytes; more is taken for a frame that is longer.
 const READ_BYTES: usize = 16 * 1024;
-
-/// Channels joined per span of time, as Twitch limits it.
-const JOINS: (usize, Duration) = (20, Duration::from_secs(10));
 
 /// A server that asks to connect again sooner than this is taken for one that is in trouble.
 const RECONNECT_AT_LEAST: Duration = Duration::from_secs(5);
@@ -59,50 +54,15 @@ const RECONNECT_AT_LEAST: Duration = Duration::from_secs(5);
 /// first. What older ones asked for has long faded.
 const RECENT_MAX: usize = 256;
 
-/// A channel by its name: `twitch:CHANNEL`, perhaps with `?server=ws://HOST:PORT` of another server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    channel: String,
-    server: Url,
-}
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let (_, rest) = text.split_once(':').unwrap_or_default();
-        let parts = Parts::of(rest, &["server"])?;
-        let name = parts.path.strip_prefix('#').unwrap_or(parts.path);
-        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_name || name.is_empty() || name.len() > NAME_CHARS_MAX {
-            return Err(AddressError(format!(
-                "{text:?}: expected twitch:CHANNEL, the name at the end of twitch.tv/CHANNEL: 1 to \
-                 {NAME_CHARS_MAX} letters, digits and _"
-            )));
-        }
-        Ok(Self {
-            channel: name.to_ascii_lowercase(),
-            server: url(parts.option("server").unwrap_or(SERVER), &["ws", "wss"])?,
-        })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "twitch:{}", self.channel)?;
-        match self.server.as_str() {
-            SERVER => Ok(()),
-            server => write!(f, "?server={server}"),
-        }
-    }
-}
-
 /// A channel's chat.
 #[derive(Debug)]
 pub struct Twitch {
     channel: String,
     server: Url,
     patience: Duration,
+    /// How long a server may be silent before it is asked whether it is there.
+    quiet: Duration,
+    reconnect_at_least: Duration,
     /// Ids of messages that were shown. At most [`RECENT_MAX`].
     recent: Mutex<VecDeque<String>>,
 }
@@ -126,15 +86,32 @@ impl Twitch {
             channel: address.channel.clone(),
             server: address.server.clone(),
             patience: PATIENCE,
+            quiet: QUIET,
+            reconnect_at_least: RECONNECT_AT_LEAST,
             recent: Mutex::default(),
         }
     }
 
-    /// How long the server may take to answer, in place of 10 s. It is asked whether it is there when
-    /// it has been silent for six times as long.
+    /// How long the server may take to answer, in place of 10 s.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// After how long without a word the server is asked whether it is there, in place of 60 s.
+    #[must_use]
+    pub fn with_quiet(self, quiet: Duration) -> Self {
+        Self { quiet, ..self }
+    }
+
+    /// A server that asks to connect again sooner than this is taken for one that is in trouble, in
+    /// place of 5 s.
+    #[must_use]
+    pub fn with_reconnect_at_least(self, reconnect_at_least: Duration) -> Self {
+        Self {
+            reconnect_at_least,
+            ..self
+        }
     }
 
     /// Follows the chat for as long as the future is kept.
@@ -142,39 +119,70 @@ impl Twitch {
         let mut backoff = Backoff::default();
         let mut leaving = None;
         loop {
-            let begun = Instant::now();
-            let failure = match self.join_from(leaving.take(), inbox).await {
+            let mut socket = self.join_from(leaving.take(), &mut backoff, inbox).await;
+            let joined = Instant::now();
+            let failure = match self.read(&mut socket, inbox).await {
+                Ok(()) if joined.elapsed() >= self.reconnect_at_least => {
+                    leaving = Some(socket);
+                    continue;
+                }
+                Ok(()) => Failure::passing("the server asks to connect again, and again"),
                 Err(failure) => failure,
-                Ok(mut socket) => match self.read(&mut socket, inbox).await {
-                    Ok(()) if begun.elapsed() >= RECONNECT_AT_LEAST => {
-                        leaving = Some(socket);
-                        continue;
-                    }
-                    Ok(()) => Failure::passing("the server asks to connect again, and again"),
-                    Err(failure) => failure,
-                },
             };
+            drop(socket);
             let held = inbox.lost(&failure);
             backoff.wait(&failure, held).await;
         }
     }
 
-    /// Joins the channel by a new connection. One that is to end soon is read until then: what comes
-    /// by both is known by its id.
-    async fn join_from(&self, leaving: Option<Socket>, inbox: &Inbox) -> Result<Socket, Failure> {
-        let Some(mut leaving) = leaving else {
-            return self.join(inbox).await;
+    /// Joins the channel by a new connection, however many attempts that takes. One that is to end
+    /// soon is read until then: what comes by both is known by its id.
+    async fn join_from(
+        &self,
+        leaving: Option<Socket>,
+        backoff: &mut Backoff,
+        inbox: &Inbox,
+    ) -> Socket {
+        let is_read = AtomicBool::new(leaving.is_some());
+        let has_failed = AtomicBool::new(false);
+        let joined = async {
+            loop {
+                let failure = match self.join(inbox).await {
+                    Ok(socket) => return socket,
+                    Err(failure) => failure,
+                };
+                has_failed.store(true, Ordering::Relaxed);
+                let held = match is_read.load(Ordering::Relaxed) {
+                    true => {
+                        let why = &failure.why;
+                        inbox.degraded(format_args!("the connection is to end soon: {why}"));
+                        Duration::ZERO
+                    }
+                    false => inbox.lost(&failure),
+                };
+                backoff.wait(&failure, held).await;
+            }
         };
-        let joined = self.join(inbox);
         tokio::pin!(joined);
-        tokio::select! {
-            joined = &mut joined => joined,
-            _ = self.read(&mut leaving, inbox) => joined.await,
+        if let Some(mut leaving) = leaving {
+            let failure = tokio::select! {
+                // What it has brought is read before it is left.
+                biased;
+                failure = self.read_out(&mut leaving, inbox) => failure,
+                socket = &mut joined => return socket,
+            };
+            is_read.store(false, Ordering::Relaxed);
+            if has_failed.load(Ordering::Relaxed) {
+                inbox.lost(&failure);
+            }
         }
+        joined.await
     }
 
     /// Connects, and waits until it is in the channel.
     async fn join(&self, inbox: &Inbox) -> Result<Socket, Failure> {
+        // A server waits less long for a client that has connected than we may have to.
+        turn_to_join().await;
         let config = WebSocketConfig::default()
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX))
@@ -184,7 +192,6 @@ impl Twitch {
             Ok(connected) => connected.map_err(Failure::passing)?,
             Err(_) => return Err(Failure::passing("the server does not answer")),
         };
-        turn_to_join().await;
         // `twitch.tv/membership` is left out: who comes and goes is of no use here.
         let hello = format!(
             "CAP REQ :twitch.tv/tags twitch.tv/commands\r\nNICK justinfan{}\r\nJOIN #{}\r\n",
@@ -209,8 +216,21 @@ impl Twitch {
     /// Takes what comes, until the server asks for another connection.
     async fn read(&self, socket: &mut Socket, inbox: &Inbox) -> Result<(), Failure> {
         inbox.live();
+        self.listen(socket, inbox).await
+    }
+
+    /// Takes what comes of a connection until it is over.
+    async fn read_out(&self, socket: &mut Socket, inbox: &Inbox) -> Failure {
         loop {
-            let frame = match timeout(self.patience * QUIET, socket.next()).await {
+            if let Err(failure) = self.listen(socket, inbox).await {
+                return failure;
+            }
+        }
+    }
+
+    async fn listen(&self, socket: &mut Socket, inbox: &Inbox) -> Result<(), Failure> {
+        loop {
+            let frame = match timeout(self.quiet, socket.next()).await {
                 Ok(frame) => frame,
                 Err(_) => {
                     self.send(socket, "PING :floatup\r\n".into()).await?;
@@ -342,69 +362,4 @@ fn lost(why: impl fmt::Display) -> Failure {
 /// Another platform's ids may be the same.
 fn unique(id: &str) -> String {
     format!("twitch:{id}")
-}
-
-/// Waits until this process may join one more channel.
-async fn turn_to_join() {
-    /// When the last ones were joined, at most [`JOINS`]; all of this process's count together.
-    static JOINED: Mutex<VecDeque<Instant>> = Mutex::new(VecDeque::new());
-    let (count, span) = JOINS;
-    let at = {
-        let mut joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let at = match joined.len() < count {
-            true => now,
-            false => joined
-                .pop_front()
-                .map_or(now, |first| now.max(first + span)),
-        };
-        joined.push_back(at);
-        at
-    };
-    sleep_until(at).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_channel_is_named_as_its_page_is() {
-        for (text, shown) in [
-            ("twitch:somebody", "twitch:somebody"),
-            ("twitch:#Some_Body1", "twitch:some_body1"),
-            (
-                "TWITCH:a?server=ws://127.0.0.1:9",
-                "twitch:a?server=ws://127.0.0.1:9/",
-            ),
-        ] {
-            let address: Address = text.parse().unwrap();
-            assert_eq!(address.to_string(), shown);
-        }
-        for (text, told) in [
-            ("twitch:", "expected twitch:CHANNEL"),
-            ("twitch:a b", "expected twitch:CHANNEL"),
-            ("twitch:a\r\nJOIN", "expected twitch:CHANNEL"),
-            ("twitch:é", "expected twitch:CHANNEL"),
-            ("twitch:aaaaaaaaaaaaaaaaaaaaaaaaaa", "1 to 25 letters"),
-            ("twitch:a?sever=x", "the options are: server"),
-            ("twitch:a?server=http://h", "begins with ws:// or wss://"),
-            ("twitch:a?server=ws://me:hush@h", "don't belong into"),
-        ] {
-            let error = text.parse::<Address>().unwrap_err().to_string();
-            assert!(error.contains(told) && !error.contains("hush"), "{error}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_more_channels_are_joined_at_once_than_twitch_allows() {
-        let begun = Instant::now();
-        let (count, span) = JOINS;
-        for n in 0..3 * count {
-            turn_to_join().await;
-            let least = span * u32::try_from(n / count).unwrap();
-            let took = begun.elapsed();
-            assert!(took >= least && took < least + span, "{n}: {took:?}");
-        }
-    }
 }

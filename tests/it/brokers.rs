@@ -49,7 +49,7 @@ fn installed<T>(program: &Command, started: io::Result<T>) -> T {
 
 /// A port that nobody listens on, below those that systems give to clients: a broker that comes back
 /// finds it free.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     ports.find(is_free).expect("some are free")
