@@ -155,16 +155,20 @@ fn numbered(number: u32) -> String {
 /// A message that is one of many, and how many these are: more than fit anywhere on the way at once.
 const BACKLOG: (u32, &str) = (20_000, "heart");
 
-/// Waits for the whole of [`BACKLOG`].
-async fn check_backlog(following: &Following) {
+/// Waits for the whole of [`BACKLOG`], and for one more that is published then: what comes twice comes
+/// before it.
+async fn check_backlog(following: &Following, publish: impl AsyncFnOnce()) {
     let (count, _) = BACKLOG;
     let accepted = &following.metrics.accepted;
     until("all have come", || accepted.get() >= count.into()).await;
-    assert_eq!(accepted.get(), u64::from(count));
+    publish().await;
+    until("one more has come", || accepted.get() > count.into()).await;
+    assert_eq!(accepted.get(), u64::from(count) + 1);
     assert_eq!(following.metrics.gap_items.get(), 0);
 }
 
-/// Waits for the numbers up to this one, each once and in order.
+/// Waits for the numbers up to this one, each once and in order. What comes twice after the last of
+/// them is seen with the next one.
 async fn check_numbers(following: &Following, last: u32) {
     let all: Vec<_> = (1..=last).map(|number| format!("❤️{number}")).collect();
     following.delivered(all.len()).await;

@@ -225,7 +225,8 @@ async fn a_session_loses_and_doubles_nothing_when_its_broker_is_restarted() {
                 publisher = Publisher::new(broker.port);
             }
         }
-        check_numbers(&following, 300).await;
+        publisher.number(301).await;
+        check_numbers(&following, 301).await;
         assert!(following.metrics.reconnects.get() >= 1);
         assert_eq!(following.metrics.gap_items.get(), 0);
     }
@@ -248,7 +249,8 @@ async fn a_session_loses_and_doubles_nothing_when_its_broker_is_killed() {
             publisher = Publisher::new(broker.port);
         }
     }
-    check_numbers(&following, 30).await;
+    publisher.number(31).await;
+    check_numbers(&following, 31).await;
 }
 
 #[tokio::test]
@@ -264,7 +266,7 @@ async fn a_backlog_of_a_session_is_read_whole() {
     let mut publisher = Publisher::new(broker.port);
     publisher.repeat(message.as_bytes(), count).await;
     relay.mend();
-    check_backlog(&following).await;
+    check_backlog(&following, async || publisher.number(1).await).await;
 }
 
 #[tokio::test]
@@ -301,6 +303,9 @@ async fn messages_whose_acknowledgement_was_lost_are_not_doubled() {
             publisher.number(number).await;
             check_numbers(&following, number).await;
         }
+        number += 1;
+        publisher.number(number).await;
+        check_numbers(&following, number).await;
         assert_eq!(following.metrics.gap_items.get(), 0);
     }
 }

@@ -184,7 +184,8 @@ async fn of_a_stream_nothing_is_lost_or_doubled_when_its_server_is_killed() {
             client = broker.client().await;
         }
     }
-    check_numbers(&following, 600).await;
+    add(&mut client, 601).await;
+    check_numbers(&following, 601).await;
     assert_eq!(following.metrics.gap_items.get(), 0);
     assert!(following.metrics.reconnects.get() >= 1);
 }
@@ -209,7 +210,7 @@ async fn a_backlog_of_a_stream_is_read_whole() {
     }
     burst.exec_async(&mut client).await.unwrap();
     relay.mend();
-    check_backlog(&following).await;
+    check_backlog(&following, async || add(&mut client, 1).await).await;
 }
 
 #[tokio::test]

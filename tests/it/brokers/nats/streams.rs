@@ -68,13 +68,14 @@ async fn of_a_stream_nothing_is_lost_or_doubled_when_its_server_is_killed() {
             broker.start().await;
         }
     }
-    check_numbers(&following, 300).await;
+    store(&context, 301).await;
+    check_numbers(&following, 301).await;
     assert_eq!(following.metrics.gap_items.get(), 0);
     assert!(following.metrics.reconnects.get() >= 1);
     // They are told from others by the stream's numbers, and say when they were published.
     let cues = following.now();
     let (page, first) = cues[0];
-    let places: Vec<_> = (first..first + 300).map(|number| (page, number)).collect();
+    let places: Vec<_> = (first..=first + 300).map(|number| (page, number)).collect();
     assert_eq!((cues, first), (places, 2));
     assert!(following.sent_at().iter().all(Option::is_some));
 }
@@ -109,7 +110,7 @@ async fn a_backlog_of_a_stream_is_read_whole() {
     };
     timeout(DEADLINE, all_are).await.expect("all are stored");
     relay.mend();
-    check_backlog(&following).await;
+    check_backlog(&following, async || store(&context, 1).await).await;
 }
 
 #[tokio::test]
