@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::relay::Relay;
+use super::relay::relayed;
 use super::{
     BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, installed,
     numbered, program, source,
@@ -256,10 +256,8 @@ async fn a_session_loses_and_doubles_nothing_when_its_broker_is_killed() {
 #[tokio::test]
 async fn a_backlog_of_a_session_is_read_whole() {
     let broker = started().await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!("mqtt://127.0.0.1:{port}/live?client_id=floatup"));
-    following.is(State::Live).await;
+    let address = |port| format!("mqtt://127.0.0.1:{port}/live?client_id=floatup");
+    let (relay, following) = relayed(&broker, address).await;
     relay.cut();
     following.is(State::Waiting).await;
     let (count, message) = BACKLOG;
@@ -274,11 +272,8 @@ async fn messages_whose_acknowledgement_was_lost_are_not_doubled() {
     for qos in [1, 2] {
         let broker = started().await;
         let mut publisher = Publisher::new(broker.port);
-        let relay = Relay::to(broker.port).await;
-        let port = relay.port;
-        let address = format!("mqtt://127.0.0.1:{port}/live?client_id=floatup&qos={qos}");
-        let following = follow(&address);
-        following.is(State::Live).await;
+        let address = |port| format!("mqtt://127.0.0.1:{port}/live?client_id=floatup&qos={qos}");
+        let (relay, following) = relayed(&broker, address).await;
         let mut number = 0;
         // Of nothing, of one acknowledgement, of half of an exchange of QoS 2.
         for carried in [0, 4, 8] {

@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value};
 use tokio::time::{Duration, sleep, timeout};
 
-use super::relay::Relay;
+use super::relay::relayed;
 use super::{
     BACKLOG, Broker, SAMPLES, check_backlog, check_numbers, check_samples, follow, numbered, source,
 };
@@ -67,6 +67,11 @@ async fn publish(to: &mut MultiplexedConnection, channel: &str, payload: &[u8]) 
     publish.arg(channel).arg(payload);
     let readers: i64 = publish.query_async(to).await.unwrap();
     assert_eq!(readers, 1);
+}
+
+/// The stream, by a port.
+fn stream(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}?stream=live")
 }
 
 /// Adds a number to a stream.
@@ -195,9 +200,7 @@ async fn a_backlog_of_a_stream_is_read_whole() {
     let broker = started(&[]).await;
     let mut client = broker.client().await;
     run(&mut client, &["XADD", "live", "*", "payload", "fire"]).await;
-    let relay = Relay::to(broker.port).await;
-    let following = follow(&format!("redis://127.0.0.1:{}?stream=live", relay.port));
-    following.is(State::Live).await;
+    let (relay, following) = relayed(&broker, stream).await;
     relay.cut();
     following.is(State::Waiting).await;
     let (count, message) = BACKLOG;
@@ -218,9 +221,7 @@ async fn what_was_trimmed_meanwhile_is_told() {
     let broker = started(&[]).await;
     let mut client = broker.client().await;
     run(&mut client, &["XADD", "live", "*", "payload", "fire"]).await;
-    let relay = Relay::to(broker.port).await;
-    let following = follow(&format!("redis://127.0.0.1:{}?stream=live", relay.port));
-    following.is(State::Live).await;
+    let (relay, following) = relayed(&broker, stream).await;
     add(&mut client, 1).await;
     check_numbers(&following, 1).await;
     relay.cut();

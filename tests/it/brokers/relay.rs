@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use floatup::source::State;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+
+use super::{Broker, follow};
+use crate::following::Following;
 
 /// Carries each connection on to a broker's port.
 pub(super) struct Relay {
@@ -60,6 +64,17 @@ impl Relay {
     pub(super) fn lose_after(&self, bytes: usize) {
         self.budget.store(bytes, Ordering::SeqCst);
     }
+}
+
+/// Follows what a broker has at an address, which is that of a port, by a relay; waits until it does.
+pub(super) async fn relayed(
+    broker: &Broker,
+    address: impl FnOnce(u16) -> String,
+) -> (Relay, Following) {
+    let relay = Relay::to(broker.port).await;
+    let following = follow(&address(relay.port));
+    following.is(State::Live).await;
+    (relay, following)
 }
 
 impl Drop for Relay {

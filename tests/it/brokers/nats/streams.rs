@@ -6,7 +6,7 @@ use async_nats::{Client, ConnectOptions, HeaderMap};
 use floatup::source::State;
 use tokio::time::{Duration, sleep, timeout};
 
-use super::super::relay::Relay;
+use super::super::relay::relayed;
 use super::super::{BACKLOG, check_backlog, check_numbers, follow, numbered};
 use super::{broker, started};
 use crate::in_process::DEADLINE;
@@ -23,6 +23,11 @@ fn live() -> Config {
         subjects: vec!["live.reactions".into()],
         ..Config::default()
     }
+}
+
+/// The stream's subject, by a port.
+fn address(port: u16) -> String {
+    format!("nats://127.0.0.1:{port}/live.reactions?stream=LIVE")
 }
 
 /// Publishes a number into a stream, until the server has it; it takes none of them twice.
@@ -85,12 +90,7 @@ async fn a_backlog_of_a_stream_is_read_whole() {
     let broker = started(&[]).await;
     let client = broker.publisher(ConnectOptions::new()).await;
     let context = stream(&client, live()).await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!(
-        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
-    ));
-    following.is(State::Live).await;
+    let (relay, following) = relayed(&broker, address).await;
     relay.cut();
     following.is(State::Waiting).await;
     let (count, message) = BACKLOG;
@@ -122,12 +122,7 @@ async fn what_a_stream_dropped_meanwhile_is_told() {
         ..live()
     };
     let context = stream(&client, config).await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!(
-        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
-    ));
-    following.is(State::Live).await;
+    let (relay, following) = relayed(&broker, address).await;
     store(&context, 1).await;
     check_numbers(&following, 1).await;
     relay.cut();
@@ -177,12 +172,7 @@ async fn what_a_stream_dropped_of_other_subjects_is_not_missing() {
         ..live()
     };
     let context = stream(&client, config).await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!(
-        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
-    ));
-    following.is(State::Live).await;
+    let (relay, following) = relayed(&broker, address).await;
     store(&context, 1).await;
     check_numbers(&following, 1).await;
     relay.cut();
@@ -218,12 +208,7 @@ async fn streams_may_use_the_same_ids() {
     let broker = started(&[]).await;
     let client = broker.publisher(ConnectOptions::new()).await;
     let context = stream(&client, live()).await;
-    let relay = Relay::to(broker.port).await;
-    let port = relay.port;
-    let following = follow(&format!(
-        "nats://127.0.0.1:{port}/live.reactions?stream=LIVE"
-    ));
-    following.is(State::Live).await;
+    let (relay, following) = relayed(&broker, address).await;
     store(&context, 1).await;
     following.delivered(1).await;
     relay.cut();
