@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use prometheus_client::metrics::counter::Counter;
-use serde_json::{Map, json};
+use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -176,12 +176,13 @@ impl Floats {
     }
 }
 
-/// Reactions as a topic's message: counts by emoji.
+/// Reactions as a topic's message: counts by emoji. Several of one emoji, such as of two names that
+/// stand for it, count together.
 fn payload(reactions: &[Reaction]) -> String {
-    let counts = reactions.iter();
-    let counts: Map<_, _> = counts
-        .map(|reaction| (reaction.emoji.to_string(), reaction.count.into()))
-        .collect();
+    let mut counts = BTreeMap::<_, u64>::new();
+    for reaction in reactions {
+        *counts.entry(reaction.emoji.to_string()).or_default() += u64::from(reaction.count);
+    }
     json!({ "r": counts }).to_string()
 }
 

@@ -197,7 +197,9 @@ async fn a_message_that_is_a_reaction_floats_on_the_channel() {
         let request = json!({"roomIdentifier": arn, "eventName": name, "attributes": attributes});
         ask(&server, "SendEvent", request)
     };
-    event("app:reactions", json!({"heart": "12", "fire": "3"})).await;
+    // Two names of one emoji count together.
+    let counts = json!({"heart": "12", "fire": "3", "❤️": "2"});
+    event("app:reactions", counts).await;
     event("stage:VOTE", json!({"heart": "12"})).await;
     let text = |number, publisher, counts: Json| {
         item(
@@ -211,7 +213,7 @@ async fn a_message_that_is_a_reaction_floats_on_the_channel() {
         text(2, "ann", json!({"❤️": 1})),
         text(3, "ann", json!({"❤️": 1})),
         text(4, "ann", json!({"🎉": 1})),
-        text(5, "", json!({"❤️": 12, "🔥": 3})),
+        text(5, "", json!({"❤️": 14, "🔥": 3})),
     ];
     assert_eq!(published(&server).await, expected);
     let metrics = client().get(server.url("/metrics")).send().await.unwrap();
