@@ -237,9 +237,9 @@ impl Room {
         state.sent.take(per_second, now)
     }
 
-    /// Sends a message to everyone, its sender too, and floats what it asks for.
+    /// Floats what a message asks for, and then sends it to everyone, its sender too: who deletes
+    /// it knows its id from there, and what it has floated is to be found.
     pub(super) fn post(&self, message: &Message) {
-        self.push(Push::Frame(message.frame()));
         if let Some(channel) = &self.channel {
             let asks = reaction::Message {
                 attributes: &message.attributes,
@@ -248,17 +248,18 @@ impl Room {
             let user_id = Some(message.sender.user_id.as_str());
             channel.float(&asks, &message.id, user_id, message.sent_at);
         }
+        self.push(Push::Frame(message.frame()));
     }
 
-    /// Sends an application's event to everyone, floats what it asks for, and gives its id.
+    /// Floats what an application's event asks for, sends it to everyone, and gives its id.
     pub(super) fn send_event(&self, name: &str, attributes: &Attributes) -> String {
         let at = since_epoch();
         let (id, frame) = event(name, attributes, None, at);
-        self.push(Push::Frame(frame));
         if let Some(channel) = &self.channel {
             let asks = reaction::Message::event(name, attributes);
             channel.float(&asks, &id, None, at);
         }
+        self.push(Push::Frame(frame));
         id
     }
 
