@@ -33,11 +33,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::rate::Rate;
-use self::room::{Floats, Push, Room, Settings};
+use self::room::{Floats, Room, Seat, Settings};
 use self::wire::Sender;
 use crate::server::{App, Service, answer};
 use crate::topic::TopicName;
@@ -119,8 +119,7 @@ struct Capabilities {
 /// A place in a room.
 struct Admission {
     ticket: Ticket,
-    room: Arc<Room>,
-    pushes: broadcast::Receiver<Push>,
+    seat: Seat,
 }
 
 /// Why a token lets nobody in.
@@ -209,12 +208,8 @@ impl Chat {
         let room = Arc::clone(room);
         let ticket = rooms.tokens.remove(token).ok_or(NotAdmitted::Token)?;
         // Under the lock, so that who is let in is also told when the room is deleted.
-        let pushes = room.subscribe();
-        Ok(Admission {
-            ticket,
-            room,
-            pushes,
-        })
+        let seat = room.seat(&ticket.sender.user_id);
+        Ok(Admission { ticket, seat })
     }
 }
 

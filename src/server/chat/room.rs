@@ -1,6 +1,7 @@
 //! One room: its settings, and what everyone in it is sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -106,6 +107,59 @@ struct State {
     settings: Settings,
     set_at: Duration,
     sent: Rate,
+    /// By id: those who are here, and have not been disconnected since they came.
+    users: HashMap<String, User>,
+    /// How many stays there have been.
+    stays: u64,
+}
+
+/// A user's stay in a room, over all of the user's sessions.
+#[derive(Debug)]
+struct User {
+    stay: u64,
+    sessions: usize,
+}
+
+/// A member's place in a room, free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) room: Arc<Room>,
+    pub(super) pushes: broadcast::Receiver<Push>,
+    user_id: String,
+    stay: u64,
+}
+
+impl Seat {
+    /// Floats what a message of this member asks for, and then sends it to everyone, its sender
+    /// too: who deletes it knows its id from there, and what it has floated is to be found. Drops
+    /// it if the user has been disconnected.
+    pub(super) fn post(&self, message: &Message) {
+        // Held, so that no disconnection comes in between.
+        let state = self.room.lock();
+        if self.is_taken(&state) {
+            self.room.post(message);
+        }
+    }
+
+    fn is_taken(&self, state: &State) -> bool {
+        let user = state.users.get(&self.user_id);
+        user.is_some_and(|user| user.stay == self.stay)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.room.lock();
+        if !self.is_taken(&state) {
+            return;
+        }
+        if let Entry::Occupied(mut user) = state.users.entry(self.user_id.clone()) {
+            user.get_mut().sessions -= 1;
+            if user.get().sessions == 0 {
+                user.remove();
+            }
+        }
+    }
 }
 
 impl Floats {
@@ -193,6 +247,8 @@ impl Room {
             settings,
             set_at: made_at,
             sent: Rate::default(),
+            users: HashMap::new(),
+            stays: 0,
         };
         Self {
             id,
@@ -226,8 +282,28 @@ impl Room {
         self.pushes.receiver_count()
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<Push> {
-        self.pushes.subscribe()
+    /// A place for one more session of a user.
+    pub(super) fn seat(self: Arc<Self>, user_id: &str) -> Seat {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let user = state.users.entry(user_id.to_owned()).or_insert_with(|| {
+            state.stays += 1;
+            User {
+                stay: state.stays,
+                sessions: 0,
+            }
+        });
+        user.sessions += 1;
+        let stay = user.stay;
+        // Under the lock, so that no disconnection comes in between.
+        let pushes = self.pushes.subscribe();
+        drop(guard);
+        Seat {
+            pushes,
+            user_id: user_id.to_owned(),
+            stay,
+            room: self,
+        }
     }
 
     /// Whether one more message may be sent in this second.
@@ -237,9 +313,7 @@ impl Room {
         state.sent.take(per_second, now)
     }
 
-    /// Floats what a message asks for, and then sends it to everyone, its sender too: who deletes
-    /// it knows its id from there, and what it has floated is to be found.
-    pub(super) fn post(&self, message: &Message) {
+    fn post(&self, message: &Message) {
         if let Some(channel) = &self.channel {
             let asks = reaction::Message {
                 attributes: &message.attributes,
@@ -293,10 +367,13 @@ impl Room {
         put_reason(&mut attributes, reason);
         let name = "aws:DISCONNECT_USER";
         let (_, frame) = event(name, &attributes, request_id, since_epoch());
+        let mut state = self.lock();
+        state.users.remove(user_id);
         self.push(Push::Disconnect {
             user_id: user_id.into(),
             frame,
         });
+        drop(state);
         if let Some(channel) = &self.channel {
             channel.retract(|one| one.user_id.as_deref() == Some(user_id));
         }

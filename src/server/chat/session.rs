@@ -166,24 +166,26 @@ impl Session {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         loop {
+            // In this order, so that who is disconnected is heard no more.
             let step = tokio::select! {
-                frame = socket.recv() => {
-                    heard = Instant::now();
-                    self.take(socket, frame, heard).await
-                }
-                push = self.admission.pushes.recv() => self.pass_on(socket, push).await,
-                _ = pings.tick() => {
-                    if heard.elapsed() > SILENCE_MAX {
-                        return End::Lost;
-                    }
-                    send(socket, Frame::Ping(Bytes::new())).await
-                }
+                biased;
                 () = &mut session_ends => {
                     let fault = Fault::new(401, "the session has expired; connect with a new token");
                     match send_fault(socket, &fault, None).await {
                         Ok(()) => Err(End::Close(GOING_AWAY, "session expired")),
                         error => error,
                     }
+                }
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENCE_MAX {
+                        return End::Lost;
+                    }
+                    send(socket, Frame::Ping(Bytes::new())).await
+                }
+                push = self.admission.seat.pushes.recv() => self.pass_on(socket, push).await,
+                frame = socket.recv() => {
+                    heard = Instant::now();
+                    self.take(socket, frame, heard).await
                 }
             };
             if let Err(end) = step {
@@ -243,7 +245,8 @@ impl Session {
         request_id: Option<&str>,
         now: Instant,
     ) -> Result<(), Fault> {
-        let Admission { ticket, room, .. } = &self.admission;
+        let Admission { ticket, seat } = &self.admission;
+        let room = &seat.room;
         let needs = |held: bool, capability: &str| match held {
             true => Ok(()),
             false => {
@@ -279,7 +282,8 @@ impl Session {
         request_id: Option<&str>,
         now: Instant,
     ) -> Result<(), Fault> {
-        let Admission { ticket, room, .. } = &self.admission;
+        let Admission { ticket, seat } = &self.admission;
+        let room = &seat.room;
         let settings = room.settings();
         let max = usize::try_from(settings.length_max).unwrap_or(usize::MAX);
         if content.chars().count() > max {
@@ -310,7 +314,7 @@ impl Session {
                 Verdict::Deny(why) => return Err(Fault::new(406, why)),
             }
         }
-        room.post(&message);
+        seat.post(&message);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::{Member, ask, demo_arn, pass, start, token};
+use super::{Frozen, Member, ask, demo_arn, pass, start, token};
 use crate::in_process::Server;
 
 /// A handler that answers what the test says.
@@ -24,7 +24,7 @@ struct HandlerState {
     asked: Mutex<Vec<Json>>,
     answer: Mutex<String>,
     hangs: Mutex<bool>,
-    never: Notify,
+    released: Notify,
 }
 
 impl Handler {
@@ -48,7 +48,7 @@ async fn review(State(state): State<Arc<HandlerState>>, body: String) -> String 
     let asked = serde_json::from_str(&body).unwrap();
     state.asked.lock().unwrap().push(asked);
     if *state.hangs.lock().unwrap() {
-        state.never.notified().await;
+        state.released.notified().await;
     }
     let answer = state.answer.lock().unwrap();
     answer.clone()
@@ -120,6 +120,46 @@ async fn a_reaction_floats_as_it_was_allowed() {
         .get_or_create(&floatup::metrics::Outcome::ACCEPTED)
         .get();
     assert_eq!(accepted, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_heard_of_who_was_disconnected_in_review() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let handler = Handler::start().await;
+    set(&server, &arn, &handler.url, "ALLOW").await;
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+    let mut bob = Member::join(&server, &token(&server, &arn, "bob").await).await;
+    *handler.state.hangs.lock().unwrap() = true;
+    handler.answers(r#"{"ReviewResult":"ALLOW","Content":"🔥"}"#);
+    let _frozen = Frozen::new();
+    ann.say("🔥").await;
+    // What waits behind it has been sent, too.
+    ann.say("🔥").await;
+    while handler.state.asked.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let request = json!({"roomIdentifier": arn, "userId": "ann"});
+    ask(&server, "DisconnectUser", request).await;
+    *handler.state.hangs.lock().unwrap() = false;
+    handler.state.released.notify_one();
+    assert_eq!(ann.next().await["EventName"], "aws:DISCONNECT_USER");
+    assert_eq!(ann.end().await, Some(1000));
+    let request = json!({"roomIdentifier": arn, "eventName": "last"});
+    ask(&server, "SendEvent", request).await;
+    for name in ["aws:DISCONNECT_USER", "last"] {
+        let heard = bob.next().await;
+        assert_eq!(heard["EventName"], name, "{heard}");
+    }
+    let accepted = server.service.metrics.reactions.clone();
+    let accepted = accepted
+        .get_or_create(&floatup::metrics::Outcome::ACCEPTED)
+        .get();
+    assert_eq!(accepted, 0);
+    // With a new token the user may come back.
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+    ann.say("again").await;
+    assert_eq!(ann.hears().await, "🔥");
 }
 
 #[tokio::test]
