@@ -41,6 +41,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use self::answer::ApiError;
 use self::chat::Chat;
 use self::gap_cure::GapCure;
+use self::pages::Images;
 use self::waiting::Waiting;
 pub use self::webhook::{WEBHOOK_SECRET_BYTES_MIN, Webhook, WebhookSecret, WebhookSecretError};
 use crate::artwork::Artwork;
@@ -217,6 +218,7 @@ struct App {
     gap_cure: Mutex<GapCure>,
     subscribers: Arc<Semaphore>,
     delayed: Semaphore,
+    images: Images,
     stills_queued: Arc<Semaphore>,
     stills_running: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
@@ -235,6 +237,7 @@ impl App {
         Arc::new(Self {
             waiting: Waiting::default(),
             chat: Chat::new(&service),
+            images: Images::new(&service.images),
             service,
             stop: watch::Sender::new(false),
             gap_cure: Mutex::default(),
@@ -312,10 +315,10 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
         .route("/api/channels/{channel}", get(control::channel))
-        // What is asked for there is the image of a reaction, which has a route of its own.
+        // A channel may have the name of a reaction: what is asked for is the reaction's image.
         .route(
-            "/reactions/{channel}",
-            post(webhook::receive).get(topics::handle),
+            "/reactions/{name}",
+            post(webhook::receive).get(pages::image),
         )
         .route("/healthz", get(control::healthz))
         .route("/readyz", get(control::readyz))
@@ -325,7 +328,6 @@ fn routes(app: &Arc<App>) -> Router {
         .fallback(topics::handle)
         .layer(from_fn(answer::for_any_origin))
         .with_state(app.clone())
-        .merge(pages::images(&service.images).layer(from_fn(answer::for_any_origin)))
         .merge(chat::routes(app))
         .merge(pages.layer(from_fn_with_state(app.clone(), chat::at_root)))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Path;
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 
 use crate::artwork::Artwork;
 use crate::reaction::{Emoji, Palette};
-use crate::server::path::parameter;
-use crate::server::{Channels, REACTION_CACHE};
+use crate::server::path::{parameter, segments};
+use crate::server::{App, Channels, REACTION_CACHE, topics};
 use crate::topic::{TopicName, encoded};
 
 const OVERLAY_HTML: &str = include_str!("../../assets/overlay.html");
@@ -190,20 +190,39 @@ const DEFAULT_VIDEO: &str = "demo";
 /// The stylesheet, as both pages name it.
 const STYLESHEET: &str = "assets/overlay.css";
 
-/// The routes `/reactions/{name}`: the files of reactions' images, as they are. An SVG image that
-/// is opened as a page can do nothing.
-pub fn images(images: &[(Emoji, Artwork)]) -> Router {
-    let add = |router: Router, (emoji, image): &(Emoji, Artwork)| {
-        let file = Bytes::copy_from_slice(image.bytes());
-        let page = Page::new(file, image.media_type(), IMAGE_POLICY);
-        router.route(&image_path(emoji), page.route())
-    };
-    images.iter().fold(Router::new(), add)
+/// The files of reactions' images, as they are: `/reactions/{name}`. An SVG image that is opened as
+/// a page can do nothing.
+pub(super) struct Images(BTreeMap<String, Page>);
+
+impl Images {
+    pub(super) fn new(images: &[(Emoji, Artwork)]) -> Self {
+        let page = |(emoji, image): &(Emoji, Artwork)| {
+            let file = Bytes::copy_from_slice(image.bytes());
+            let page = Page::new(file, image.media_type(), IMAGE_POLICY);
+            (image_name(emoji).to_owned(), page)
+        };
+        Self(images.iter().map(page).collect())
+    }
 }
 
-/// Where the image is that such an emoji stands for: `/reactions/` and the name, percent-encoded.
+/// `GET /reactions/{name}`: an image, or else what stands there otherwise, which is nothing.
+pub(super) async fn image(State(app): State<Arc<App>>, request: Request) -> Response {
+    let segments = segments(request.uri()).unwrap_or_default();
+    let image = segments.get(1).and_then(|name| app.images.0.get(name));
+    match image {
+        Some(image) => image.answer(request.headers()),
+        None => topics::handle(State(app), request).await,
+    }
+}
+
+/// The name of the reaction that such an emoji stands for.
+fn image_name(emoji: &Emoji) -> &str {
+    emoji.as_str().trim_matches(':')
+}
+
+/// Where its image is, percent-encoded.
 fn image_path(emoji: &Emoji) -> String {
-    format!("/reactions/{}", encoded(emoji.as_str().trim_matches(':')))
+    format!("/reactions/{}", encoded(image_name(emoji)))
 }
 
 /// A page of which some names have one of their own.

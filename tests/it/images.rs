@@ -132,6 +132,25 @@ fn pages_get_the_file_and_nothing_in_it_runs() {
     service.stop();
 }
 
+#[test]
+fn a_channel_may_have_the_name_of_an_image() {
+    let folder = folder();
+    let settings = format!("{SETTINGS}\n[[channel]]\nname = 'logo'\n");
+    fs::write(folder.path().join("floatup.toml"), settings).unwrap();
+    let service = Service::start(folder.path(), &["--config", "floatup.toml"]);
+    let ask = |method: &str| http(&service.address, method, "/reactions/logo", b"heart");
+    let (status, outcomes) = ask("POST");
+    let outcomes = String::from_utf8(outcomes).unwrap();
+    assert_eq!(status, 200, "{outcomes}");
+    assert!(outcomes.contains("\"accepted\":1"), "{outcomes}");
+    assert_eq!(ask("GET"), (200, LOGO.into()));
+    let (status, refusal) = ask("PUT");
+    let refusal = String::from_utf8(refusal).unwrap();
+    assert_eq!(status, 405);
+    assert!(refusal.contains("method_not_allowed"), "{refusal}");
+    service.stop();
+}
+
 fn headers(url: &str) -> reqwest::header::HeaderMap {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let answer = runtime.block_on(async { client().get(url).send().await });
