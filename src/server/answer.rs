@@ -167,7 +167,7 @@ async fn collect(body: Body, max: usize, too_large: &'static str) -> Result<Vec<
 
 /// Lets scripts of any origin, files among them, read every answer, errors too; and answers the
 /// preflight. `*` for the allowed headers would not cover `Authorization` (Fetch standard), so
-/// that is named.
+/// that is named. What doesn't say how it may be kept is not to be kept at all.
 pub(super) async fn for_any_origin(request: Request, next: Next) -> Response {
     let asked = request
         .headers()
@@ -185,7 +185,7 @@ pub(super) async fn for_any_origin(request: Request, next: Next) -> Response {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, fixed(topics::METHODS));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(asked));
     headers.insert(ACCESS_CONTROL_MAX_AGE, fixed("86400"));
-    headers.insert(CACHE_CONTROL, fixed("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(fixed("no-store"));
     response
 }
 
