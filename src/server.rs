@@ -330,6 +330,8 @@ fn routes(app: &Arc<App>) -> Router {
         .with_state(app.clone())
         .merge(chat::routes(app))
         .merge(pages.layer(from_fn_with_state(app.clone(), chat::at_root)))
+        // Of the routes merged, which have none of their own.
+        .method_not_allowed_fallback(answer::method_not_allowed)
 }
 
 async fn reap_until_stopped(app: &App) {
