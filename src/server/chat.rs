@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::UPGRADE;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
@@ -235,11 +236,20 @@ pub(super) async fn at_root(
     request: Request,
     pages: Next,
 ) -> Response {
-    if request.uri().path() == "/" && request.headers().contains_key(UPGRADE) {
+    if request.uri().path() == "/" && wants_websocket(request.headers()) {
         session::connect(State(app), request).await.into_response()
     } else {
         pages.run(request).await
     }
+}
+
+/// Whether a `WebSocket` is among what a client would go on with (RFC 9110, 7.8).
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    let offered = headers.get_all(UPGRADE).iter();
+    offered
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 fn arn(id: &str) -> String {

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Frozen, Member, Step, ask, call, demo_arn, pass, start, token};
-use crate::in_process::{Server, client, raw, until};
+use crate::in_process::{Server, answer as refusal, client, raw, until};
 
 async fn status_of(server: &Server, token: &str) -> u16 {
     match Member::try_join(server, "/", token).await {
@@ -46,6 +46,16 @@ async fn only_a_websocket_with_a_token_is_let_in() {
     assert_eq!(page.status(), 200, "the viewer page is still there");
     let no_upgrade = client().get(server.url("/chat")).send().await.unwrap();
     assert_eq!(no_upgrade.status(), 426);
+    // As curl --http2 sends it.
+    let other = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
+                 Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n";
+    let answer = raw(server.address, other.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for (method, path) in [("GET", "/CreateRoom"), ("POST", "/chat"), ("POST", "/")] {
+        let method = method.parse().unwrap();
+        let (status, body) = refusal(client().request(method, server.url(path))).await;
+        assert_eq!((status, &body["code"]), (405, &json!("method_not_allowed")), "{path}");
+    }
     let handshake = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     for more in [
