@@ -6,7 +6,8 @@
 //!   `t` is in seconds since 1970 and at most 300 s from now; each signature is taken once.
 //!   Several `v1` may stand there, such as those of two secrets while one is replaced.
 //! - `X-Hub-Signature-256: sha256=HEX`, as GitHub sends it: the HMAC SHA-256 of the body alone. It
-//!   can be sent again by whoever has seen it.
+//!   can be sent again by whoever has seen it. A body that begins as what the other signs, with
+//!   digits and a full stop, is not taken, so that no signature is good for both.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -112,6 +113,11 @@ impl WebhookSecret {
                        t=SECONDS,v1=HMAC or X-Hub-Signature-256: sha256=HMAC";
             return Err(refusal("signature_missing", why));
         };
+        if is_timed(body) {
+            let why = "X-Hub-Signature-256: a body of digits and a full stop at its beginning is \
+                       taken with X-Floatup-Signature alone";
+            return Err(refusal("signature_invalid", why));
+        }
         let signature = header.strip_prefix("sha256=").and_then(hexadecimal);
         let is_good = signature.is_some_and(|signature| self.has_signed(&signature, &[body]));
         match is_good {
@@ -141,7 +147,8 @@ impl WebhookSecret {
                 _ => {}
             }
         }
-        let time = time.ok_or_else(invalid)?;
+        let is_digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let time = time.filter(is_digits).ok_or_else(invalid)?;
         let signed: [&[u8]; 3] = [time.as_bytes(), b".", body];
         let signature = signatures
             .iter()
@@ -197,6 +204,12 @@ impl Taken {
         self.signatures.insert(signature);
         Ok(())
     }
+}
+
+/// Whether bytes begin as those that a signature with a time is of.
+fn is_timed(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && bytes.get(digits) == Some(&b'.')
 }
 
 fn refusal(code: &'static str, why: impl Into<String>) -> ApiError {
@@ -419,6 +432,28 @@ mod tests {
         assert_eq!(check("x-floatup-signature", timed, now + TOLERANCE), Ok(()));
         assert_eq!(check("x-hub-signature-256", hub, now), Ok(()));
         assert!(check("x-hub-signature-256", timed, now).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_with_a_time_is_not_taken_without_one() {
+        let secret = WebhookSecret::new("0123456789abcdef").unwrap();
+        let check = |body: &[u8]| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&secret.bytes).unwrap();
+            mac.update(body);
+            let hex: String = mac.finalize().into_bytes().iter().fold(
+                String::from("sha256="),
+                |text, byte| text + &format!("{byte:02x}"),
+            );
+            let name = axum::http::HeaderName::from_static("x-hub-signature-256");
+            let headers = HeaderMap::from_iter([(name, hex.parse().unwrap())]);
+            secret.check(&headers, body, Duration::from_secs(1_700_000_000))
+        };
+        for body in ["1700000000.heart", "1.", "0.[\"heart\"]"] {
+            assert!(check(body.as_bytes()).is_err(), "{body}");
+        }
+        for body in ["heart", "100", "1700000000", ".heart", "v1.heart", ""] {
+            assert_eq!(check(body.as_bytes()), Ok(()), "{body}");
+        }
     }
 
     #[test]
