@@ -5,6 +5,7 @@
 //! `rooms` of the cache `ivschat`, which `POST /tokens` never mints: the holder of the signing key
 //! does. It is sent in `Authorization`, or by AWS's own tools as their session token.
 
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::routing::post;
@@ -85,7 +88,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn call(app: &App, operation: Operation, request: Request) -> Result<Option<Value>, Refusal> {
     let (head, sent) = request.into_parts();
-    admit(app, &head.headers)?;
+    admit(app, &head)?;
     let sent = body(sent, BODY_BYTES_MAX, "body_too_large").await;
     let sent = sent.map_err(|error| Refusal::unreadable(error.message()))?;
     operation(&app.chat, &Fields::read(&sent)?)
@@ -93,7 +96,8 @@ async fn call(app: &App, operation: Operation, request: Request) -> Result<Optio
 
 /// Lets an operator in. Where everyone is one, because this is loopback and no key is set, pages of
 /// other sites that a browser of this computer shows are still refused.
-fn admit(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
+fn admit(app: &App, head: &Parts) -> Result<(), Refusal> {
+    let headers = &head.headers;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = |value: &&str| !value.starts_with("AWS4-");
     let token = text(AUTHORIZATION.as_str()).filter(signature);
@@ -113,6 +117,11 @@ fn admit(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
             let message = "a page of another site may not rule rooms here without a token";
             Err(Refusal::denied(message))
         }
+        (Err(TokenError::Unreadable), Access::Open) if !is_called_as_it_is(head) => {
+            let message = "rooms are ruled without a token at http://localhost or an IP address \
+                           alone: any other name may be that of another site";
+            Err(Refusal::denied(message))
+        }
         (Err(TokenError::Unreadable), Access::Open) => Ok(()),
         (Err(error), _) => Err(Refusal::denied(format!(
             "{error}: expected one for topic {:?} of cache {:?}, in Authorization or, of AWS's \
@@ -129,6 +138,20 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
     let site = origin.to_str().ok().and_then(|text| text.split_once("://"));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     site.map(|(_, site)| site) != host
+}
+
+/// Whether the name that this server was called is certainly its own. A page of another site can
+/// have the name of its site lead here once it is loaded (DNS rebinding), and is then, as its browser
+/// sees it, of this site.
+fn is_called_as_it_is(head: &Parts) -> bool {
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let named = host.and_then(|host| host.parse().ok());
+    let Some(authority) = head.uri.authority().cloned().or(named) else {
+        return false;
+    };
+    let host: &str = Authority::host(&authority);
+    host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 fn create_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {

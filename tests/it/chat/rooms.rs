@@ -435,6 +435,21 @@ async fn an_open_service_is_not_ruled_by_pages_of_other_sites() {
     assert_eq!(answer(list().header("Origin", "null")).await.0, 403);
     let own = format!("http://{}", server.address);
     assert_eq!(answer(list().header("Origin", own)).await.0, 200);
+    // A site whose name leads here by now; and what is certainly this server.
+    for (host, status) in [
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example", 403),
+        ("localhost", 200),
+        ("127.0.0.1", 200),
+        ("[::1]", 200),
+    ] {
+        let host = format!("{host}:{}", server.address.port());
+        let list = || list().header("Host", &host);
+        let same = list().header("Origin", format!("http://{host}"));
+        assert_eq!(answer(same).await.0, status, "{host}");
+        assert_eq!(answer(list()).await.0, status, "{host}");
+    }
     let answered = list().send().await.unwrap();
     assert!(
         !answered
