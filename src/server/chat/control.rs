@@ -107,7 +107,15 @@ fn admit(app: &App, head: &Parts) -> Result<(), Refusal> {
         None => Err(TokenError::Unreadable),
     };
     match (claims, app.service.access) {
-        (Ok(claims), _) if (&claims.cache[..], &claims.topic[..]) == OPERATORS => Ok(()),
+        (Ok(claims), _) if (&claims.cache[..], &claims.topic[..]) == OPERATORS => {
+            match claims.role.publishes() {
+                true => Ok(()),
+                false => Err(Refusal::denied(
+                    "the token lets its holder subscribe alone; rooms are ruled with one that \
+                     lets its holder publish",
+                )),
+            }
+        }
         (Ok(claims), _) => Err(Refusal::denied(format!(
             "the token is for topic {:?} of cache {:?}; rooms are ruled with one for topic {:?} \
              of cache {:?}",

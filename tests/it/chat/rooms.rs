@@ -394,6 +394,17 @@ async fn where_tokens_are_required_an_operator_has_one_of_another_topic() {
     let told = refused(answer(list().header("Authorization", expired)).await);
     assert!(told.contains("expired"), "{told}");
 
+    let reader = Claims {
+        cache: "ivschat".into(),
+        topic: "rooms".into(),
+        role: Role::SubscribeOnly,
+        id: "reader".into(),
+        expires_at: later,
+    };
+    let reader = mint(&reader, &server.service.key);
+    let told = refused(answer(list().bearer_auth(reader)).await);
+    assert!(told.contains("subscribe alone"), "{told}");
+
     let operator = signed("ivschat", "rooms", later);
     let (status, _) = answer(list().bearer_auth(&operator)).await;
     assert_eq!(status, 200);
