@@ -220,9 +220,7 @@ fn get_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
 
 fn update_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
     let room = named(chat, fields, "identifier")?;
-    let mut settings = room.settings();
-    read_settings(fields, &mut settings)?;
-    room.set(settings);
+    room.change(|settings| read_settings(fields, settings))?;
     Ok(Some(in_full(&room)))
 }
 

@@ -272,10 +272,18 @@ impl Room {
         self.lock().set_at
     }
 
-    pub(super) fn set(&self, settings: Settings) {
+    /// Changes all of them or, after an error, none; those that nobody names stay as they are,
+    /// whoever else changes some at the same time.
+    pub(super) fn change<E>(
+        &self,
+        change: impl FnOnce(&mut Settings) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut state = self.lock();
+        let mut settings = state.settings.clone();
+        change(&mut settings)?;
         state.settings = settings;
         state.set_at = since_epoch();
+        Ok(())
     }
 
     pub(super) fn members(&self) -> usize {
