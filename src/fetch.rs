@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, Url};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest part of a foreign text that is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
+
+/// The longest pause that a server is taken to ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +74,17 @@ pub(crate) async fn read(response: &mut Response, bytes_max: usize) -> Result<Ve
     Ok(body)
 }
 
-/// The pause that an answer asks for in seconds; a date as `Retry-After` is not read.
+/// The pause that an answer asks for, as [`asked_pause`].
 pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    asked_pause(response.headers())
+}
+
+/// The pause that an answer with these headers asks for in seconds, of at most
+/// [`RETRY_AFTER_MAX`]; a date as `Retry-After` is not read.
+pub(crate) fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let asked = seconds.trim().parse().ok().map(Duration::from_secs);
+    asked.map(|asked| asked.min(RETRY_AFTER_MAX))
 }
 
 /// The message of an error answer, for the log, after a colon if there is one: its JSON's, else
@@ -109,4 +119,21 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_server_asks_for_a_pause_without_end() {
+        let asked = |text: &'static str| {
+            let value = reqwest::header::HeaderValue::from_static(text);
+            asked_pause(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+        };
+        assert_eq!(asked(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(asked("18446744073709551615"), Some(RETRY_AFTER_MAX));
+        assert_eq!(asked("Fri, 31 Dec 1999 23:59:59 GMT"), None);
+        assert_eq!(asked_pause(&HeaderMap::new()), None);
+    }
 }

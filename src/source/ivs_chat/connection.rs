@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Url;
-use reqwest::header::{HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use reqwest::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -16,7 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use super::KICKED_PAUSE;
 use super::tokens::Ticket;
-use crate::fetch::message;
+use crate::fetch::{asked_pause, message};
 use crate::source::retry::Failure;
 
 /// How long opening a connection, and sending anything, may take.
@@ -133,9 +133,7 @@ fn refusal(host: &str, error: &Error) -> Failure {
     let why = format!("{host} answered {status}{}", message(body));
     match status.as_u16() {
         408 | 429 | 500.. => {
-            let pause = response.headers().get(RETRY_AFTER);
-            let pause = pause.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-            Failure::passing(why).with_pause(pause.map(Duration::from_secs))
+            Failure::passing(why).with_pause(asked_pause(response.headers()))
         }
         404 => Failure::refused(format!("{why}; name the region or address of the room")),
         _ => Failure::refused(why),
