@@ -64,7 +64,7 @@ const ID_PREFIX: &str = "ivs-chat:";
 /// A room: `ivs-chat:ROOM_ARN`, or `ivs-chat:REGION` or `ivs-chat:wss://HOST` of which only tokens
 /// know the room. The options are `tokens`, the address of an application that gives tokens;
 /// `endpoint`, one that speaks for AWS, such as another floatup; and `user`, what we are called there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     /// As it was written, without the options.
     text: String,
@@ -82,7 +82,17 @@ impl FromStr for Address {
         let parts = Parts::of(text, &["tokens", "endpoint", "user"])?;
         let (_, place) = parts.path.split_once(':').unwrap_or_default();
         let place = place.trim();
-        let http = |name| parts.option(name).map(|text| url(text, &["http", "https"]));
+        // Without what was written, in which there may be a key.
+        let bad = |name| {
+            AddressError(format!(
+                "?{name}: expected an address that begins with http:// or https://, without a \
+                 user and password"
+            ))
+        };
+        let http = |name| {
+            let url = |text| url(text, &["http", "https"]).map_err(|_| bad(name));
+            parts.option(name).map(url)
+        };
         let (tokens, endpoint) = (http("tokens").transpose()?, http("endpoint").transpose()?);
         let room = match place.starts_with("arn:") {
             true => Some(Arn::parse(place, "ivschat", "room").map_err(AddressError::new)?),
@@ -93,7 +103,8 @@ impl FromStr for Address {
             _ if place.contains("://") => url(place, &["ws", "wss"])?,
             _ if !is_region(region) || !region.contains('-') => {
                 return Err(AddressError(format!(
-                    "{text:?}: expected ivs-chat: and a room's ARN, a region, or wss://HOST"
+                    "{:?}: expected ivs-chat: and a room's ARN, a region, or wss://HOST",
+                    parts.path
                 )));
             }
             Some(endpoint) => socket_of(endpoint)?,
@@ -131,6 +142,19 @@ fn socket_of(endpoint: &Url) -> Result<Url, AddressError> {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Address {
+    /// Of addresses the host alone: their queries may have keys in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = |url: &Option<Url>| url.as_ref()?.host_str().map(str::to_owned);
+        f.debug_struct("Address")
+            .field("text", &self.text)
+            .field("tokens", &host(&self.tokens))
+            .field("endpoint", &host(&self.endpoint))
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -404,6 +428,26 @@ mod tests {
         ] {
             let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_key_in_an_address_is_shown() {
+        let tokens = "tokens=https://app.example/chat%3Fkey=s3cret";
+        let good: Address = format!("ivs-chat:us-west-2?{tokens}").parse().unwrap();
+        let shown = format!("{good:?}");
+        assert!(
+            shown.contains("app.example") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+        for text in [
+            format!("ivs-chat:?{tokens}"),
+            "ivs-chat:us-west-2?tokens=app.example/chat%3Fkey=s3cret".into(),
+            "ivs-chat:us-west-2?tokens=https://u:s3cret@app.example/".into(),
+            "ivs-chat:us-west-2?endpoint=ftp://app.example/%3Fkey=s3cret".into(),
+        ] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 }
