@@ -105,13 +105,17 @@ impl Connection {
     }
 
     async fn ping(&mut self) -> Result<(), Failure> {
-        self.ping_at = Instant::now() + PING_INTERVAL;
-        if std::mem::replace(&mut self.is_quiet, true) {
+        if self.is_quiet {
             return Err(Failure::passing("no sign of life for 30 s"));
         }
         let sent = timeout(PATIENCE, self.socket.send(Message::Ping(Bytes::new()))).await;
+        // Only now: without a ping, such as when this future is dropped, nobody has to answer.
         match sent {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.ping_at = Instant::now() + PING_INTERVAL;
+                self.is_quiet = true;
+                Ok(())
+            }
             Ok(Err(error)) => Err(broken(&error)),
             Err(_) => Err(Failure::passing("nothing can be sent for 10 s")),
         }
@@ -132,9 +136,7 @@ fn refusal(host: &str, error: &Error) -> Failure {
     let body = response.body().as_deref().unwrap_or_default();
     let why = format!("{host} answered {status}{}", message(body));
     match status.as_u16() {
-        408 | 429 | 500.. => {
-            Failure::passing(why).with_pause(asked_pause(response.headers()))
-        }
+        408 | 429 | 500.. => Failure::passing(why).with_pause(asked_pause(response.headers())),
         404 => Failure::refused(format!("{why}; name the region or address of the room")),
         _ => Failure::refused(why),
     }
