@@ -170,12 +170,12 @@ enum Step {
 }
 
 /// Time stands still while this is held, though messages go to and fro.
-struct Frozen {
+pub(crate) struct Frozen {
     _held: std::sync::mpsc::SyncSender<()>,
 }
 
 impl Frozen {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         tokio::time::pause();
         let (held, released) = std::sync::mpsc::sync_channel::<()>(0);
         // The paused clock goes on by itself when all wait, unless a blocking task is there.

@@ -10,6 +10,7 @@ use floatup::source::{Secrets, State};
 use serde_json::{Value as Json, json};
 
 use self::room::{Peer, Room};
+use crate::chat::Frozen;
 use crate::following::Following;
 use crate::in_process::{now_unix, until};
 
@@ -483,6 +484,7 @@ async fn a_session_is_renewed_before_it_ends_with_nothing_lost_or_doubled() {
     for renewed_after_s in [4 * 60, 59 * 60, 59 * 60] {
         // In time for the service to see a sign of life, as it would.
         pass(renewed_after_s - 20).await;
+        room.settle().await;
         assert!(!room.has_peer());
         pass(21).await;
         let mut next = room.peer().await;
@@ -512,18 +514,23 @@ async fn a_session_is_renewed_before_it_ends_with_nothing_lost_or_doubled() {
 async fn a_session_that_can_not_be_renewed_goes_on_and_says_so() {
     let (mut room, mut peer, following) = joined().await;
     room.answer(500, "away");
-    pass(59 * 60 + 1).await;
-    let status = following.is(State::Degraded).await;
+    let frozen = Frozen::new();
+    tokio::time::advance(Duration::from_secs(59 * 60 + 1)).await;
+    let status = &following.monitor.status;
+    room.settle_until(|| status.borrow().state == State::Degraded)
+        .await;
+    let why = status.borrow().why.clone();
     assert!(
-        status
-            .why
-            .contains("the session ends soon: tokens of 127.0.0.1: answered 500"),
-        "{status:?}"
+        why.contains("the session ends soon: tokens of 127.0.0.1: answered 500"),
+        "{why}"
     );
     peer.send(message("1", "❤")).await;
-    following.delivered(1).await;
-    assert!(!room.has_peer());
-    pass(6).await;
+    room.settle_until(|| following.now().len() == 1).await;
+    tokio::time::advance(Duration::from_secs(4)).await;
+    room.settle().await;
+    assert!(!room.has_peer() && room.asked().len() == 2);
+    drop(frozen);
+    pass(2).await;
     let mut next = room.peer().await;
     following.is(State::Live).await;
     next.send(message("2", "❤")).await;
@@ -626,8 +633,11 @@ async fn who_is_shown_out_comes_back_slowly() {
             .contains("disconnected from the room; trying slowly"),
         "{status:?}"
     );
-    pass(13).await;
+    let frozen = Frozen::new();
+    tokio::time::advance(Duration::from_secs(13)).await;
+    room.settle().await;
     assert!(!room.has_peer() && room.asked().len() == 1);
+    drop(frozen);
     pass(3).await;
     let _peer = room.peer().await;
     following.is(State::Live).await;

@@ -25,6 +25,9 @@ pub(super) struct Asked {
     pub(super) body: Json,
 }
 
+/// What is sent back.
+const ECHO: &[u8; 5] = b"ECHO ";
+
 #[derive(Default)]
 struct Script {
     /// What the next requests for a token are answered with; a token of its own after that.
@@ -82,6 +85,29 @@ impl Room {
         !self.peers.is_empty()
     }
 
+    /// Goes to and fro a few times, while whoever is about to ask or to connect can do so, without
+    /// any look at the clock.
+    pub(super) async fn settle(&self) {
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(ECHO).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(answer, ECHO);
+        }
+    }
+
+    /// Does so until something is so, with time held.
+    pub(super) async fn settle_until(&self, condition: impl Fn() -> bool) {
+        for _ in 0..10_000 {
+            if condition() {
+                return;
+            }
+            self.settle().await;
+        }
+        panic!("in vain");
+    }
+
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.script.lock().unwrap().asked.clone()
     }
@@ -107,9 +133,16 @@ async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, peers: mpsc::
         {}
         match &first {
             b"POST " => token(stream, &script).await,
+            ECHO => echo(stream).await,
             _ => connection(stream, &script, &peers).await,
         }
     }
+}
+
+async fn echo(mut stream: TcpStream) {
+    let mut asked = [0; ECHO.len()];
+    stream.read_exact(&mut asked).await.unwrap();
+    stream.write_all(&asked).await.unwrap();
 }
 
 async fn token(mut stream: TcpStream, script: &Mutex<Script>) {
