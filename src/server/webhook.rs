@@ -208,7 +208,10 @@ impl Taken {
 
 /// Whether bytes begin as those that a signature with a time is of.
 fn is_timed(bytes: &[u8]) -> bool {
-    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     digits > 0 && bytes.get(digits) == Some(&b'.')
 }
 
@@ -440,10 +443,13 @@ mod tests {
         let check = |body: &[u8]| {
             let mut mac = Hmac::<Sha256>::new_from_slice(&secret.bytes).unwrap();
             mac.update(body);
-            let hex: String = mac.finalize().into_bytes().iter().fold(
-                String::from("sha256="),
-                |text, byte| text + &format!("{byte:02x}"),
-            );
+            let hex: String = mac
+                .finalize()
+                .into_bytes()
+                .iter()
+                .fold(String::from("sha256="), |text, byte| {
+                    text + &format!("{byte:02x}")
+                });
             let name = axum::http::HeaderName::from_static("x-hub-signature-256");
             let headers = HeaderMap::from_iter([(name, hex.parse().unwrap())]);
             secret.check(&headers, body, Duration::from_secs(1_700_000_000))

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::Url;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use self::connection::{Connection, Heard};
 use self::frame::{Frame, Kind};
@@ -52,7 +52,7 @@ const MESSAGE_BYTES_MAX: usize = 128 * 1024;
 /// How long the old connection is listened to when the new one is there, for what was on its way.
 const OVERLAP: Duration = Duration::from_secs(3);
 
-/// After a second connection could not be opened, until it is tried again.
+/// After a second connection could not be opened, until it is tried again at the earliest.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a room that has shown us out may have of us until we come back.
@@ -165,8 +165,9 @@ pub struct IvsChat {
     tokens: Tokens,
 }
 
-/// A connection that is being opened.
-type Opening<'a> = Pin<Box<dyn Future<Output = Result<Connection, Failure>> + Send + 'a>>;
+/// A connection that is being opened, with what counts failures.
+type Opening<'a> = Pin<Box<dyn Future<Output = Opened> + Send + 'a>>;
+type Opened = (Result<Connection, Failure>, Backoff);
 
 impl IvsChat {
     /// The room at an address, with tokens of its application, or else one that was given, or else
@@ -185,7 +186,13 @@ impl IvsChat {
     pub async fn follow(self, inbox: &Inbox) -> ! {
         let mut backoff = Backoff::default();
         loop {
-            let failure = self.session(inbox).await;
+            let failure = match self.connect().await {
+                Ok(connection) => {
+                    let failure = self.session(connection, inbox).await;
+                    self.tokens.explain_end(failure)
+                }
+                Err(failure) => failure,
+            };
             let held = inbox.lost(&failure);
             backoff.wait(&failure, held).await;
         }
@@ -197,12 +204,17 @@ impl IvsChat {
         opened.map_err(|failure| self.tokens.explain(failure))
     }
 
+    /// The same beside a connection that is there, after an attempt that has failed.
+    async fn renew(&self, failed: Option<Failure>, mut backoff: Backoff) -> Opened {
+        if let Some(failure) = failed {
+            let pause = backoff.wait(&failure, Duration::ZERO);
+            tokio::join!(sleep(RENEWAL_PAUSE), pause);
+        }
+        (self.connect().await, backoff)
+    }
+
     /// One connection, and those that follow it without a gap.
-    async fn session(&self, inbox: &Inbox) -> Failure {
-        let mut current = match self.connect().await {
-            Ok(connection) => connection,
-            Err(failure) => return failure,
-        };
+    async fn session(&self, mut current: Connection, inbox: &Inbox) -> Failure {
         inbox.live();
         let mut renew_at = current.renew_at();
         let mut opening: Option<Opening<'_>> = None;
@@ -226,10 +238,10 @@ impl IvsChat {
                     // Its session may be over; that of the new one is not.
                     Some(Ok(heard)) => drop(take(&heard, inbox, &mut is_troubled)),
                 },
-                () = sleep_until(renew_at), if opening.is_none() => {
-                    opening = Some(Box::pin(self.connect()));
+                () = sleep_until(renew_at), if opening.is_none() && self.tokens.are_several() => {
+                    opening = Some(Box::pin(self.renew(None, Backoff::default())));
                 }
-                opened = opened(&mut opening) => {
+                (opened, backoff) = opened(&mut opening) => {
                     opening = None;
                     match opened {
                         Ok(connection) => {
@@ -240,8 +252,7 @@ impl IvsChat {
                         }
                         Err(failure) => {
                             inbox.degraded(format!("the session ends soon: {}", failure.why));
-                            let pause = failure.pause.unwrap_or_default();
-                            renew_at = Instant::now() + RENEWAL_PAUSE.max(pause);
+                            opening = Some(Box::pin(self.renew(Some(failure), backoff)));
                         }
                     }
                 }
@@ -265,7 +276,7 @@ async fn of_old(old: &mut Option<(Connection, Instant)>) -> Option<Result<Heard,
 }
 
 /// The connection that is being opened. Waits for good if there is none.
-async fn opened(opening: &mut Option<Opening<'_>>) -> Result<Connection, Failure> {
+async fn opened(opening: &mut Option<Opening<'_>>) -> Opened {
     match opening {
         None => std::future::pending().await,
         Some(opening) => opening.await,

@@ -114,7 +114,10 @@ fn pages_get_the_file_and_nothing_in_it_runs() {
     assert_eq!(answer["content-type"], "image/svg+xml");
     assert_eq!(answer["x-content-type-options"], "nosniff");
     assert_eq!(answer["access-control-allow-origin"], "*");
-    assert_eq!(answer["cache-control"], "no-cache", "to be asked for by its tag");
+    assert_eq!(
+        answer["cache-control"], "no-cache",
+        "to be asked for by its tag"
+    );
     let policy = answer["content-security-policy"].to_str().unwrap();
     assert!(
         policy.contains("default-src 'none'") && policy.contains("sandbox"),

@@ -238,14 +238,34 @@ async fn a_token_that_is_given_is_the_subprotocol() {
     assert_eq!(room.shown(), ["AQICAHgt!p#1+2=="]);
     room.refuse("403 Forbidden");
     peer.cut();
+    for told in [
+        "was for this one session",
+        "answered 403 Forbidden: no!; a chat token opens one",
+    ] {
+        let status = &following.monitor.status;
+        until(told, || status.borrow().why.contains(told)).await;
+        let status = following.is(State::Refused).await;
+        assert!(!status.why.contains("AQICAHgt"), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_given_is_of_one_session() {
+    let mut room = Room::open().await;
+    let address = format!("ivs-chat:ws://{}", room.address);
+    let following = follow(&address, &Secrets::of(Some("token#given".into())));
+    let mut peer = room.peer().await;
+    following.is(State::Live).await;
+    pass(59 * 60 + 1).await;
+    room.settle().await;
+    assert!(!room.has_peer(), "it can't be used a second time");
+    assert_eq!(following.is(State::Live).await.why, "");
+    peer.send(message("1", "❤")).await;
+    following.delivered(1).await;
+    peer.send(error(401)).await;
     let status = following.is(State::Refused).await;
-    assert!(
-        status
-            .why
-            .contains("answered 403 Forbidden: no!; a chat token opens one"),
-        "{status:?}"
-    );
-    assert!(!status.why.contains("AQICAHgt"), "{status:?}");
+    let told = "the chat says 401: no; the chat token was for this one session: set a new one";
+    assert!(status.why.starts_with(told), "{status:?}");
 }
 
 #[tokio::test]
@@ -535,6 +555,45 @@ async fn a_session_that_can_not_be_renewed_goes_on_and_says_so() {
     following.is(State::Live).await;
     next.send(message("2", "❤")).await;
     following.delivered(2).await;
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_refused_is_tried_slowly() {
+    let (room, mut peer, following) = joined().await;
+    for _ in 0..8 {
+        room.answer(403, "no");
+    }
+    let mut wait_s = 59 * 60 + 1;
+    for attempts in 1..=7 {
+        pass(wait_s).await;
+        peer.pinged().await;
+        peer.answer_pings().await;
+        until("it is tried", || room.asked().len() == attempts + 1).await;
+        room.settle().await;
+        let status = following.is(State::Degraded).await;
+        assert!(status.why.contains("answered 403"), "{status:?}");
+        wait_s = 61;
+    }
+    pass(20).await;
+    room.settle().await;
+    assert_eq!(room.asked().len(), 8);
+    pass(41).await;
+    until("it is tried", || room.asked().len() == 9).await;
+    assert_eq!(following.metrics.reconnects.get(), 0);
+}
+
+#[tokio::test]
+async fn no_pause_is_too_long_to_be_asked_for() {
+    let (mut room, mut peer, following) = joined().await;
+    room.refuse("503 Unavailable\r\nretry-after: 18446744073709551615");
+    pass(59 * 60 + 1).await;
+    let status = following.is(State::Degraded).await;
+    assert!(status.why.contains("answered 503"), "{status:?}");
+    peer.send(message("1", "❤")).await;
+    following.delivered(1).await;
+    pass(301).await;
+    let _next = room.peer().await;
+    following.is(State::Live).await;
 }
 
 #[tokio::test]

@@ -145,6 +145,27 @@ impl Tokens {
         }
     }
 
+    /// Whether there is another token for the next connection.
+    pub(super) fn are_several(&self) -> bool {
+        !matches!(self, Self::Given(_))
+    }
+
+    /// What a person can do about the end of a session that no other could follow.
+    pub(super) fn explain_end(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Given(_) => Failure {
+                is_refused: true,
+                why: format!(
+                    "{}; the chat token was for this one session: set a new one, or ?tokens=URL \
+                     of an application that gives them",
+                    failure.why
+                ),
+                ..failure
+            },
+            Self::Vended { .. } | Self::Made(_) => failure,
+        }
+    }
+
     /// What a person can do about a connection that was refused.
     pub(super) fn explain(&self, failure: Failure) -> Failure {
         let advice = match self {

@@ -54,7 +54,11 @@ async fn only_a_websocket_with_a_token_is_let_in() {
     for (method, path) in [("GET", "/CreateRoom"), ("POST", "/chat"), ("POST", "/")] {
         let method = method.parse().unwrap();
         let (status, body) = refusal(client().request(method, server.url(path))).await;
-        assert_eq!((status, &body["code"]), (405, &json!("method_not_allowed")), "{path}");
+        assert_eq!(
+            (status, &body["code"]),
+            (405, &json!("method_not_allowed")),
+            "{path}"
+        );
     }
     let handshake = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
