@@ -84,6 +84,8 @@ pub struct Keyring {
 #[derive(Debug, Default)]
 struct State {
     held: Option<Credentials>,
+    /// Whether AWS takes those no more.
+    is_refused: bool,
     /// When the place was last asked, and why in vain.
     asked: Option<(Instant, Option<Arc<CredentialsError>>)>,
 }
@@ -124,12 +126,15 @@ impl Keyring {
         let is_good = |held: &Credentials, for_at_least: Duration| {
             held.expires_at.is_none_or(|end| now + for_at_least < end)
         };
+        let is_refused = state.is_refused;
         match (&state.held, lately) {
-            (Some(held), _) if is_good(held, RENEWED_BEFORE) => return Ok(held.clone()),
+            (Some(held), _) if !is_refused && is_good(held, RENEWED_BEFORE) => {
+                return Ok(held.clone());
+            }
             // An outage there leaves credentials that end soon, or have ended; AWS may still take
-            // them.
+            // them, or take those again that it has just refused.
             (Some(held), Some(None)) => return Ok(held.clone()),
-            (Some(held), Some(Some(_))) if is_good(held, Duration::ZERO) => {
+            (Some(held), Some(Some(_))) if !is_refused && is_good(held, Duration::ZERO) => {
                 return Ok(held.clone());
             }
             (_, Some(Some(why))) => return Err(CredentialsError::Lately(why)),
@@ -140,13 +145,14 @@ impl Keyring {
         match got {
             Ok(credentials) => {
                 state.asked = Some((asked, None));
+                state.is_refused = false;
                 Ok(state.held.insert(credentials).clone())
             }
             Err(error) => {
                 let error = Arc::new(error);
                 state.asked = Some((asked, Some(error.clone())));
                 match &state.held {
-                    Some(held) if is_good(held, Duration::ZERO) => {
+                    Some(held) if !is_refused && is_good(held, Duration::ZERO) => {
                         tracing::warn!("AWS credentials can't be renewed: {error}");
                         Ok(held.clone())
                     }
@@ -156,11 +162,12 @@ impl Keyring {
         }
     }
 
-    /// AWS takes these no more: the place is asked again before the next request.
+    /// AWS takes these no more: the place is asked again before the next request, unless it was
+    /// asked a moment ago.
     pub async fn refused(&self, refused: &Credentials) {
         let mut state = self.state.lock().await;
         if state.held.as_ref() == Some(refused) {
-            state.held = None;
+            state.is_refused = true;
         }
     }
 

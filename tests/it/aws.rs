@@ -545,6 +545,33 @@ async fn credentials_that_have_ended_are_used_as_long_as_there_are_no_others() {
 }
 
 #[tokio::test]
+async fn credentials_that_are_refused_are_asked_for_again_and_not_in_a_hurry() {
+    let (server, keyring) = agent(|count| match count {
+        1 => temporary("ASIA1", 7_200),
+        2 => temporary("ASIA2", 7_200),
+        _ => Reply::text(500, "away"),
+    })
+    .await;
+    let first = keyring.credentials().await.unwrap();
+    for _ in 0..5 {
+        keyring.refused(&first).await;
+        assert!(got(&keyring).await.unwrap() == held("ASIA1"));
+    }
+    assert_eq!(server.asked_now().len(), 1, "it was asked a moment ago");
+    pass(11).await;
+    let next = keyring.credentials().await.unwrap();
+    assert!(got(&keyring).await.unwrap() == held("ASIA2"));
+    // Those before them are refused in vain.
+    keyring.refused(&first).await;
+    pass(11).await;
+    assert!(got(&keyring).await.unwrap() == held("ASIA2"));
+    assert_eq!(server.asked_now().len(), 2);
+    keyring.refused(&next).await;
+    let error = got(&keyring).await.unwrap_err().to_string();
+    assert_eq!(error, "the container's agent answered 500: away");
+}
+
+#[tokio::test]
 async fn many_that_need_credentials_ask_for_them_once() {
     let (server, keyring) = agent(|_| temporary("ASIA1", 7_200)).await;
     let all = futures_util::future::join_all((0..50).map(|_| got(&keyring))).await;
