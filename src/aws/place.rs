@@ -11,8 +11,14 @@ use crate::fetch::is_loopback;
 /// Where a container asks on Amazon ECS.
 const CONTAINER_HOST: &str = "http://169.254.170.2";
 
-/// Hosts that may be asked without TLS: those of ECS and EKS, beside this machine.
-const PLAIN_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
+/// Hosts that may be asked without TLS: those of ECS, EKS and EC2, beside this machine.
+const PLAIN_HOSTS: [&str; 5] = [
+    "169.254.170.2",
+    "169.254.170.23",
+    "[fd00:ec2::23]",
+    "169.254.169.254",
+    "[fd00:ec2::254]",
+];
 
 /// Where an instance of EC2 asks.
 const INSTANCE_HOST: &str = "http://169.254.169.254";
@@ -77,8 +83,9 @@ pub enum PlaceError {
     HalfKey,
     /// An address that can't be asked.
     #[error(
-        "{variable}: expected an address with https://, or with http:// one of this machine or of \
-         the container's agent ({hosts})", hosts = PLAIN_HOSTS.join(", ")
+        "{variable}: expected an address with https://, or with http:// one of this machine, of \
+         the container's agent or of the instance's metadata service ({hosts})",
+        hosts = PLAIN_HOSTS.join(", ")
     )]
     Address {
         /// The variable that has it.
@@ -141,8 +148,8 @@ impl Place {
         }
         let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
         let endpoint = var(variable).unwrap_or_else(|| INSTANCE_HOST.into());
-        let endpoint = endpoint.trim().parse();
-        let endpoint = endpoint.map_err(|_| PlaceError::Address { variable })?;
+        let endpoint = endpoint.trim().parse().ok().filter(may_be_asked);
+        let endpoint = endpoint.ok_or(PlaceError::Address { variable })?;
         Ok(Self::Instance { endpoint })
     }
 
@@ -262,6 +269,22 @@ mod tests {
                 error.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn an_instance_is_asked_over_no_open_network_either() {
+        let at = |url| place(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)], &[]);
+        for url in [
+            "http://[fd00:ec2::254]/",
+            "http://169.254.169.254",
+            "http://127.0.0.1:1338",
+        ] {
+            assert!(at(url).is_ok(), "{url}");
+        }
+        for url in ["http://metadata.example/", "ftp://127.0.0.1/", "x"] {
+            let error = at(url).unwrap_err();
+            assert!(error.contains("_SERVICE_ENDPOINT"), "{url}: {error}");
         }
     }
 
