@@ -91,6 +91,13 @@ pub enum PlaceError {
         /// The variable that has it.
         variable: &'static str,
     },
+    /// A role that is assumed by a way that is not known here.
+    #[error(
+        "AWS_WEB_IDENTITY_TOKEN_FILE: roles that a token file stands for are not supported; give \
+         the role by EKS Pod Identity, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+         AWS_PROFILE"
+    )]
+    WebIdentity,
     /// There is none.
     #[error(
         "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or \
@@ -138,6 +145,9 @@ impl Place {
                 config: config.unwrap_or_default(),
                 name: profile.unwrap_or_else(|| "default".into()),
             });
+        }
+        if var("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
+            return Err(PlaceError::WebIdentity);
         }
         if let Some(place) = Self::container(&var)? {
             return Ok(place);
@@ -222,6 +232,10 @@ mod tests {
         assert!(container.contains("169.254.170.2"), "{container}");
         let blank = place(&[("AWS_ACCESS_KEY_ID", " "), home], &[]).unwrap();
         assert!(blank.starts_with("Instance"), "{blank}");
+        let role = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token");
+        let error = place(&[home, role, agent], &[]).unwrap_err();
+        assert!(error.contains("not supported"), "not another: {error}");
+        assert!(place(&[home, role, key[0], key[1]], &[]).is_ok());
         let off = ("AWS_EC2_METADATA_DISABLED", "True");
         assert!(
             place(&[home, off], &[])

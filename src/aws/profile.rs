@@ -4,14 +4,16 @@
 use super::{BadCredentials, Credentials};
 
 /// Keys of a profile that gets its credentials in a way that is not known here.
-const ELSEWHERE: [&str; 6] = [
-    "role_arn",
+const ELSEWHERE: [&str; 5] = [
     "sso_session",
     "sso_start_url",
     "credential_process",
     "web_identity_token_file",
     "login_session",
 ];
+
+/// The same of a profile that assumes a role, even if it has an access key.
+const ROLE: &str = "role_arn";
 
 /// Why a profile gives no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +60,10 @@ pub fn credentials(
         let (_, value) = entries.find(|(name, _)| name.eq_ignore_ascii_case(key))?;
         Some(*value)
     };
+    // Its keys, if there are some, are those to assume the role with, and another identity.
+    if find(ROLE).is_some() {
+        return Err(ProfileError::Elsewhere(profile.into(), ROLE));
+    }
     let (id, secret) = (find("aws_access_key_id"), find("aws_secret_access_key"));
     let incomplete = |what| match ELSEWHERE.iter().find(|key| find(key).is_some()) {
         Some(way) => ProfileError::Elsewhere(profile.into(), way),
@@ -145,6 +151,10 @@ aws_secret_access_key = secret
 aws_secret_access_key = of-no-profile
 [profile sso]
 sso_session = corp
+[profile role]
+role_arn = arn:aws:iam::123456789012:role/chat
+aws_access_key_id = AKIAROLE
+aws_secret_access_key = secret
 [profile bad]
 aws_access_key_id = AKIA BAD
 aws_secret_access_key = secret
@@ -182,6 +192,7 @@ aws_secret_access_key = secret
         );
         check("half", Err("has no aws_secret_access_key"));
         check("sso", Err("by sso_session, which is not supported"));
+        check("role", Err("by role_arn, which is not supported"));
         check("bad", Err("access key id: expected 1 to"));
         for text in [
             "[",
