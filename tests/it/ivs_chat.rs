@@ -422,10 +422,20 @@ async fn credentials_make_tokens_for_a_rooms_arn() {
 async fn another_floatup_on_this_machine_needs_no_credentials() {
     let mut room = Room::open().await;
     let address = format!("ivs-chat:{ROOM}?endpoint=http://{}", room.address);
-    let following = follow(&address, &Secrets::default());
-    let _peer = room.peer().await;
-    following.is(State::Live).await;
-    assert!(room.asked()[0].head.contains("Credential=floatup/"));
+    // Wherever it runs: where nobody has credentials, and where only another role would be had.
+    for (number, variables) in [
+        &[][..],
+        &[("AWS_EC2_METADATA_DISABLED", "true")],
+        &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere")],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let following = follow(&address, &environment(variables));
+        let _peer = room.peer().await;
+        following.is(State::Live).await;
+        assert!(room.asked()[number].head.contains("Credential=floatup/"));
+    }
 }
 
 #[tokio::test]

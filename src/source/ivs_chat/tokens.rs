@@ -9,7 +9,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 
 use super::Address;
-use crate::aws::{Arn, AwsError, Client, Credentials, Place};
+use crate::aws::{Arn, AwsError, Client, Credentials, Place, PlaceError};
 use crate::calendar::iso_8601;
 use crate::fetch::{FetchError, client, is_loopback, message, read, retry_after};
 use crate::source::address::{AddressError, Secrets};
@@ -187,15 +187,16 @@ impl Tokens {
 /// Where the credentials are that make tokens.
 fn place(address: &Address, secrets: &Secrets) -> Result<Place, AddressError> {
     let env = |name: &str| secrets.variables.get(name).cloned();
-    let place = Place::from_env(&env, &Path::is_file).map_err(AddressError::new)?;
     let is_own = address.endpoint.as_ref().is_some_and(is_loopback);
-    match place {
+    match Place::from_env(&env, &Path::is_file) {
         // A floatup on this machine takes any.
-        Place::Instance { .. } if is_own => {
+        Ok(Place::Instance { .. }) | Err(PlaceError::Nowhere | PlaceError::WebIdentity)
+            if is_own =>
+        {
             let credentials = Credentials::new("floatup", "floatup", None);
             Ok(Place::Given(credentials.map_err(AddressError::new)?))
         }
-        place => Ok(place),
+        place => place.map_err(AddressError::new),
     }
 }
 
