@@ -25,7 +25,7 @@ pub(super) struct Caller {
     pub(super) claims: Option<Claims>,
     /// Where the connection comes from.
     pub(super) address: SocketAddr,
-    /// Whose polls are counted together: the token, or else address and user agent.
+    /// Whose polls, and chats, are counted together: the token, or else address and user agent.
     pub(super) counted_as: u64,
     /// Token, address and user agent.
     looks_like: u64,

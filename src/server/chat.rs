@@ -11,6 +11,7 @@
 //! this process: tokens and made rooms end with it.
 
 mod control;
+mod crowd;
 mod rate;
 mod refusal;
 mod review;
@@ -20,6 +21,7 @@ mod vending;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +39,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use self::rate::Rate;
+use self::crowd::{Crowd, Party, Place};
+use self::rate::{Rate, SharedRate};
 use self::room::{Floats, Room, Seat, Settings};
 use self::wire::Sender;
 use crate::server::{App, Service, answer};
@@ -50,14 +53,15 @@ const ROOMS_MAX: usize = 1_000;
 const MEMBERS_MAX: usize = 10_000;
 const MEMBERS_PER_ROOM_MAX: usize = 5_000;
 
-/// Tokens made in a second, of all rooms, as in the service; further ones are refused with 429.
+/// Tokens made in a second, of all rooms, as in the service, by operators; and as many vended to
+/// viewers. Further ones are refused with 429.
 const TOKENS_PER_SECOND: usize = 200;
 
 /// How long a token may be used to connect.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
 /// Unused tokens: as many as their rate and life allow, so that this refuses nothing by itself.
-const TOKENS_MAX: usize = 12_000;
+const TOKENS_MAX: usize = 24_000;
 
 /// Messages that are with review handlers at once; a further one waits its turn within its time.
 const REVIEWS_MAX: usize = 64;
@@ -76,6 +80,7 @@ const ARN_PREFIX: &str = "arn:aws:ivschat:us-east-1:000000000000:room/";
 pub(super) struct Chat {
     state: Mutex<Rooms>,
     members: Arc<Semaphore>,
+    crowd: Arc<Crowd>,
     reviews: Semaphore,
 }
 
@@ -95,6 +100,7 @@ struct Rooms {
 #[derive(Default)]
 struct Rates {
     tokens: Rate,
+    vended: SharedRate<Party>,
     events: Rate,
     deletions: Rate,
     disconnections: Rate,
@@ -104,6 +110,8 @@ struct Rates {
 struct Ticket {
     room: String,
     sender: Sender,
+    /// Whom it was vended to; none if an operator has made it.
+    vended_to: Option<Party>,
     capabilities: Capabilities,
     connects_until: Instant,
     session_ends: Instant,
@@ -121,6 +129,7 @@ struct Capabilities {
 struct Admission {
     ticket: Ticket,
     seat: Seat,
+    _place: Place,
 }
 
 /// Why a token lets nobody in.
@@ -131,6 +140,8 @@ enum NotAdmitted {
     Room,
     /// The room is full.
     Full,
+    /// The caller has as many sockets as it may have, which are so many.
+    Crowded(u32),
 }
 
 impl Chat {
@@ -151,6 +162,7 @@ impl Chat {
         Self {
             state: Mutex::new(state),
             members: Arc::new(Semaphore::new(MEMBERS_MAX)),
+            crowd: Arc::default(),
             reviews: Semaphore::new(REVIEWS_MAX),
         }
     }
@@ -184,9 +196,16 @@ impl Chat {
             let oldest = rooms.tokens_by_age.pop_front();
             oldest.and_then(|(_, token)| rooms.tokens.remove(&token));
         }
-        if rooms.tokens_by_age.len() >= TOKENS_MAX
-            || !rooms.rates.tokens.take(TOKENS_PER_SECOND, now)
-        {
+        let rates = &mut rooms.rates;
+        let is_in_time = match &ticket.vended_to {
+            None => rates.tokens.take(TOKENS_PER_SECOND, now),
+            Some(party) => {
+                let each = party.tokens_per_second();
+                let vended = &mut rates.vended;
+                vended.take(party.clone(), each, TOKENS_PER_SECOND, now)
+            }
+        };
+        if !is_in_time || rooms.tokens_by_age.len() >= TOKENS_MAX {
             return None;
         }
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
@@ -195,8 +214,8 @@ impl Chat {
         Some(token)
     }
 
-    /// Takes a token for a place in its room.
-    fn admit(&self, token: &str, now: Instant) -> Result<Admission, NotAdmitted> {
+    /// Takes a token for a place in its room, for a caller from an address.
+    fn admit(&self, token: &str, ip: IpAddr, now: Instant) -> Result<Admission, NotAdmitted> {
         let mut rooms = self.lock();
         let ticket = rooms.tokens.get(token).ok_or(NotAdmitted::Token)?;
         if now >= ticket.connects_until || now >= ticket.session_ends {
@@ -206,11 +225,25 @@ impl Chat {
         if room.members() >= MEMBERS_PER_ROOM_MAX {
             return Err(NotAdmitted::Full);
         }
+        let party = Party::at(ip, || match &ticket.vended_to {
+            Some(party) => party.clone(),
+            None => Party::User {
+                room: room.id.clone(),
+                user_id: ticket.sender.user_id.clone(),
+            },
+        });
+        let max = party.sockets_max();
+        let place = self.crowd.place(party);
+        let place = place.ok_or(NotAdmitted::Crowded(max))?;
         let room = Arc::clone(room);
         let ticket = rooms.tokens.remove(token).ok_or(NotAdmitted::Token)?;
         // Under the lock, so that who is let in is also told when the room is deleted.
         let seat = room.seat(&ticket.sender.user_id);
-        Ok(Admission { ticket, seat })
+        Ok(Admission {
+            ticket,
+            seat,
+            _place: place,
+        })
     }
 }
 

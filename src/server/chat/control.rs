@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::calendar::extended;
 use crate::server::answer::{body, json as answer};
+use crate::server::chat::crowd::Party;
 use crate::server::chat::rate::Rate;
 use crate::server::chat::refusal::{Fields, Refusal};
 use crate::server::chat::review::{Fallback, Handler};
@@ -250,18 +251,20 @@ fn create_chat_token(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refu
         attributes: fields.attributes("attributes")?,
     };
     let capabilities = capabilities(fields)?;
-    let token = mint(chat, &room, sender, capabilities, minutes);
+    let token = mint(chat, &room, sender, None, capabilities, minutes);
     token.map(Some).ok_or_else(|| {
         let what = "tokens of all rooms";
         Refusal::throttled(what, &room.id, TOKENS_PER_SECOND)
     })
 }
 
-/// A token and its times, or none if there have been too many in this second.
+/// A token and its times, or none if there have been too many in this second: of operators, or of
+/// those that are vended.
 pub(super) fn mint(
     chat: &Chat,
     room: &Room,
     sender: Sender,
+    vended_to: Option<Party>,
     capabilities: Capabilities,
     minutes: Option<u32>,
 ) -> Option<Value> {
@@ -270,6 +273,7 @@ pub(super) fn mint(
     let ticket = Ticket {
         room: room.id.clone(),
         sender,
+        vended_to,
         capabilities,
         connects_until: now + TOKEN_LIFE,
         session_ends: now + session,

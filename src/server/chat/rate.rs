@@ -30,6 +30,38 @@ impl Rate {
     }
 }
 
+/// At most so many in any one second, and of those so many for one of those who share them.
+#[derive(Debug)]
+pub(super) struct SharedRate<K> {
+    /// When each of the last second was, and whose; at most as many as were allowed.
+    taken: VecDeque<(Instant, K)>,
+}
+
+impl<K> Default for SharedRate<K> {
+    fn default() -> Self {
+        Self {
+            taken: VecDeque::new(),
+        }
+    }
+}
+
+impl<K: PartialEq> SharedRate<K> {
+    /// Takes one of `per_second` for one who may have `each` of them, if there is one left.
+    pub(super) fn take(&mut self, of: K, each: usize, per_second: usize, now: Instant) -> bool {
+        while let Some((at, _)) = self.taken.front()
+            && now.duration_since(*at) >= WINDOW
+        {
+            self.taken.pop_front();
+        }
+        let own = self.taken.iter().filter(|(_, one)| *one == of).count();
+        let free = self.taken.len() < per_second && own < each;
+        if free {
+            self.taken.push_back((now, of));
+        }
+        free
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +81,20 @@ mod tests {
         // A limit that is lowered holds at once, and what was refused takes nothing.
         assert!(!rate.take(1, at(2_300)));
         assert!(rate.take(1, at(2_500)));
+    }
+
+    #[test]
+    fn nobody_takes_what_is_of_all() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut rate = SharedRate::default();
+        let mut take = |of, ms| rate.take(of, 2, 3, at(ms));
+        assert_eq!(
+            [take('a', 0), take('a', 1), take('a', 2)],
+            [true, true, false]
+        );
+        assert_eq!([take('b', 3), take('c', 4)], [true, false]);
+        assert_eq!([take('a', 999), take('a', 1_000)], [false, true]);
+        assert_eq!([take('c', 1_001), take('c', 1_002)], [true, false]);
     }
 }

@@ -91,15 +91,19 @@ pub(super) async fn connect(
     let full = || ApiError::busy("chat_full", "too many members are connected already");
     let place = place.map_err(|_| full())?;
     let text = token.to_str().map_err(|_| no_token())?;
-    let admission = app.chat.admit(text, Instant::now());
+    // Absent in a router that is not served with connect info.
+    let address = head.extensions.get::<ConnectInfo<SocketAddr>>();
+    let ip = address.map_or(Ipv4Addr::UNSPECIFIED.into(), |info| info.0.ip());
+    let admission = app.chat.admit(text, ip, Instant::now());
     let admission = admission.map_err(|why| match why {
         NotAdmitted::Token => no_token(),
         NotAdmitted::Room => ApiError::not_found("no_room", "the room has been deleted"),
         NotAdmitted::Full => full(),
+        NotAdmitted::Crowded(max) => {
+            let message = format!("this caller has {max} chat connections already");
+            ApiError::too_many("too_many_connections", message)
+        }
     })?;
-    // Absent in a router that is not served with connect info.
-    let address = head.extensions.get::<ConnectInfo<SocketAddr>>();
-    let ip = address.map_or(Ipv4Addr::UNSPECIFIED.into(), |info| info.0.ip());
     let session = Session {
         app,
         admission,
@@ -245,7 +249,7 @@ impl Session {
         request_id: Option<&str>,
         now: Instant,
     ) -> Result<(), Fault> {
-        let Admission { ticket, seat } = &self.admission;
+        let Admission { ticket, seat, .. } = &self.admission;
         let room = &seat.room;
         let needs = |held: bool, capability: &str| match held {
             true => Ok(()),
@@ -282,7 +286,7 @@ impl Session {
         request_id: Option<&str>,
         now: Instant,
     ) -> Result<(), Fault> {
-        let Admission { ticket, seat } = &self.admission;
+        let Admission { ticket, seat, .. } = &self.admission;
         let room = &seat.room;
         let settings = room.settings();
         let max = usize::try_from(settings.length_max).unwrap_or(usize::MAX);

@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
 use crate::server::answer::{ApiError, body, json};
+use crate::server::chat::crowd::Party;
 use crate::server::chat::wire::{Sender, USER_ID_CHARS_MAX, attributes};
 use crate::server::chat::{Capabilities, TOKENS_PER_SECOND, control};
 use crate::server::{App, REACTION_CACHE, admission::Caller, tokens};
@@ -50,10 +51,12 @@ pub(super) async fn vend(
         send,
         ..Capabilities::default()
     };
-    let token = control::mint(&app.chat, &room, sender, capabilities, None);
-    let token = token.ok_or_else(|| {
-        let message = format!("at most {TOKENS_PER_SECOND} chat tokens a second are made");
-        ApiError::too_many("too_many_tokens", message)
-    })?;
+    let party = Party::at(caller.address.ip(), || Party::Caller(caller.counted_as));
+    let message = format!(
+        "at most {} chat tokens a second are made for one caller, and {TOKENS_PER_SECOND} for all",
+        party.tokens_per_second()
+    );
+    let token = control::mint(&app.chat, &room, sender, Some(party), capabilities, None);
+    let token = token.ok_or_else(|| ApiError::too_many("too_many_tokens", message))?;
     Ok(json(StatusCode::CREATED, &token))
 }

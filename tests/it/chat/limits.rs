@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::SinkExt as _;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -269,4 +269,73 @@ async fn a_server_that_stops_leaves_its_members_to_come_back() {
         "no close frame: the clients would not come back"
     );
     until("it stops", || stopped.is_finished()).await;
+}
+
+/// Asks for a viewer's own token with this browser.
+async fn vend(server: &Server, browser: &str) -> (u16, Json) {
+    let sent = client().post(server.url("/chat/tokens"));
+    let sent = sent.header("User-Agent", browser);
+    refusal(sent.body(json!({"streamId": "demo"}).to_string())).await
+}
+
+#[tokio::test]
+async fn no_caller_is_given_all_tokens() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let _frozen = Frozen::new();
+    for n in 0..12 {
+        let (status, body) = vend(&server, "one").await;
+        let code = body["code"].as_str().unwrap_or_default();
+        let expected = match n {
+            0..10 => (201, ""),
+            _ => (429, "too_many_tokens"),
+        };
+        assert_eq!((status, code), expected, "{n}");
+    }
+    assert_eq!(vend(&server, "another").await.0, 201);
+    // Together they are given as many as operators make, and take none of those.
+    let mut vended = 11;
+    for n in 0..20 {
+        for _ in 0..10 {
+            vended += usize::from(vend(&server, &format!("browser {n}")).await.0 == 201);
+        }
+    }
+    assert_eq!(vended, 200);
+    token(&server, &arn, "ann").await;
+}
+
+#[tokio::test]
+async fn no_caller_has_all_connections() {
+    let server = start().await;
+    let arn = demo_arn(&server).await;
+    let mut ann = Vec::new();
+    for _ in 0..16 {
+        ann.push(Member::join(&server, &token(&server, &arn, "ann").await).await);
+    }
+    let one_more = token(&server, &arn, "ann").await;
+    let (status, body) = Member::try_join(&server, "/", &one_more)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(status, 429, "{body}");
+    assert!(body.contains("too_many_connections"), "{body}");
+    let mut bob = Member::join(&server, &token(&server, &arn, "bob").await).await;
+    // When one has gone there is a place, and the token has not been used.
+    drop(ann.pop());
+    while status_of(&server, &one_more).await != 101 {
+        tokio::task::yield_now().await;
+    }
+    bob.say("still here").await;
+    assert_eq!(bob.hears().await, "still here");
+    // Viewers are counted by who they are, whatever they call themselves.
+    let mut viewers = Vec::new();
+    for n in 0..17 {
+        if n % 8 == 7 {
+            pass(Duration::from_secs(1)).await;
+        }
+        let (_, body) = vend(&server, "one").await;
+        let joined = Member::try_join(&server, "/", body["token"].as_str().unwrap()).await;
+        assert_eq!(joined.is_ok(), n < 16, "{n}");
+        viewers.extend(joined);
+    }
 }
