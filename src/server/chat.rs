@@ -41,6 +41,7 @@ use tokio::time::Instant;
 
 use self::crowd::{Crowd, Party, Place};
 use self::rate::{Rate, SharedRate};
+use self::review::Askers;
 use self::room::{Floats, Room, Seat, Settings};
 use self::wire::Sender;
 use crate::server::{App, Service, answer};
@@ -82,6 +83,7 @@ pub(super) struct Chat {
     members: Arc<Semaphore>,
     crowd: Arc<Crowd>,
     reviews: Semaphore,
+    askers: Askers,
 }
 
 struct Rooms {
@@ -164,6 +166,7 @@ impl Chat {
             members: Arc::new(Semaphore::new(MEMBERS_MAX)),
             crowd: Arc::default(),
             reviews: Semaphore::new(REVIEWS_MAX),
+            askers: Askers::default(),
         }
     }
 

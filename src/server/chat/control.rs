@@ -165,7 +165,7 @@ fn is_called_as_it_is(head: &Parts) -> bool {
 
 fn create_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
     let mut settings = Settings::named("");
-    read_settings(fields, &mut settings)?;
+    read_settings(chat, fields, &mut settings)?;
     if let Some(tags) = fields.tags()? {
         settings.tags = tags;
     }
@@ -221,7 +221,7 @@ fn get_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
 
 fn update_room(chat: &Chat, fields: &Fields) -> Result<Option<Value>, Refusal> {
     let room = named(chat, fields, "identifier")?;
-    room.change(|settings| read_settings(fields, settings))?;
+    room.change(|settings| read_settings(chat, fields, settings))?;
     Ok(Some(in_full(&room)))
 }
 
@@ -347,7 +347,7 @@ fn named(chat: &Chat, fields: &Fields, member: &str) -> Result<Arc<Room>, Refusa
 }
 
 /// Reads what a room can be told when it is made and later.
-fn read_settings(fields: &Fields, settings: &mut Settings) -> Result<(), Refusal> {
+fn read_settings(chat: &Chat, fields: &Fields, settings: &mut Settings) -> Result<(), Refusal> {
     if let Some(name) = fields.text("name", 0..=NAME_CHARS_MAX)? {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if !name.chars().all(plain) {
@@ -363,7 +363,7 @@ fn read_settings(fields: &Fields, settings: &mut Settings) -> Result<(), Refusal
         settings.length_max = length;
     }
     if let Some(handler) = fields.get("messageReviewHandler") {
-        settings.review = review_handler(handler)?.map(Arc::new);
+        settings.review = review_handler(chat, handler)?.map(Arc::new);
     }
     match fields.get("loggingConfigurationIdentifiers") {
         Some(Value::Array(none)) if none.is_empty() => Ok(()),
@@ -376,7 +376,7 @@ fn read_settings(fields: &Fields, settings: &mut Settings) -> Result<(), Refusal
 }
 
 /// A handler; none for an empty address.
-fn review_handler(handler: &Value) -> Result<Option<Handler>, Refusal> {
+fn review_handler(chat: &Chat, handler: &Value) -> Result<Option<Handler>, Refusal> {
     let member = |name: &str| handler.get(name).filter(|value| !value.is_null());
     let fallback = match member("fallbackResult").map(Value::as_str) {
         None | Some(Some("ALLOW")) => Fallback::Allow,
@@ -390,7 +390,7 @@ fn review_handler(handler: &Value) -> Result<Option<Handler>, Refusal> {
     match member("uri").map(Value::as_str) {
         None if handler.is_object() => Ok(None),
         Some(Some("")) => Ok(None),
-        Some(Some(uri)) => match Handler::new(uri, fallback) {
+        Some(Some(uri)) => match Handler::new(uri, fallback, &chat.askers) {
             Ok(handler) => Ok(Some(handler)),
             Err(message) => Err(Refusal::field(field, message)),
         },

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::fetch::{client, read};
+use crate::fetch::{FetchError, client, is_loopback, read};
 use crate::server::chat::wire::{Attributes, Message, REASON_CHARS_MAX, attributes};
 
 /// How long a review may take, the wait for its turn included. As in the service.
@@ -40,8 +41,32 @@ pub(super) enum Fallback {
     Deny,
 }
 
+/// What asks handlers, made when the first is set: one for those on this machine, which are asked
+/// without a proxy, and one for all others.
+#[derive(Debug, Default)]
+pub(super) struct Askers {
+    near: OnceLock<Client>,
+    far: OnceLock<Client>,
+}
+
+impl Askers {
+    fn of(&self, url: &Url) -> reqwest::Result<Client> {
+        let asker = match is_loopback(url) {
+            true => &self.near,
+            false => &self.far,
+        };
+        if let Some(asker) = asker.get() {
+            return Ok(asker.clone());
+        }
+        let made = client(url).redirect(Policy::none()).build()?;
+        Ok(asker.get_or_init(|| made).clone())
+    }
+}
+
 /// Where messages are reviewed. Its address, which may hold a secret, is never printed.
 pub(super) struct Handler {
+    /// As it was given.
+    uri: String,
     url: Url,
     pub(super) fallback: Fallback,
     client: Client,
@@ -68,7 +93,7 @@ pub(super) enum Verdict {
 
 impl Handler {
     /// A handler at an address, or what is wrong with that.
-    pub(super) fn new(uri: &str, fallback: Fallback) -> Result<Self, String> {
+    pub(super) fn new(uri: &str, fallback: Fallback, askers: &Askers) -> Result<Self, String> {
         if uri.starts_with("arn:") {
             return Err(
                 "no Lambda function can be called from here; an http:// or https:// address of a \
@@ -82,16 +107,17 @@ impl Handler {
         let url = Url::parse(uri).ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or("expected an http:// or https:// address")?;
-        let client = client(&url).redirect(Policy::none()).build();
+        let client = askers.of(&url);
         Ok(Self {
-            client: client.map_err(|error| error.to_string())?,
+            client: client.map_err(|error| FetchError::from(error).to_string())?,
+            uri: uri.to_owned(),
             url,
             fallback,
         })
     }
 
     pub(super) fn uri(&self) -> &str {
-        self.url.as_str()
+        &self.uri
     }
 
     /// Has a message reviewed; `turns` are those of all reviews.

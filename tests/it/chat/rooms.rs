@@ -57,15 +57,15 @@ async fn rooms_are_made_shown_changed_and_deleted() {
     let change = json!({
         "identifier": arn,
         "maximumMessageLength": 500,
-        "messageReviewHandler": {"uri": "http://127.0.0.1:9/review", "fallbackResult": "DENY"},
+        "messageReviewHandler": {"uri": "http://127.0.0.1:9", "fallbackResult": "DENY"},
     });
     let changed = ask(&server, "UpdateRoom", change).await;
-    let handler = json!({"uri": "http://127.0.0.1:9/review", "fallbackResult": "DENY"});
+    let handler = json!({"uri": "http://127.0.0.1:9", "fallbackResult": "DENY"});
     assert_eq!(changed["messageReviewHandler"], handler);
     assert_eq!(changed["maximumMessageLength"], 500);
     assert_eq!(changed["maximumMessageRatePerSecond"], 100);
     assert_eq!(changed["name"], made["name"]);
-    let filter = json!({"messageReviewHandlerUri": "http://127.0.0.1:9/review"});
+    let filter = json!({"messageReviewHandlerUri": "http://127.0.0.1:9"});
     let list = ask(&server, "ListRooms", filter).await;
     assert_eq!(list["rooms"][0]["arn"], arn);
     assert_eq!(list["rooms"].as_array().unwrap().len(), 1);
