@@ -4,6 +4,7 @@
 //! run side by side. Every label takes its values from the code or from the settings, never from
 //! a viewer, so the number of series is bounded.
 
+mod chat;
 mod programme;
 mod source;
 mod timed_metadata;
@@ -16,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub use self::chat::{Chat, Code, Review};
 pub use self::programme::{Encoding, Programme};
 pub use self::source::Source;
 pub use self::timed_metadata::TimedMetadata;
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub reactions: Family<Outcome, Counter>,
     /// Emoji that had no glyph and were drawn as the documented substitute.
     pub glyphs_substituted: Counter,
+    /// The chat.
+    pub chat: Chat,
     sprites_live: Family<ChannelLabel, Gauge>,
     sprites_dropped: Family<DropLabel, Counter>,
     frames_rendered: Family<ChannelLabel, Counter>,
@@ -161,6 +165,7 @@ impl Metrics {
             anonymous_admissions: Counter::default(),
             reactions: Family::default(),
             glyphs_substituted: Counter::default(),
+            chat: Chat::default(),
             sprites_live: Family::default(),
             sprites_dropped: Family::default(),
             frames_rendered: Family::default(),
@@ -299,6 +304,7 @@ impl Metrics {
             "Time to draw one frame",
             self.frame_render_seconds.clone(),
         );
+        self.chat.register(r);
         self.sources.register(r);
         self.timed_metadata.register(r);
         r.register(

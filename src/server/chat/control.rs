@@ -431,13 +431,9 @@ fn summary(room: &Room) -> Value {
         "loggingConfigurationIdentifiers": [],
     });
     if let Some(handler) = &settings.review {
-        let fallback = match handler.fallback {
-            Fallback::Allow => "ALLOW",
-            Fallback::Deny => "DENY",
-        };
         summary["messageReviewHandler"] = json!({
             "uri": handler.uri(),
-            "fallbackResult": fallback,
+            "fallbackResult": handler.fallback.to_string(),
         });
     }
     summary

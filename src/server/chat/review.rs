@@ -8,8 +8,11 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde::Deserialize;
@@ -18,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::fetch::{FetchError, client, is_loopback, read};
+use crate::metrics::Review;
 use crate::server::chat::wire::{Attributes, Message, REASON_CHARS_MAX, attributes};
 
 /// How long a review may take, the wait for its turn included. As in the service.
@@ -39,6 +43,15 @@ pub(super) enum Fallback {
     #[default]
     Allow,
     Deny,
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "ALLOW",
+            Self::Deny => "DENY",
+        })
+    }
 }
 
 /// What asks handlers, made when the first is set: one for those on this machine, which are asked
@@ -70,6 +83,8 @@ pub(super) struct Handler {
     url: Url,
     pub(super) fallback: Fallback,
     client: Client,
+    /// Whether the last review failed.
+    is_failing: AtomicBool,
 }
 
 impl fmt::Debug for Handler {
@@ -113,6 +128,7 @@ impl Handler {
             uri: uri.to_owned(),
             url,
             fallback,
+            is_failing: AtomicBool::new(false),
         })
     }
 
@@ -120,21 +136,37 @@ impl Handler {
         &self.uri
     }
 
-    /// Has a message reviewed; `turns` are those of all reviews.
+    /// Has a message reviewed; `turns` are those of all reviews, and so are `counts`.
     pub(super) async fn review(
         &self,
         message: &Message,
         room_arn: &str,
         ip: IpAddr,
         turns: &Semaphore,
+        counts: &Family<Review, Counter>,
     ) -> Verdict {
         let review = async {
-            let _turn = turns.acquire().await.ok()?;
-            self.ask(message, room_arn, ip).await
+            let turn = turns.acquire().await;
+            let _turn = turn.map_err(|error| error.to_string())?;
+            let answer = self.ask(message, room_arn, ip).await?;
+            let verdict = verdict(&answer, message);
+            verdict.ok_or_else(|| "answered what is no review".to_owned())
         };
-        let answer = timeout(REVIEW_MAX, review).await.ok().flatten();
-        let verdict = answer.and_then(|answer| verdict(&answer, message));
-        verdict.unwrap_or_else(|| match self.fallback {
+        let late = |_| {
+            Err(format!(
+                "gave no answer within {} ms",
+                REVIEW_MAX.as_millis()
+            ))
+        };
+        let verdict = timeout(REVIEW_MAX, review).await.unwrap_or_else(late);
+        let outcome = match &verdict {
+            Ok(Verdict::Allow { .. }) => Review::ALLOWED,
+            Ok(Verdict::Deny(_)) => Review::DENIED,
+            Err(_) => Review::FAILED,
+        };
+        counts.get_or_create(&outcome).inc();
+        self.tell(room_arn, verdict.as_ref().err());
+        verdict.unwrap_or_else(|_| match self.fallback {
             Fallback::Allow => Verdict::Allow {
                 content: message.content.clone(),
                 attributes: message.attributes.clone(),
@@ -143,7 +175,21 @@ impl Handler {
         })
     }
 
-    async fn ask(&self, message: &Message, room_arn: &str, ip: IpAddr) -> Option<Vec<u8>> {
+    /// Tells the log when reviews begin to fail, and when they work again.
+    fn tell(&self, room_arn: &str, failure: Option<&String>) {
+        let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(why) if !was_failing => tracing::warn!(
+                "the review handler of {room_arn} {why}; the fallback, {}, decides until it works",
+                self.fallback
+            ),
+            Some(why) => tracing::debug!("the review handler of {room_arn} {why}"),
+            None if was_failing => tracing::info!("the review handler of {room_arn} works again"),
+            None => {}
+        }
+    }
+
+    async fn ask(&self, message: &Message, room_arn: &str, ip: IpAddr) -> Result<Vec<u8>, String> {
         let asked = json!({
             "Content": message.content,
             "MessageId": message.id,
@@ -156,18 +202,13 @@ impl Handler {
             },
         });
         let answer = self.client.post(self.url.clone()).json(&asked).send().await;
-        match answer {
-            Ok(mut answer) if answer.status().is_success() => {
-                read(&mut answer, ANSWER_BYTES_MAX).await.ok()
+        let failed = |error: FetchError| format!("can't be asked: {error}");
+        let mut answer = answer.map_err(|error| failed(error.into()))?;
+        match answer.status() {
+            status if status.is_success() => {
+                read(&mut answer, ANSWER_BYTES_MAX).await.map_err(failed)
             }
-            Ok(answer) => {
-                tracing::debug!("a review handler answered {}", answer.status());
-                None
-            }
-            Err(error) => {
-                tracing::debug!("a review handler: {}", error.without_url());
-                None
-            }
+            status => Err(format!("answered {status}")),
         }
     }
 }

@@ -132,13 +132,15 @@ pub(super) struct Seat {
 impl Seat {
     /// Floats what a message of this member asks for, and then sends it to everyone, its sender
     /// too: who deletes it knows its id from there, and what it has floated is to be found. Drops
-    /// it if the user has been disconnected.
-    pub(super) fn post(&self, message: &Message) {
+    /// it if the user has been disconnected, and says so.
+    pub(super) fn post(&self, message: &Message) -> bool {
         // Held, so that no disconnection comes in between.
         let state = self.room.lock();
-        if self.is_taken(&state) {
+        let is_taken = self.is_taken(&state);
+        if is_taken {
             self.room.post(message);
         }
+        is_taken
     }
 
     fn is_taken(&self, state: &State) -> bool {

@@ -17,13 +17,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 
-use crate::server::App;
+use crate::metrics::Code;
 use crate::server::answer::ApiError;
 use crate::server::chat::rate::Rate;
 use crate::server::chat::review::Verdict;
 use crate::server::chat::room::Push;
 use crate::server::chat::wire::{self, Fault, Message};
 use crate::server::chat::{Admission, NotAdmitted, new_id};
+use crate::server::{App, Counted};
 use crate::source::since_epoch;
 
 /// Requests of one member in a second, as in the service; a further one is refused with 429.
@@ -67,6 +68,7 @@ struct Session {
     frames: Rate,
     requests: Rate,
     _place: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 /// How a session ends.
@@ -105,6 +107,7 @@ pub(super) async fn connect(
         }
     })?;
     let session = Session {
+        _counted: Counted::new(&app.service.metrics.chat.members),
         app,
         admission,
         ip,
@@ -217,14 +220,14 @@ impl Session {
             Frame::Text(text) => text,
             Frame::Binary(_) => {
                 let fault = Fault::new(400, "expected a frame of text");
-                return send_fault(socket, &fault, None).await;
+                return self.refuse(socket, &fault, None).await;
             }
             // Pings have been answered, and a close too.
             Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => return Ok(()),
         };
         if text.len() > REQUEST_BYTES_MAX {
             let message = format!("at most {REQUEST_BYTES_MAX} bytes are accepted");
-            return send_fault(socket, &Fault::new(413, message), None).await;
+            return self.refuse(socket, &Fault::new(413, message), None).await;
         }
         let (request_id, request) = wire::read(&text);
         let request_id = request_id.as_deref();
@@ -239,8 +242,20 @@ impl Session {
         };
         match done {
             Ok(()) => Ok(()),
-            Err(fault) => send_fault(socket, &fault, request_id).await,
+            Err(fault) => self.refuse(socket, &fault, request_id).await,
         }
+    }
+
+    /// Answers a request with an error.
+    async fn refuse(
+        &self,
+        socket: &mut WebSocket,
+        fault: &Fault,
+        request_id: Option<&str>,
+    ) -> Result<(), End> {
+        let refusals = &self.app.service.metrics.chat.refusals;
+        refusals.get_or_create(&Code::new(fault.code)).inc();
+        send_fault(socket, fault, request_id).await
     }
 
     async fn answer(
@@ -309,8 +324,10 @@ impl Session {
         };
         if let Some(handler) = &settings.review {
             let turns = &self.app.chat.reviews;
-            let verdict = handler.review(&message, &room.arn(), self.ip, turns).await;
-            match verdict {
+            let counts = &self.app.service.metrics.chat.reviews;
+            let arn = room.arn();
+            let review = handler.review(&message, &arn, self.ip, turns, counts);
+            match review.await {
                 Verdict::Allow {
                     content,
                     attributes,
@@ -318,7 +335,9 @@ impl Session {
                 Verdict::Deny(why) => return Err(Fault::new(406, why)),
             }
         }
-        seat.post(&message);
+        if seat.post(&message) {
+            self.app.service.metrics.chat.messages.inc();
+        }
         Ok(())
     }
 

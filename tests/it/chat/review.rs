@@ -99,6 +99,22 @@ async fn a_handler_allows_changes_and_denies() {
     assert_eq!(refused["ErrorCode"], 406);
     assert_eq!(refused["ErrorMessage"], "not here");
     assert_eq!(refused["RequestId"], "s");
+
+    handler.answers("");
+    ann.say("darn").await;
+    assert_eq!(ann.refusal().await.0, 406);
+    let metrics = client().get(server.url("/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for line in [
+        "floatup_chat_members 1\n",
+        "floatup_chat_messages_total 1\n",
+        "floatup_chat_refusals_total{code=\"406\"} 2\n",
+        "floatup_chat_reviews_total{outcome=\"allowed\"} 1\n",
+        "floatup_chat_reviews_total{outcome=\"denied\"} 1\n",
+        "floatup_chat_reviews_total{outcome=\"failed\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "no {line} in {metrics}");
+    }
 }
 
 #[tokio::test]
