@@ -15,6 +15,9 @@ use crate::server::answer::{ApiError, json};
 use crate::server::path::segments;
 use crate::source::{Monitor, State as SourceState, Status};
 
+/// The longest reason that anyone may read, in characters.
+const WHY_CHARS_MAX: usize = 200;
+
 /// `GET /channels/{channel}/frame.png`
 pub(super) async fn frame(
     State(app): State<Arc<App>>,
@@ -81,6 +84,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
     let mut text = word.to_owned();
     for (channel, source) in sources() {
         let Status { state, why, .. } = &*source.status.borrow();
+        let why = public(why);
         let colon = if why.is_empty() { "" } else { ": " };
         text += &format!("\n{channel} {} {state}{colon}{why}", source.name);
     }
@@ -123,7 +127,11 @@ pub(super) async fn channel(
         WireSource {
             source: &source.name,
             required: source.is_required,
-            status: source.status.borrow().clone(),
+            status: {
+                let status = source.status.borrow().clone();
+                let why = public(&status.why);
+                Status { why, ..status }
+            },
             accepted: counted.accepted.get(),
             unknown: counted.unknown.get(),
             other_type: counted.other_type.get(),
@@ -142,6 +150,38 @@ pub(super) async fn channel(
     Ok(json(StatusCode::OK, &answer))
 }
 
+/// What anyone may read of a reason, which the log has in full: not all that an upstream service
+/// says, and nothing that tells its accounts, roles and machines, as AWS does where it denies access.
+fn public(why: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let without_arns = why.split_inclusive(char::is_whitespace).map(|text| {
+        let (before, arn) = text.split_once("arn:").unwrap_or((text, ""));
+        let space = &text[text.trim_end().len()..];
+        match arn {
+            "" => text.to_owned(),
+            _ => format!("{before}arn:…{space}"),
+        }
+    });
+    let without_arns: String = without_arns.collect();
+    let without_ids = without_arns.split_inclusive(|c| !is_word(c)).map(|text| {
+        let word = text.trim_end_matches(|c| !is_word(c));
+        let is_account = word.len() == 12 && word.bytes().all(|b| b.is_ascii_digit());
+        let is_instance = word
+            .strip_prefix("i-")
+            .is_some_and(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+        match is_account || is_instance {
+            true => text.replacen(word, "…", 1),
+            false => text.to_owned(),
+        }
+    });
+    let mut shown = without_ids.collect::<String>();
+    if let Some((end, _)) = shown.char_indices().nth(WHY_CHARS_MAX) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let topics = i64::try_from(app.service.broker.topics()).unwrap_or(i64::MAX);
@@ -152,4 +192,29 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
 /// The answer with all figures.
 pub(super) fn figures(metrics: &Metrics) -> Response {
     ([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.encode()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_tells_nobody_of_accounts_and_machines() {
+        for (why, expected) in [
+            ("", ""),
+            ("nobody answers: try i-pad", "nobody answers: try i-pad"),
+            (
+                "answered 403 AccessDenied: User: arn:aws:sts::123456789012:assumed-role/live/\
+                 i-0123456789abcdef0 is not authorized on arn:aws:ivschat:x:123456789012:room/a",
+                "answered 403 AccessDenied: User: arn:… is not authorized on arn:…",
+            ),
+            (
+                "account 123456789012 (i-0123456789abcdef0), since 1763784580078 ms",
+                "account … (…), since 1763784580078 ms",
+            ),
+        ] {
+            assert_eq!(public(why), expected);
+        }
+        assert_eq!(public(&"é".repeat(300)), format!("{}…", "é".repeat(200)));
+    }
 }
