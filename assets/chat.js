@@ -26,6 +26,8 @@ export class Chat {
   #notice;
   #send;
   #socket;
+  /** The name as it was last entered, and the one of the token. */
+  #wanted = '';
   #joined = '';
   #requests = 0;
 
@@ -47,9 +49,10 @@ export class Chat {
       event.preventDefault();
       this.#say();
     });
+    this.#wanted = this.#name.value.trim();
     this.#name.addEventListener('change', () => {
-      // The name is part of the token, so it takes a new one.
-      if (this.#name.value.trim() !== this.#joined) this.#socket?.close(4000, 'another name');
+      this.#wanted = this.#name.value.trim();
+      this.#rename();
     });
   }
 
@@ -85,6 +88,8 @@ export class Chat {
       socket.addEventListener('open', () => {
         opened = true;
         this.#socket = socket;
+        // It may be another name since the token was asked for.
+        if (this.#rename()) return;
         this.#section.hidden = false;
         this.#send.disabled = false;
         this.#tell('');
@@ -99,8 +104,15 @@ export class Chat {
     });
   }
 
+  /** The name is part of the token, so another one takes a new token; whether it is another. */
+  #rename() {
+    const isAnother = this.#wanted !== this.#joined;
+    if (isAnother) this.#socket?.close(4000, 'another name');
+    return isAnother;
+  }
+
   async #token() {
-    this.#joined = this.#name.value.trim();
+    this.#joined = this.#wanted;
     const attributes = this.#joined === '' ? {} : { username: this.#joined };
     const response = await request('chat/tokens', {
       method: 'POST',

@@ -134,6 +134,35 @@ async fn bob_hears_as(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_entered_while_the_page_connects_counts() {
+    let server = Server::with(with_motion).await;
+    let arn = demo_arn(&server).await;
+    let mut bob = Member::join(&server, &token(&server, &arn, "bob").await).await;
+    let chromium = Chromium::launch().await;
+    let tab = opened(&server, &chromium, "/?videoId=demo").await;
+    tab.wait_for(JOINED).await;
+    // The next token is there, and another name is entered before its socket is.
+    tab.evaluate::<bool>(
+        "(() => {
+           const name = document.getElementById('chat-name');
+           const enter = (text) => { name.value = text; name.dispatchEvent(new Event('change')); };
+           const real = window.fetch;
+           window.fetch = async (...asked) => {
+             const answer = await real(...asked);
+             if (String(asked[0]).includes('chat/tokens')) { window.fetch = real; enter('Late'); window.entered = true; }
+             return answer;
+           };
+           enter('Early');
+           return true;
+         })()",
+    )
+    .await;
+    tab.wait_for(&format!("window.entered && {JOINED}")).await;
+    bob_hears_as(&tab, &mut bob, "Late").await;
+    chromium.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_comes_back_and_hides_a_chat_that_is_not_there() {
     let server = Server::with(with_motion).await;
     let chromium = Chromium::launch().await;
