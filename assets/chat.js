@@ -8,6 +8,8 @@ import { pause, reason, request } from './topic.js';
 const REQUEST_TIMEOUT_MS = 15_000;
 /** Messages kept in the page; the oldest makes room. */
 const MESSAGES_MAX = 200;
+/** Messages remembered in case they are refused: those of a second, which is long enough. */
+const SENT_MAX = 10;
 /** The service says a session is over by a close with this code, and means it. */
 const DISCONNECTED = 1000;
 const TOKEN_EXPIRED = 401;
@@ -30,6 +32,8 @@ export class Chat {
   #wanted = '';
   #joined = '';
   #requests = 0;
+  /** The texts of the last messages sent, by their requests' ids, to be put back if refused. */
+  #sent = new Map();
 
   /**
    * @param {string} stream its topic's name
@@ -132,6 +136,8 @@ export class Chat {
     if (content === '' || this.#socket?.readyState !== WebSocket.OPEN) return;
     const RequestId = String(this.#requests++);
     this.#socket.send(JSON.stringify({ Action: 'SEND_MESSAGE', RequestId, Content: content }));
+    this.#sent.set(RequestId, content);
+    if (this.#sent.size > SENT_MAX) this.#sent.delete(this.#sent.keys().next().value);
     this.#text.value = '';
     this.#text.focus();
     this.#tell('');
@@ -145,11 +151,19 @@ export class Chat {
       return;
     }
     const { Type: type, EventName: event, Attributes: attributes = {} } = frame;
+    if (type === 'ERROR' && frame.ErrorCode !== TOKEN_EXPIRED) this.#putBack(frame);
     if (type === 'MESSAGE') this.#show(frame);
     else if (type === 'ERROR' && frame.ErrorCode === TOKEN_EXPIRED) socket.close(4001, 'session expired');
     else if (type === 'ERROR') this.#tell(`Your message was not sent: ${frame.ErrorMessage}.`, true);
     else if (event === 'aws:DELETE_MESSAGE') this.#remove((line) => line.dataset.id === (attributes.MessageId ?? attributes.MessageID));
     else if (event === 'aws:DISCONNECT_USER') this.#remove((line) => line.dataset.user === attributes.UserId);
+  }
+
+  /** What was refused can be mended and sent again, unless something else is being written. */
+  #putBack({ RequestId }) {
+    const content = this.#sent.get(RequestId);
+    if (content !== undefined && this.#text.value === '') this.#text.value = content;
+    this.#sent.delete(RequestId);
   }
 
   #show({ Id: id, Content: content, Sender: sender = {}, Attributes: attributes = {} }) {

@@ -106,7 +106,8 @@ async fn a_viewer_chats_beside_the_player() {
     types(&tab, "#chat-text", "long").await;
     tab.press("Enter", "\r").await;
     tab.wait_for(
-        "document.getElementById('chat-notice').textContent.includes('at most 1 characters')",
+        "document.getElementById('chat-notice').textContent.includes('at most 1 characters')
+         && document.getElementById('chat-text').value === 'long'",
     )
     .await;
 
