@@ -12,6 +12,8 @@
 
 mod control;
 mod crowd;
+mod floats;
+mod operator;
 mod rate;
 mod refusal;
 mod review;
@@ -40,9 +42,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::crowd::{Crowd, Party, Place};
+use self::floats::Floats;
 use self::rate::{Rate, SharedRate};
 use self::review::Askers;
-use self::room::{Floats, Room, Seat, Settings};
+use self::room::{Room, Seat, Settings};
 use self::wire::Sender;
 use crate::server::{App, Service, answer};
 use crate::topic::TopicName;

@@ -1,33 +1,25 @@
 //! One room: its settings, and what everyone in it is sent.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
-use prometheus_client::metrics::counter::Counter;
-use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use crate::metrics::Outcome;
-use crate::reaction::{self, Reaction, Rules};
-use crate::server::Service;
+use crate::reaction;
 use crate::server::chat::arn;
+use crate::server::chat::floats::Floats;
 use crate::server::chat::rate::Rate;
 use crate::server::chat::review::Handler;
 use crate::server::chat::wire::{Attributes, Message, event};
 use crate::source::since_epoch;
-use crate::topic::{Broker, ItemId, TopicName, Value};
 
 /// Frames that a room keeps for members that are slow to read. One that is further behind is
 /// disconnected, so that it can come back, in place of being sent a chat with holes.
 const PUSHES_MAX: usize = 256;
-
-/// Messages that float, remembered so that they can be taken back; the oldest is forgotten. A sprite
-/// is over sooner than this many come.
-const FLOATING_MAX: usize = 2_000;
 
 /// A room's settings unless others are given: those of the service.
 const RATE_DEFAULT: u32 = 10;
@@ -79,27 +71,6 @@ pub(super) struct Room {
     pub(super) made_at: Duration,
     pushes: broadcast::Sender<Push>,
     state: Mutex<State>,
-}
-
-/// Where a room's reactions float.
-#[derive(Debug)]
-pub(super) struct Floats {
-    /// The channel's name.
-    pub(super) name: String,
-    pub(super) topic: TopicName,
-    broker: Broker,
-    rules: Rules,
-    accepted: Counter,
-    /// The newest, oldest first. At most [`FLOATING_MAX`].
-    floating: Mutex<VecDeque<Floating>>,
-}
-
-/// A message that floats, or has.
-#[derive(Debug)]
-struct Floating {
-    message_id: String,
-    user_id: Option<String>,
-    item: ItemId,
 }
 
 #[derive(Debug)]
@@ -162,84 +133,6 @@ impl Drop for Seat {
             }
         }
     }
-}
-
-impl Floats {
-    /// A channel of a service, with the rules of a source that follows such a chat.
-    pub(super) fn new(name: &str, topic: &TopicName, service: &Service) -> Self {
-        let reactions = &service.metrics.reactions;
-        Self {
-            name: name.to_owned(),
-            topic: topic.clone(),
-            broker: service.broker.clone(),
-            rules: Rules::new(Arc::clone(&service.palette)),
-            accepted: reactions.get_or_create_owned(&Outcome::ACCEPTED),
-            floating: Mutex::default(),
-        }
-    }
-
-    /// Publishes what a message asks for, if it asks for anything.
-    fn float(
-        &self,
-        message: &reaction::Message<'_>,
-        message_id: &str,
-        user_id: Option<&str>,
-        at: Duration,
-    ) {
-        let Ok(reactions) = self.rules.read(message) else {
-            return;
-        };
-        let value = Value::Text(payload(&reactions).into());
-        let publisher = user_id.map(Into::into);
-        match self.broker.publish(&self.topic, value, publisher, at) {
-            Ok(item) => {
-                self.accepted.inc();
-                let mut floating = self.lock();
-                if floating.len() >= FLOATING_MAX {
-                    floating.pop_front();
-                }
-                floating.push_back(Floating {
-                    message_id: message_id.to_owned(),
-                    user_id: user_id.map(str::to_owned),
-                    item,
-                });
-            }
-            Err(error) => tracing::warn!("a reaction in the chat of {}: {error}", self.topic),
-        }
-    }
-
-    /// Takes back what floats of these messages.
-    fn retract(&self, which: impl Fn(&Floating) -> bool) {
-        let mut items = Vec::new();
-        self.lock().retain(|one| {
-            let is_meant = which(one);
-            if is_meant {
-                items.push(one.item);
-            }
-            !is_meant
-        });
-        if items.is_empty() {
-            return;
-        }
-        if let Err(error) = self.broker.retract(&self.topic, &items, since_epoch()) {
-            tracing::warn!("a deletion in the chat of {}: {error}", self.topic);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Floating>> {
-        // No code under the lock panics halfway through a change, so a poisoned list is whole.
-        self.floating.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Reactions as a topic's message: counts by emoji. Several of one emoji, such as of two names that
-/// stand for it, count together.
-fn payload(reactions: &[Reaction]) -> String {
-    let mut counts = BTreeMap::<_, u64>::new();
-    for reaction in reactions {
-        *counts.entry(reaction.emoji.to_string()).or_default() += u64::from(reaction.count);
-    }
-    json!({ "r": counts }).to_string()
 }
 
 impl Room {
@@ -365,7 +258,7 @@ impl Room {
         let (id, frame) = event(name, &attributes, request_id, since_epoch());
         self.push(Push::Frame(frame));
         if let Some(channel) = &self.channel {
-            channel.retract(|one| one.message_id == message_id);
+            channel.retract_message(message_id);
         }
         id
     }
@@ -385,7 +278,7 @@ impl Room {
         });
         drop(state);
         if let Some(channel) = &self.channel {
-            channel.retract(|one| one.user_id.as_deref() == Some(user_id));
+            channel.retract_user(user_id);
         }
     }
 
