@@ -94,6 +94,12 @@ impl Source {
         }
     }
 
+    /// Whether connecting to it once spends its secret.
+    #[must_use]
+    pub fn is_for_once(&self) -> bool {
+        matches!(self, Self::IvsChat(source) if source.is_for_once())
+    }
+
     /// Follows it for as long as the future is kept, from what is sent next on. Of a source that has
     /// an end, such as a log, it returns there.
     ///

@@ -126,7 +126,10 @@ fn follows(serve: &Serve, findings: &mut Findings) -> Result<()> {
         let name = &config.address;
         match tried {
             Err(error) => findings.fault(format!("{error:#}")),
-            Ok(Status { state, why, .. }) => match state {
+            Ok(None) => findings.note(format!(
+                "source {name} is not tried: its token is good for one connection, the service's"
+            )),
+            Ok(Some(Status { state, why, .. })) => match state {
                 State::Live => findings.good(format!("source {name} is live")),
                 State::Ended if why.is_empty() => {
                     findings.good(format!("source {name} can be read"));
@@ -153,10 +156,14 @@ fn can_be_tried(config: &&SourceConfig) -> bool {
     config.address != Address::Stdin
 }
 
-/// How a source stands once it is no longer connecting, or the time is over.
-async fn connect(config: &SourceConfig) -> Result<Status> {
+/// How a source stands once it is no longer connecting, or the time is over; `None` of one whose
+/// secret that would spend.
+async fn connect(config: &SourceConfig) -> Result<Option<Status>> {
     let merge = Arc::new(Merge::new(Box::new(()), since_epoch().as_secs()));
     let (source, inbox) = open(&config.for_a_look(), "doctor", &merge, &Metrics::new())?;
+    if source.is_for_once() {
+        return Ok(None);
+    }
     let mut status = inbox.monitor().status;
     let following = source.follow(&inbox);
     let connected = status.wait_for(|status| status.state != State::Connecting);
@@ -168,7 +175,7 @@ async fn connect(config: &SourceConfig) -> Result<Status> {
     };
     let tried = tokio::time::timeout(CONNECT_TIMEOUT, tried).await;
     let now = inbox.monitor().status.borrow().clone();
-    Ok(tried.ok().flatten().unwrap_or(now))
+    Ok(Some(tried.ok().flatten().unwrap_or(now)))
 }
 
 fn list<T: Display>(all: &[T]) -> String {

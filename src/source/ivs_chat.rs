@@ -73,6 +73,11 @@ type Opening<'a> = Pin<Box<dyn Future<Output = Opened> + Send + 'a>>;
 type Opened = (Result<Connection, Failure>, Backoff);
 
 impl IvsChat {
+    /// Whether connecting spends what it was given: a chat token opens one connection.
+    pub(super) fn is_for_once(&self) -> bool {
+        matches!(self.tokens, Tokens::Given(_))
+    }
+
     /// The room at an address, with tokens of its application, or else one that was given, or else
     /// made with AWS credentials.
     ///

@@ -281,6 +281,13 @@ fn the_doctor_says_what_to_mend() {
         told.contains("FAULT channel demo: cannot read gone.css"),
         "{told}"
     );
+    // A token for one connection is not spent.
+    fs::write(folder.path().join("token"), "AQICAHgt").unwrap();
+    let once = "[[source]]\nfrom = 'ivs-chat:ws://127.0.0.1:9'\nsecret_file = 'token'";
+    fs::write(folder.path().join("once.toml"), once).unwrap();
+    let (code, told) = doctor(&["--config", "once.toml"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("is not tried"), "{told}");
     let (code, told) = doctor(&["--config", "gone.toml"]);
     assert_eq!(code, Some(1));
     assert!(
