@@ -28,6 +28,8 @@ enum Told {
         is_live: bool,
     },
     Cue(Cue),
+    /// It is at its end.
+    Ended,
     /// It can't be opened or read on.
     Failed(String),
 }
@@ -72,17 +74,19 @@ impl Replay {
                 }
                 Told::Cue(cue) => {
                     let now = Instant::now();
-                    if is_live && at_zero + cue.at > now + LIVE_AHEAD_MAX {
-                        at_zero = now.checked_sub(cue.at).unwrap_or(now);
+                    let is_plausible = |due: &Instant| !is_live || *due <= now + LIVE_AHEAD_MAX;
+                    match at_zero.checked_add(cue.at).filter(is_plausible) {
+                        Some(due) => sleep_until(due).await,
+                        None => at_zero = now.checked_sub(cue.at).unwrap_or(now),
                     }
-                    sleep_until(at_zero + cue.at).await;
                     self.take(&cue, inbox);
                 }
+                Told::Ended => return Ok(()),
                 Told::Failed(why) if self.0.is_remote() => return Err(Failure::passing(why)),
                 Told::Failed(why) => return Err(Failure::refused(why)),
             }
         }
-        Ok(())
+        Err(Failure::passing("reading it broke off"))
     }
 
     fn take(&self, cue: &Cue, inbox: &Inbox) {
@@ -98,16 +102,16 @@ impl Replay {
     }
 }
 
-/// Tells that it is open, then cue after cue, until nobody takes them.
+/// Tells that it is open, then cue after cue to its end, or until nobody takes them.
 fn read(address: &Address, ahead: &mpsc::Sender<Told>) -> Result<()> {
     let mut cues = Cues::open(address)?;
     let is_live = cues.is_live();
-    let mut next = Some(Told::Open { is_live });
-    while let Some(told) = next {
-        if ahead.blocking_send(told).is_err() {
-            break;
+    let mut told = Told::Open { is_live };
+    loop {
+        let is_end = matches!(told, Told::Ended);
+        if ahead.blocking_send(told).is_err() || is_end {
+            return Ok(());
         }
-        next = cues.next_cue()?.map(Told::Cue);
+        told = cues.next_cue()?.map_or(Told::Ended, Told::Cue);
     }
-    Ok(())
 }
