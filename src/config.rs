@@ -31,6 +31,7 @@ use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
 use crate::planes::Range;
 use crate::reaction::{Palette, Rules};
+use crate::server::ChatSettings;
 use crate::source::{Address, Secrets};
 use crate::stage::Overflow;
 
@@ -110,6 +111,8 @@ pub struct Serve {
     pub outputs: Vec<OutputConfig>,
     /// The channels' sources beside their own topics, each address once for a channel.
     pub sources: Vec<SourceConfig>,
+    /// What the channels' chat rooms are set to.
+    pub chat: ChatSettings,
     /// What mints tokens, in place of the signing key.
     pub momento_tokens: Option<MomentoTokens>,
     /// Where the first channel's reactions go as timed metadata.

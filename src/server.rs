@@ -40,6 +40,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use self::answer::ApiError;
 use self::chat::Chat;
+pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri};
 use self::gap_cure::GapCure;
 use self::pages::Images;
 use self::waiting::Waiting;
@@ -139,6 +140,8 @@ pub struct Service {
     pub images: Vec<(Emoji, Artwork)>,
     /// The channels that are drawn. Any other name is that of a topic of [`REACTION_CACHE`].
     pub channels: Channels,
+    /// What the channels' chat rooms are set to.
+    pub chat: ChatSettings,
     /// Where reactions of other services go; `None`: nowhere.
     pub webhook: Option<Webhook>,
     /// The address listened on, for callers that don't name one in `Host`.

@@ -113,6 +113,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
         channels: served(&job.channels, &looks, &channels, monitors, &metrics)?,
+        chat: job.chat.clone(),
         webhook: Some(webhook(&job, hooks)?),
         address,
     };

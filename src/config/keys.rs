@@ -16,6 +16,7 @@ use crate::matte::{Colour, Matte};
 use crate::output::{Codec, Container, Policy, Quality, Speed, Target};
 use crate::pixel::SimdLevel;
 use crate::planes::{Range, VideoFormat};
+use crate::server::{ReviewFallback, ReviewUri};
 use crate::source::Address;
 use crate::stage::Overflow;
 
@@ -75,6 +76,22 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "SECONDS")]
     pub topic_idle_seconds: Option<Text<Whole<1, 604_800>>>,
 
+    /// Messages a second in a channel's chat room, 1 to 100 [default: 10]
+    #[arg(long, value_name = "COUNT")]
+    pub chat_rate: Option<Text<Whole<1, 100>>>,
+
+    /// Characters of a chat message, 1 to 500 [default: 500]
+    #[arg(long, value_name = "COUNT")]
+    pub chat_length: Option<Text<Whole<1, 500>>>,
+
+    /// Ask an http or https address about each chat message before anyone sees it [default: none]
+    #[arg(long, value_name = "URL")]
+    pub chat_review: Option<Text<ReviewUri>>,
+
+    /// What becomes of a chat message that it gives no answer to: ALLOW or DENY [default: ALLOW]
+    #[arg(long, value_name = "RESULT")]
+    pub chat_review_fallback: Option<Text<ReviewFallback>>,
+
     /// Write the first channel's frames to a file, a FIFO, - for stdout, tcp://HOST:PORT,
     /// unix:PATH (both with ?listen to wait for readers), or an address such as srt://HOST:PORT;
     /// may be given several times [default: none]
@@ -115,6 +132,10 @@ impl ServiceKeys {
             ring_seconds: self.ring_seconds.or(under.ring_seconds),
             topics_max: self.topics_max.or(under.topics_max),
             topic_idle_seconds: self.topic_idle_seconds.or(under.topic_idle_seconds),
+            chat_rate: self.chat_rate.or(under.chat_rate),
+            chat_length: self.chat_length.or(under.chat_length),
+            chat_review: self.chat_review.or(under.chat_review),
+            chat_review_fallback: self.chat_review_fallback.or(under.chat_review_fallback),
             output: self.output.or(under.output),
             source: self.source.or(under.source),
             momento_tokens: self.momento_tokens.or(under.momento_tokens),

@@ -31,7 +31,7 @@ use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
 use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
-use crate::server::WEBHOOK_SECRET_BYTES_MIN;
+use crate::server::{ChatSettings, WEBHOOK_SECRET_BYTES_MIN};
 use crate::source::{Address, momento};
 use crate::token::KEY_BYTES_MIN;
 use crate::topic::TopicName;
@@ -75,6 +75,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
     }
     let outputs = outputs(keys.output, &layers, &channels)?;
     let sources = source::sources(keys.source, &layers, &channels, env)?;
+    let chat = ChatSettings::default();
     let seconds = |given: Option<u64>, default| Duration::from_secs(given.unwrap_or(default));
     Ok(Serve {
         listen,
@@ -91,6 +92,12 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         channels,
         outputs,
         sources,
+        chat: ChatSettings {
+            rate_per_second: keys.chat_rate.map_or(chat.rate_per_second, |n| n.0.small()),
+            length_max: keys.chat_length.map_or(chat.length_max, |n| n.0.small()),
+            review: keys.chat_review.map(|uri| uri.0),
+            fallback: keys.chat_review_fallback.map_or(chat.fallback, |to| to.0),
+        },
         momento_tokens: keys
             .momento_tokens
             .map(|endpoint| account::momento_tokens(endpoint, env))

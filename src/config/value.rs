@@ -71,6 +71,11 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for TextVisitor<T> {
 pub(super) struct Whole<const MIN: u64, const MAX: u64>(pub u64);
 
 impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
+    /// The number, of a range that ends far below.
+    pub(super) fn small(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+
     /// The number as a count of things in memory.
     pub(super) fn count(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)

@@ -44,8 +44,9 @@ use tokio::time::Instant;
 use self::crowd::{Crowd, Party, Place};
 use self::floats::Floats;
 use self::rate::{Rate, SharedRate};
-use self::review::Askers;
-use self::room::{Room, Seat, Settings};
+use self::review::{Askers, Handler};
+pub use self::review::{ReviewFallback, ReviewUri};
+use self::room::{LENGTH_MAX, RATE_DEFAULT, Room, Seat, Settings};
 use self::wire::Sender;
 use crate::server::{App, Service, answer};
 use crate::topic::TopicName;
@@ -78,6 +79,43 @@ const ID_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 /// Where all rooms are, by their ARNs: this server stands for one region and one account.
 const ARN_PREFIX: &str = "arn:aws:ivschat:us-east-1:000000000000:room/";
 
+/// What the rooms of channels are set to when the service starts; the control API can change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatSettings {
+    /// Messages of all members of a room in a second, 1 to 100.
+    pub rate_per_second: u32,
+    /// Characters of a message, 1 to 500.
+    pub length_max: u32,
+    /// Where each message is reviewed before anyone sees it.
+    pub review: Option<ReviewUri>,
+    /// What becomes of a message that could not be.
+    pub fallback: ReviewFallback,
+}
+
+impl Default for ChatSettings {
+    fn default() -> Self {
+        Self {
+            rate_per_second: RATE_DEFAULT,
+            length_max: LENGTH_MAX,
+            review: None,
+            fallback: ReviewFallback::default(),
+        }
+    }
+}
+
+impl ChatSettings {
+    fn room(&self, name: &str, askers: &Arc<Askers>) -> Settings {
+        let review = self.review.clone();
+        let review = review.map(|uri| Arc::new(Handler::new(uri, self.fallback, askers)));
+        Settings {
+            rate_per_second: self.rate_per_second,
+            length_max: self.length_max,
+            review,
+            ..Settings::named(name)
+        }
+    }
+}
+
 /// All rooms, and the tokens that nobody has used yet.
 ///
 /// The lock is a blocking one: every hold is a few map operations.
@@ -86,7 +124,7 @@ pub(super) struct Chat {
     members: Arc<Semaphore>,
     crowd: Arc<Crowd>,
     reviews: Semaphore,
-    askers: Askers,
+    askers: Arc<Askers>,
 }
 
 struct Rooms {
@@ -151,10 +189,12 @@ enum NotAdmitted {
 
 impl Chat {
     pub(super) fn new(service: &Service) -> Self {
+        let askers = Arc::default();
         let rooms = service.channels.iter().map(|(name, channel)| {
             let id = id_of_channel(name);
             let floats = Floats::new(name, &channel.topic, service);
-            let room = Room::new(id.clone(), Settings::named(name), Some(floats));
+            let settings = service.chat.room(name, &askers);
+            let room = Room::new(id.clone(), settings, Some(floats));
             (id, Arc::new(room))
         });
         let state = Rooms {
@@ -169,7 +209,7 @@ impl Chat {
             members: Arc::new(Semaphore::new(MEMBERS_MAX)),
             crowd: Arc::default(),
             reviews: Semaphore::new(REVIEWS_MAX),
-            askers: Askers::default(),
+            askers,
         }
     }
 

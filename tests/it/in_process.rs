@@ -119,6 +119,7 @@ pub(crate) fn service(address: SocketAddr) -> Service {
         gap_cure: true,
         hold: DEADLINE * 2,
         channels: Channels::new(),
+        chat: Default::default(),
         webhook: None,
         address,
     }

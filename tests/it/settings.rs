@@ -224,6 +224,20 @@ fn every_key_is_taken_from_every_layer() {
         ("sprites_max", "sprites-max", "7", "7"),
         ("overflow", "overflow", "drop-newest", "'drop-newest'"),
         ("test_pattern", "test-pattern", "true", "true"),
+        ("chat_rate", "chat-rate", "7", "7"),
+        ("chat_length", "chat-length", "7", "7"),
+        (
+            "chat_review",
+            "chat-review",
+            "http://h/review",
+            "'http://h/review'",
+        ),
+        (
+            "chat_review_fallback",
+            "chat-review-fallback",
+            "DENY",
+            "'DENY'",
+        ),
     ];
     for key in config::key_names() {
         // Keys with tests of their own.
@@ -623,7 +637,7 @@ fn every_mistake_of_a_file_is_reported_with_its_line_and_key() {
             "5: caches: \"a/b\": expected a name",
             "7: seed: invalid type: sequence, expected a string or a number",
             "8: css: invalid type: integer `3`, expected path string",
-            "9: nonsense_here: is no key: expected one of alpha, background, caches, channel, codec,",
+            "9: nonsense_here: is no key: expected one of alpha, background, caches, channel, chat_length,",
             "12: palette.x: palette entry \"x\": \"ab\" is not one emoji; expected one emoji",
             "13: palette.Heart: palette name \"Heart\" is given twice",
             "14: palette.y: expected one emoji in quotes",
@@ -777,6 +791,7 @@ fn the_example_shows_the_defaults() {
     let none = [
         "signing_key_file",
         "webhook_secret_file",
+        "chat_review",
         "momento_tokens",
         "timed_metadata",
         "font_size_px",

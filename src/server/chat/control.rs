@@ -22,7 +22,7 @@ use crate::server::chat::crowd::Party;
 use crate::server::chat::operator::admit;
 use crate::server::chat::rate::Rate;
 use crate::server::chat::refusal::{Fields, Refusal};
-use crate::server::chat::review::{Fallback, Handler};
+use crate::server::chat::review::{Handler, ReviewFallback};
 use crate::server::chat::room::{LENGTH_MAX, RATE_MAX, Room, Settings};
 use crate::server::chat::wire::{REASON_CHARS_MAX, Sender, USER_ID_CHARS_MAX, is_id};
 use crate::server::chat::{
@@ -301,20 +301,20 @@ fn read_settings(chat: &Chat, fields: &Fields, settings: &mut Settings) -> Resul
 /// A handler; none for an empty address.
 fn review_handler(chat: &Chat, handler: &Value) -> Result<Option<Handler>, Refusal> {
     let member = |name: &str| handler.get(name).filter(|value| !value.is_null());
-    let fallback = match member("fallbackResult").map(Value::as_str) {
-        None | Some(Some("ALLOW")) => Fallback::Allow,
-        Some(Some("DENY")) => Fallback::Deny,
-        Some(_) => {
+    let fallback = match member("fallbackResult") {
+        None => ReviewFallback::default(),
+        Some(value) => {
+            let read = value.as_str().unwrap_or_default().parse();
             let field = "messageReviewHandler.fallbackResult";
-            return Err(Refusal::field(field, "expected ALLOW or DENY"));
+            read.map_err(|why| Refusal::field(field, why))?
         }
     };
     let field = "messageReviewHandler.uri";
     match member("uri").map(Value::as_str) {
         None if handler.is_object() => Ok(None),
         Some(Some("")) => Ok(None),
-        Some(Some(uri)) => match Handler::new(uri, fallback, &chat.askers) {
-            Ok(handler) => Ok(Some(handler)),
+        Some(Some(uri)) => match uri.parse() {
+            Ok(uri) => Ok(Some(Handler::new(uri, fallback, &chat.askers))),
             Err(message) => Err(Refusal::field(field, message)),
         },
         _ => Err(Refusal::field(field, "expected text")),

@@ -7,8 +7,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -39,13 +40,66 @@ const URI_CHARS_MAX: usize = 170;
 
 /// What becomes of a message that could not be reviewed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Fallback {
+pub enum ReviewFallback {
+    /// Everyone sees it.
     #[default]
     Allow,
+    /// Nobody sees it, and its sender is told.
     Deny,
 }
 
-impl fmt::Display for Fallback {
+impl FromStr for ReviewFallback {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "ALLOW" => Ok(Self::Allow),
+            "DENY" => Ok(Self::Deny),
+            _ => Err("expected ALLOW or DENY"),
+        }
+    }
+}
+
+/// The address of a message review handler: with `http://` or `https://`, of at most 170
+/// characters. It may hold a secret, and is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReviewUri {
+    /// As it was given.
+    text: String,
+    /// Settings are moved about, and few have one.
+    url: Box<Url>,
+}
+
+impl FromStr for ReviewUri {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("arn:") {
+            return Err(
+                "no Lambda function can be called from here; an http:// or https:// address of a \
+                 handler with the same contract is accepted"
+                    .into(),
+            );
+        }
+        if text.chars().count() > URI_CHARS_MAX {
+            return Err(format!("at most {URI_CHARS_MAX} characters are accepted"));
+        }
+        let url = Url::parse(text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        Ok(Self {
+            text: text.to_owned(),
+            url: url.ok_or("expected an http:// or https:// address")?.into(),
+        })
+    }
+}
+
+impl fmt::Debug for ReviewUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReviewUri(..)")
+    }
+}
+
+impl fmt::Display for ReviewFallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Allow => "ALLOW",
@@ -76,23 +130,14 @@ impl Askers {
     }
 }
 
-/// Where messages are reviewed. Its address, which may hold a secret, is never printed.
+/// Where messages are reviewed.
+#[derive(Debug)]
 pub(super) struct Handler {
-    /// As it was given.
-    uri: String,
-    url: Url,
-    pub(super) fallback: Fallback,
-    client: Client,
+    uri: ReviewUri,
+    pub(super) fallback: ReviewFallback,
+    askers: Arc<Askers>,
     /// Whether the last review failed.
     is_failing: AtomicBool,
-}
-
-impl fmt::Debug for Handler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handler")
-            .field("fallback", &self.fallback)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What becomes of a message.
@@ -107,33 +152,17 @@ pub(super) enum Verdict {
 }
 
 impl Handler {
-    /// A handler at an address, or what is wrong with that.
-    pub(super) fn new(uri: &str, fallback: Fallback, askers: &Askers) -> Result<Self, String> {
-        if uri.starts_with("arn:") {
-            return Err(
-                "no Lambda function can be called from here; an http:// or https:// address of a \
-                 handler with the same contract is accepted"
-                    .into(),
-            );
-        }
-        if uri.chars().count() > URI_CHARS_MAX {
-            return Err(format!("at most {URI_CHARS_MAX} characters are accepted"));
-        }
-        let url = Url::parse(uri).ok();
-        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or("expected an http:// or https:// address")?;
-        let client = askers.of(&url);
-        Ok(Self {
-            client: client.map_err(|error| FetchError::from(error).to_string())?,
-            uri: uri.to_owned(),
-            url,
+    pub(super) fn new(uri: ReviewUri, fallback: ReviewFallback, askers: &Arc<Askers>) -> Self {
+        Self {
+            uri,
             fallback,
+            askers: Arc::clone(askers),
             is_failing: AtomicBool::new(false),
-        })
+        }
     }
 
     pub(super) fn uri(&self) -> &str {
-        &self.uri
+        &self.uri.text
     }
 
     /// Has a message reviewed; `turns` are those of all reviews, and so are `counts`.
@@ -167,11 +196,11 @@ impl Handler {
         counts.get_or_create(&outcome).inc();
         self.tell(room_arn, verdict.as_ref().err());
         verdict.unwrap_or_else(|_| match self.fallback {
-            Fallback::Allow => Verdict::Allow {
+            ReviewFallback::Allow => Verdict::Allow {
                 content: message.content.clone(),
                 attributes: message.attributes.clone(),
             },
-            Fallback::Deny => Verdict::Deny("the message could not be reviewed".into()),
+            ReviewFallback::Deny => Verdict::Deny("the message could not be reviewed".into()),
         })
     }
 
@@ -201,8 +230,14 @@ impl Handler {
                 "Ip": ip,
             },
         });
-        let answer = self.client.post(self.url.clone()).json(&asked).send().await;
         let failed = |error: FetchError| format!("can't be asked: {error}");
+        let client = self.askers.of(&self.uri.url);
+        let client = client.map_err(|error| failed(error.into()))?;
+        let answer = client
+            .post(Url::clone(&self.uri.url))
+            .json(&asked)
+            .send()
+            .await;
         let mut answer = answer.map_err(|error| failed(error.into()))?;
         match answer.status() {
             status if status.is_success() => {

@@ -22,7 +22,7 @@ use crate::source::since_epoch;
 const PUSHES_MAX: usize = 256;
 
 /// A room's settings unless others are given: those of the service.
-const RATE_DEFAULT: u32 = 10;
+pub(super) const RATE_DEFAULT: u32 = 10;
 pub(super) const RATE_MAX: u32 = 100;
 pub(super) const LENGTH_MAX: u32 = 500;
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use floatup::server::{ChatSettings, ReviewFallback};
 use futures_util::FutureExt as _;
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::{Frozen, Member, ask, demo_arn, start, token};
+use super::{Frozen, Member, ask, demo_arn, start, token, with_demo};
 use crate::in_process::{Server, client};
 
 /// A handler that answers what the test says.
@@ -139,6 +140,38 @@ async fn a_reaction_floats_as_it_was_allowed() {
         .get_or_create(&floatup::metrics::Outcome::ACCEPTED)
         .get();
     assert_eq!(accepted, 1);
+}
+
+#[tokio::test]
+async fn the_service_may_set_what_a_channels_room_begins_with() {
+    let handler = Handler::start().await;
+    let review = Some(handler.url.parse().unwrap());
+    let server = Server::with(|service| {
+        with_demo(service);
+        service.chat = ChatSettings {
+            rate_per_second: 7,
+            length_max: 5,
+            review,
+            fallback: ReviewFallback::Deny,
+        };
+    })
+    .await;
+    let arn = demo_arn(&server).await;
+    let room = ask(&server, "GetRoom", json!({ "identifier": arn })).await;
+    assert_eq!(room["maximumMessageRatePerSecond"], 7);
+    assert_eq!(room["maximumMessageLength"], 5);
+    let expected = json!({"uri": handler.url, "fallbackResult": "DENY"});
+    assert_eq!(room["messageReviewHandler"], expected);
+    let mut ann = Member::join(&server, &token(&server, &arn, "ann").await).await;
+    let _frozen = Frozen::new();
+    handler.answers(r#"{"ReviewResult":"ALLOW","Content":"d*rn"}"#);
+    ann.say("darn").await;
+    assert_eq!(ann.hears().await, "d*rn");
+    ann.say("darned").await;
+    assert_eq!(ann.refusal().await.0, 413);
+    handler.answers("");
+    ann.say("darn").await;
+    assert_eq!(ann.refusal().await.0, 406);
 }
 
 #[tokio::test]
