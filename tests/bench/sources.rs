@@ -11,6 +11,7 @@ mod machine;
 #[path = "table/page.rs"]
 mod page;
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,7 @@ use floatup::sprite::{SpriteSheet, Subject};
 use floatup::stage::{Overflow, Stage, StageSettings};
 use floatup::topic::ItemId;
 use futures_util::SinkExt as _;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -84,11 +85,83 @@ fn stage() -> Result<Stage> {
     }))
 }
 
-/// Delays of the messages that came, in the order of their coming.
-type Delays = Arc<Mutex<Vec<Duration>>>;
+/// When each message came to floatup's socket, by when it was sent, both since the beginning.
+type Arrivals = Arc<Mutex<HashMap<Duration, Duration>>>;
+
+/// Of the messages that came, in the order of their coming: the time since it was sent, and since it
+/// came to the socket.
+type Delays = Arc<Mutex<Vec<[Duration; 2]>>>;
+
+/// What stands on both sides of the time, in nanoseconds, at which a message was sent.
+const MARK: char = '@';
+
+fn marked(at: u64) -> String {
+    format!("{MARK}{at}{MARK}")
+}
+
+/// Stands before an upstream, and notes when what it says goes on to floatup's socket.
+async fn relay(upstream: SocketAddr, begun: Instant) -> Result<(SocketAddr, Arrivals)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let arrivals = Arrivals::default();
+    let noted = Arc::clone(&arrivals);
+    tokio::spawn(async move {
+        loop {
+            let (near, _) = listener.accept().await?;
+            let far = TcpStream::connect(upstream).await?;
+            near.set_nodelay(true)?;
+            far.set_nodelay(true)?;
+            let (mut asks, mut hears) = near.into_split();
+            let (mut says, mut takes) = far.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut asks, &mut takes).await });
+            let noted = Arc::clone(&noted);
+            tokio::spawn(async move {
+                let (mut bytes, mut rest) = (vec![0; 65_536], Vec::new());
+                loop {
+                    let count = says.read(&mut bytes).await?;
+                    if count == 0 {
+                        return anyhow::Ok(());
+                    }
+                    note(&mut rest, &bytes[..count], begun, &noted);
+                    hears.write_all(&bytes[..count]).await?;
+                }
+            });
+        }
+        #[expect(unreachable_code, reason = "the task's type")]
+        anyhow::Ok(())
+    });
+    Ok((address, arrivals))
+}
+
+/// Notes the messages whose mark is whole in these bytes, after what was left of those before.
+fn note(rest: &mut Vec<u8>, bytes: &[u8], begun: Instant, arrivals: &Arrivals) {
+    rest.extend_from_slice(bytes);
+    let now = begun.elapsed();
+    let mut arrivals = arrivals.lock().expect("nothing panics with it");
+    let mut done = 0;
+    while let Some(from) = rest[done..].iter().position(|b| *b == MARK as u8) {
+        let from = done + from + 1;
+        let Some(length) = rest[from..].iter().position(|b| *b == MARK as u8) else {
+            done = from - 1;
+            break;
+        };
+        let digits = std::str::from_utf8(&rest[from..from + length]).unwrap_or_default();
+        if let Ok(sent) = digits.parse() {
+            arrivals.insert(Duration::from_nanos(sent), now);
+        }
+        done = from + length + 1;
+    }
+    let has_part = rest.get(done) == Some(&(MARK as u8));
+    rest.drain(..if has_part { done } else { rest.len() });
+}
 
 /// Follows an address; messages say in nanoseconds after `begun` when they were sent.
-fn follow(address: &str, secret: Option<&str>, begun: Instant) -> Result<(Delays, Inbox, Source)> {
+fn follow(
+    address: &str,
+    secret: Option<&str>,
+    begun: Instant,
+    arrivals: Arrivals,
+) -> Result<(Delays, Inbox, Source)> {
     let address: Address = address.parse()?;
     let source = Source::new(&address, &Secrets::of(secret.map(str::to_owned)))?;
     let receiver = OnStage(Mutex::new(stage()?), begun);
@@ -103,14 +176,15 @@ fn follow(address: &str, secret: Option<&str>, begun: Instant) -> Result<(Delays
             .attributes
             .get("t")
             .map_or(message.text, String::as_str);
-        let digits = told.rsplit("\"t\":").next().unwrap_or_default();
-        let sent = digits
-            .trim_end_matches('}')
-            .parse()
-            .map(Duration::from_nanos);
-        if let Ok(sent) = sent {
+        let sent = told.split(MARK).nth(1).and_then(|at| at.parse().ok());
+        if let Some(sent) = sent.map(Duration::from_nanos) {
+            let came = arrivals
+                .lock()
+                .expect("nothing panics with it")
+                .remove(&sent);
+            let came = came.expect("it came by the relay");
             let mut delays = into.lock().expect("nothing panics with it");
-            delays.push(now.saturating_sub(sent));
+            delays.push([sent, came].map(|then| now.saturating_sub(then)));
         }
     };
     let inbox = Inbox::new("bench", "source", rules, merge, &Metrics::new());
@@ -122,7 +196,7 @@ async fn measure(
     following: (Delays, Inbox, Source),
     begun: Instant,
     mut send_one: impl AsyncFnMut(u64) -> Result<()>,
-) -> Result<Vec<Duration>> {
+) -> Result<Vec<[Duration; 2]>> {
     let (delays, inbox, source) = following;
     let mut status = inbox.monitor().status;
     let task = tokio::spawn(async move { source.follow(&inbox).await });
@@ -147,17 +221,20 @@ async fn send(begun: Instant, mut send_one: impl AsyncFnMut(u64) -> Result<()>) 
     let mut ticks = interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let count = (WARM_UP + MEASURED).as_secs() * PER_SECOND;
+    let mut at = 0;
     for n in 0..count {
         if n.is_multiple_of(AT_ONCE) {
             ticks.tick().await;
         }
-        send_one(u64::try_from(begun.elapsed().as_nanos())?).await?;
+        // No two at the same time, so that each can be told.
+        at = u64::try_from(begun.elapsed().as_nanos())?.max(at + 1);
+        send_one(at).await?;
     }
     Ok(count)
 }
 
 /// What came after the warm-up, if all has come.
-fn measured(mut delays: Vec<Duration>, count: u64) -> Result<Vec<Duration>> {
+fn measured(mut delays: Vec<[Duration; 2]>, count: u64) -> Result<Vec<[Duration; 2]>> {
     ensure!(
         delays.len() as u64 == count,
         "{} of {count} came",
@@ -168,7 +245,7 @@ fn measured(mut delays: Vec<Duration>, count: u64) -> Result<Vec<Duration>> {
 }
 
 /// A floatup of its own process, as an endpoint of Momento's API.
-async fn momento(begun: Instant) -> Result<Vec<Duration>> {
+async fn momento(begun: Instant) -> Result<Vec<[Duration; 2]>> {
     use floatup::server::{Access, Service, serve};
     use floatup::token::Key;
     use floatup::topic::{Broker, Limits, TopicName, Value};
@@ -195,15 +272,18 @@ async fn momento(begun: Instant) -> Result<Vec<Duration>> {
         hold: Duration::from_secs(25),
         images: Vec::new(),
         channels: Default::default(),
+        chat: Default::default(),
         webhook: None,
         address,
     };
     let serving = serve(listener, Arc::new(service), std::future::pending());
     let serving = tokio::spawn(serving);
     let name = TopicName::new("video", "demo")?;
-    let following = follow(&format!("http://{address}/topics/video/demo"), None, begun)?;
+    let (near, arrivals) = relay(address, begun).await?;
+    let topic = format!("http://{near}/topics/video/demo");
+    let following = follow(&topic, None, begun, arrivals)?;
     let delays = measure(following, begun, async |at| {
-        let text = format!("{{\"reaction\":\"heart\",\"t\":{at}}}");
+        let text = format!("{{\"reaction\":\"heart\",\"t\":\"{}\"}}", marked(at));
         broker.publish(&name, Value::Text(text.into()), None, since_epoch())?;
         Ok(())
     });
@@ -213,7 +293,7 @@ async fn momento(begun: Instant) -> Result<Vec<Duration>> {
 }
 
 /// A WebSocket that sends what IVS Chat sends.
-async fn ivs_chat(begun: Instant) -> Result<Vec<Duration>> {
+async fn ivs_chat(begun: Instant) -> Result<Vec<[Duration; 2]>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let (tell, accepted) = tokio::sync::oneshot::channel();
@@ -232,7 +312,9 @@ async fn ivs_chat(begun: Instant) -> Result<Vec<Duration>> {
         drop(tell.send(socket));
         anyhow::Ok(())
     });
-    let following = follow(&format!("ivs-chat:ws://{address}"), Some("token"), begun)?;
+    let (near, arrivals) = relay(address, begun).await?;
+    let room = format!("ivs-chat:ws://{near}");
+    let following = follow(&room, Some("token"), begun, arrivals)?;
     let mut socket = None;
     let mut accepted = Some(accepted);
     let mut number = 0_u64;
@@ -243,7 +325,7 @@ async fn ivs_chat(begun: Instant) -> Result<Vec<Duration>> {
         number += 1;
         let frame = serde_json::json!({
             "Type": "MESSAGE", "Id": format!("{number:012}"), "RequestId": "",
-            "Attributes": {"reaction": "heart", "t": at.to_string()},
+            "Attributes": {"reaction": "heart", "t": marked(at)},
             "Content": "heart", "SendTime": "2026-11-21T02:51:00.113Z",
             "Sender": {"UserId": "u", "Attributes": {}},
         });
@@ -263,7 +345,7 @@ impl Drop for Server {
     }
 }
 
-async fn nats(begun: Instant) -> Result<Vec<Duration>> {
+async fn nats(begun: Instant) -> Result<Vec<[Duration; 2]>> {
     let free: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let port = free.port().to_string();
     let server = Command::new("nats-server")
@@ -281,9 +363,10 @@ async fn nats(begun: Instant) -> Result<Vec<Duration>> {
         sleep(Duration::from_millis(25)).await;
     }
     let client = client.context("the server is not there")?;
-    let following = follow(&format!("nats://127.0.0.1:{port}/live"), None, begun)?;
+    let (near, arrivals) = relay(free, begun).await?;
+    let following = follow(&format!("nats://{near}/live"), None, begun, arrivals)?;
     measure(following, begun, async |at| {
-        let text = format!("{{\"reaction\":\"heart\",\"t\":{at}}}");
+        let text = format!("{{\"reaction\":\"heart\",\"t\":\"{}\"}}", marked(at));
         client.publish("live", text.into()).await?;
         Ok(())
     })
@@ -291,7 +374,7 @@ async fn nats(begun: Instant) -> Result<Vec<Duration>> {
 }
 
 /// A line a message over a bare connection, in the same runtime: what the machine itself takes.
-async fn bare(begun: Instant) -> Result<Vec<Duration>> {
+async fn bare(begun: Instant) -> Result<Vec<[Duration; 2]>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut sending = TcpStream::connect(listener.local_addr()?).await?;
     sending.set_nodelay(true)?;
@@ -301,7 +384,7 @@ async fn bare(begun: Instant) -> Result<Vec<Duration>> {
         let mut delays = Vec::new();
         while let Some(line) = lines.next_line().await? {
             let sent = Duration::from_nanos(line.trim_start().parse()?);
-            delays.push(begun.elapsed().saturating_sub(sent));
+            delays.push([begun.elapsed().saturating_sub(sent); 2]);
         }
         anyhow::Ok(delays)
     });
@@ -314,10 +397,16 @@ async fn bare(begun: Instant) -> Result<Vec<Duration>> {
     measured(received.await??, count)
 }
 
+/// Where a delay since sending, and one since arrival, stands.
+const SENT: usize = 0;
+const ARRIVED: usize = 1;
+
 /// Median, 90th, 99th and 99.9th percentile.
 const SHARES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
-fn percentiles(mut delays: Vec<Duration>) -> [Duration; 4] {
+/// Of all delays since sending, or since arrival.
+fn percentiles(delays: &[[Duration; 2]], since: usize) -> [Duration; 4] {
+    let mut delays: Vec<_> = delays.iter().map(|delay| delay[since]).collect();
     delays.sort_unstable();
     SHARES.map(|share| {
         #[expect(
@@ -348,7 +437,10 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn report(rounds: &[Vec<[Duration; 4]>; 4]) -> Result<String> {
+/// Of one upstream, a round each: percentiles since sending, and since arrival.
+type Rounds = Vec<[[Duration; 4]; 2]>;
+
+fn report(rounds: &[Rounds; 4]) -> Result<String> {
     let names = [
         "a bare TCP connection",
         "Momento's API (long poll of a floatup)",
@@ -356,28 +448,29 @@ fn report(rounds: &[Vec<[Duration; 4]>; 4]) -> Result<String> {
         "NATS (nats-server, core)",
     ];
     let header = ["from", "median, ms", "p90", "p99", "p99.9", "p99, / bare"];
-    let mut table = Table::new(header);
+    let mut tables = [Table::new(header), Table::new(header)];
     let mut wanted = Table::new(["figure", "wanted", "got", "reached"]);
-    let bare = medians(&rounds[0]);
-    for (n, (name, rounds)) in names.iter().zip(rounds).enumerate() {
-        let got = medians(rounds);
-        let cells = std::iter::once((*name).to_owned()).chain(got.map(ms));
-        let against = ratio(got[2].as_secs_f64() / bare[2].as_secs_f64());
-        table.row(cells.chain([against]));
-        if n > 0 {
-            wanted.row([
-                format!("{name}: from being sent to the stage's queue, p99"),
-                "under 1 ms".into(),
-                format!("{} ms", ms(got[2])),
-                if got[2] < Duration::from_millis(1) {
-                    "yes"
-                } else {
-                    "no"
-                }
-                .into(),
-            ]);
+    for (n, (name, of_one)) in names.iter().zip(rounds).enumerate() {
+        for (since, table) in tables.iter_mut().enumerate() {
+            let median = |rounds: &Rounds| {
+                medians(&rounds.iter().map(|round| round[since]).collect::<Vec<_>>())
+            };
+            let (got, bare) = (median(of_one), median(&rounds[0]));
+            let cells = std::iter::once((*name).to_owned()).chain(got.map(ms));
+            let against = ratio(got[2].as_secs_f64() / bare[2].as_secs_f64());
+            table.row(cells.chain([against]));
+            if n > 0 && since == ARRIVED {
+                let reached = got[2] < Duration::from_millis(1);
+                wanted.row([
+                    format!("{name}: from its arrival on the socket to the stage's queue, p99"),
+                    "under 1 ms".into(),
+                    format!("{} ms", ms(got[2])),
+                    if reached { "yes" } else { "no" }.into(),
+                ]);
+            }
         }
     }
+    let [sent, arrived] = tables.map(|table| table.markdown());
     Ok(format!(
         "# Sources, measured\n\n\
          Written by `make bench` on {}; not edited.\n\n\
@@ -387,14 +480,20 @@ fn report(rounds: &[Vec<[Duration; 4]>; 4]) -> Result<String> {
          | system | {} |\n\
          | compiler | {}, profile `bench` |\n\n\
          {}\n\
-         A message's way from the call that sends it until its reactions are on a stage of 1920x1080 \
-         with 1,000 sprites: the upstream, the loopback network, the source, its inbox with every \
-         rule and counter, and the stage. {PER_SECOND} messages a second, {AT_ONCE} at once each \
-         millisecond; {} s are measured after {} s of warming up, {ROUNDS} rounds in turn, and of \
-         each percentile the median round is told. Sender, upstream and source share the machine, \
-         and so the *bare* connection, a line of 60 bytes a message into the same runtime, is what \
-         nothing here can be faster than. None of the messages was lost: the run fails if one is.\n\n\
-         {}\n\
+         {PER_SECOND} messages a second, {AT_ONCE} at once each millisecond; {} s are measured after \
+         {} s of warming up, {ROUNDS} rounds in turn, and of each percentile the median round is \
+         told. Sender, upstream, a relay that notes what goes on to floatup's socket and when, and \
+         the source share the machine, and so the *bare* connection, a line of 60 bytes a message \
+         into the same runtime, is what nothing here can be faster than. No message was lost: the \
+         run fails if one is.\n\n\
+         ## From its arrival on the socket to the stage's queue\n\n\
+         The socket, the source, its inbox with every rule and counter, and a stage of 1920x1080 \
+         with 1,000 sprites.\n\n\
+         {arrived}\n\
+         ## From being sent to the stage's queue\n\n\
+         With the upstream and the network before it. A message that is sent while no poll waits \
+         is had by the next one, a round trip later.\n\n\
+         {sent}\n\
          `cargo bench --bench sources` measures it again and prints it.\n",
         line_of("date", &["-u", "+%Y-%m-%d"])?,
         processor(),
@@ -404,7 +503,6 @@ fn report(rounds: &[Vec<[Duration; 4]>; 4]) -> Result<String> {
         wanted.markdown(),
         MEASURED.as_secs(),
         WARM_UP.as_secs(),
-        table.markdown(),
     ))
 }
 
@@ -420,19 +518,21 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let begun = now();
-    let mut rounds: [Vec<_>; 4] = Default::default();
+    let mut rounds: [Rounds; 4] = Default::default();
     for _ in 0..ROUNDS {
-        rounds[0].push(percentiles(runtime.block_on(bare(begun))?));
-        rounds[1].push(percentiles(runtime.block_on(momento(begun))?));
-        rounds[2].push(percentiles(runtime.block_on(ivs_chat(begun))?));
-        rounds[3].push(percentiles(runtime.block_on(nats(begun))?));
+        let all = [
+            runtime.block_on(bare(begun))?,
+            runtime.block_on(momento(begun))?,
+            runtime.block_on(ivs_chat(begun))?,
+            runtime.block_on(nats(begun))?,
+        ];
+        for (rounds, delays) in rounds.iter_mut().zip(all) {
+            rounds.push([SENT, ARRIVED].map(|since| percentiles(&delays, since)));
+        }
     }
     let page = report(&rounds)?;
     match out {
-        Some(file) => {
-            std::fs::write(&file, page).with_context(|| format!("cannot write {file}"))?
-        }
-        None => std::io::stdout().write_all(page.as_bytes())?,
+        Some(file) => std::fs::write(&file, page).with_context(|| format!("cannot write {file}")),
+        None => Ok(std::io::stdout().write_all(page.as_bytes())?),
     }
-    Ok(())
 }
