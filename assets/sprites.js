@@ -9,6 +9,7 @@
 import { Motions, SHARE_MAX, newPose, scaleOf, className } from './motion.js';
 import { FrameBudget, Glyph, Picture } from './raster.js';
 import { readRules } from './rules.js';
+import { Batches, shown } from './stage.js';
 
 /** The lane of the sprite's horizontal start; {@link laneOf} gives those of variables. */
 export const LANE_LEFT = 0;
@@ -85,6 +86,8 @@ const LOOKS_MAX = 256;
 const PICTURES_MAX = 64;
 /** Sampling motions takes at most about so long in one frame; the rest comes in the next ones. */
 const SAMPLING_MS_MAX = 40;
+/** A sprite whose time lies so little after the frame's is drawn at its first age: a message's time can. */
+const EARLY_MS = 17;
 /** Layout is in so many parts of a pixel. */
 const LAYOUT_PARTS = 64;
 
@@ -116,6 +119,8 @@ export class SpriteLayer {
   // The sprites in the order of their spawning, which is the order of drawing: the first #live
   // entries from #head on, which wrap.
   #max;
+  #spreadMs;
+  #batches = new Batches();
   #emoji;
   #page;
   #sequence;
@@ -130,13 +135,15 @@ export class SpriteLayer {
 
   /**
    * @param {HTMLElement} container positioned (CSS `position` other than static)
-   * @param {{max?: number}} options `max`: live sprites at most; the oldest is retired for a new one
+   * @param {{max?: number, spreadMs?: number}} options `max`: live sprites at most; the oldest is
+   *   retired for a new one. `spreadMs`: over how long the sprites of one item come on at most
    * @throws {Error} when the stylesheet gives `.animated-emoji` no animation
    */
-  constructor(container, { max = 1000 } = {}) {
+  constructor(container, { max = 1000, spreadMs = 1000 } = {}) {
     if (!Number.isSafeInteger(max) || max < 1) throw new Error(`max is ${max}; want an integer of 1 or more`);
     this.#container = container;
     this.#max = max;
+    this.#spreadMs = spreadMs;
     this.#emoji = new Array(max).fill('');
     this.#page = new Float64Array(max);
     this.#sequence = new Float64Array(max);
@@ -201,15 +208,19 @@ export class SpriteLayer {
   }
 
   /**
-   * Spawns the sprites of one topic item.
+   * Spawns the sprites of one topic item. Of many reactions fewer are shown; the first of each emoji
+   * comes on at once, the others until the next such item is to be expected.
    *
    * @param {{page: number, sequence: number, reactions: {emoji: string, count: number}[]}} item
    * @param {number} nowMs when, on the clock of `performance.now()`
    */
   spawn({ page, sequence, reactions }, nowMs = performance.now()) {
+    const counts = reactions.map(({ emoji, count }) => ({ emoji, count: shown(count) }));
+    const isBatch = counts.some(({ count }) => count > 1);
+    const intervalMs = isBatch ? this.#batches.intervalMs(nowMs, this.#spreadMs) : 0;
     let index = 0;
-    for (const { emoji, count } of reactions) {
-      for (const end = index + count; index < end; index++) {
+    for (const { emoji, count } of counts) {
+      for (let n = 0; n < count; n++, index++) {
         const slot = (this.#head + this.#live) % this.#max;
         if (this.#live === this.#max) this.#head = (this.#head + 1) % this.#max;
         else this.#live++;
@@ -218,7 +229,7 @@ export class SpriteLayer {
         this.#sequence[slot] = sequence;
         this.#index[slot] = index;
         this.#hash[slot] = scatter(page, sequence, index, LANE_LEFT);
-        this.#bornMs[slot] = nowMs;
+        this.#bornMs[slot] = nowMs + (intervalMs * n) / count;
         this.#look[slot] = this.#motion[slot] = undefined;
       }
     }
@@ -243,7 +254,7 @@ export class SpriteLayer {
   /**
    * Draws the layer as it is at `nowMs`. The layer calls this itself while sprites are in flight.
    *
-   * @returns {number} how many sprites were drawn
+   * @returns {number} how many sprites are in flight, or yet to come on
    */
   draw(nowMs) {
     const context = this.#context;
@@ -257,8 +268,12 @@ export class SpriteLayer {
     let kept = 0;
     for (let i = 0; i < live; i++) {
       const slot = (this.#head + i) % this.#max;
-      // An event's time can lie a little after the frame's own.
-      const ageMs = Math.max(0, nowMs - this.#bornMs[slot]);
+      const earlyMs = this.#bornMs[slot] - nowMs;
+      if (earlyMs > EARLY_MS) {
+        this.#move(slot, (this.#head + kept++) % this.#max);
+        continue;
+      }
+      const ageMs = Math.max(0, -earlyMs);
       const motion = this.#motionOf(slot);
       if (!(ageMs < motion?.lifeMs)) continue;
       this.#move(slot, (this.#head + kept++) % this.#max);

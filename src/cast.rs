@@ -10,7 +10,22 @@ use crate::frame::Size;
 use crate::motion::{Motion, Offset, Pose, Stylesheet, Surroundings};
 use crate::reaction::Emoji;
 use crate::scatter::{Lane, SpriteId};
-use crate::sprite::{BoxSize, Figure, SpriteSheet};
+use crate::sprite::{BoxSize, Figure, Sign, SpriteSheet};
+
+/// Of a sprite's box: how high the digits are that are written over its corner.
+const DIGIT_SHARE: f64 = 0.4;
+
+/// Of the frame: how wide a row is at most, and how far above the bottom edge it ends.
+const ROW_WIDTH_SHARE: f64 = 0.9;
+const ROW_BOTTOM_SHARE: f64 = 0.05;
+
+/// Of the box's height in a row: how high the digits are, and how wide the place for them: `×`, five
+/// digits, and room before the next figure.
+const ROW_DIGIT_SHARE: f64 = 0.5;
+const ROW_NUMBER_SHARE: f64 = 2.8;
+
+/// Of the digits' height: the room between a figure and its number.
+const ROW_GAP: f64 = 0.3;
 
 /// One sprite in one frame: all that paint needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,6 +144,25 @@ impl Cast {
         })
     }
 
+    /// The area of a sprite's box, in px².
+    #[must_use]
+    pub fn area_px(&self, actor: &Actor) -> f64 {
+        let (_, figure) = self.part(actor);
+        figure.box_size.width * figure.box_size.height
+    }
+
+    /// The area of the frame, in px².
+    #[must_use]
+    pub fn frame_area_px(&self) -> f64 {
+        f64::from(self.size.width()) * f64::from(self.size.height())
+    }
+
+    /// The number of an emoji's figure on the sheet; `None` if the sheet hasn't it.
+    #[must_use]
+    pub fn figure(&self, emoji: &Emoji) -> Option<u32> {
+        u32::try_from(self.sheet.find(emoji)?).ok()
+    }
+
     /// How long a sprite lives.
     #[must_use]
     pub fn lifetime(&self, actor: &Actor) -> Duration {
@@ -163,6 +197,63 @@ impl Cast {
         ))
     }
 
+    /// The number of reactions that a sprite stands for, written over the lower right corner of its
+    /// box, where that is drawn.
+    pub fn badge(
+        &self,
+        actor: &Actor,
+        placement: Placement,
+        number: u32,
+    ) -> impl Iterator<Item = Placement> + use<> {
+        let BoxSize { width, height, .. } = self.part(actor).1.box_size;
+        let digit_px = DIGIT_SHARE * height;
+        let corner = (width + digit_px / 2.0, height - digit_px);
+        let signs = self.sheet.number(number, digit_px, corner);
+        signs.map(move |sign| placement.with_sign(sign))
+    }
+
+    /// Figures in a row at the bottom of the frame, each with a number: `(figure, number)`, of which
+    /// those that the sheet hasn't are left out. Animated ones are of age `age`.
+    #[must_use]
+    pub fn row(&self, entries: &[(u32, u32)], age: Duration) -> Vec<Placement> {
+        let figures = self.sheet.figures();
+        let found = entries.iter().filter_map(|&(figure, number)| {
+            let figure = figures.get(figure as usize)?;
+            Some((figure, number))
+        });
+        let found: Vec<(&Figure, u32)> = found.collect();
+        // The digits have room for five of them, so that nothing moves when a number grows.
+        let side = |figure: &Figure| figure.box_size.height;
+        let slot = |figure: &Figure| figure.box_size.width + ROW_NUMBER_SHARE * side(figure);
+        let whole: f64 = found.iter().map(|(figure, _)| slot(figure)).sum();
+        let (width, height) = (f64::from(self.size.width()), f64::from(self.size.height()));
+        // It stays within the frame, however small that is.
+        let scale = (ROW_WIDTH_SHARE * width / whole).min(1.0);
+        let mut left = (width - whole * scale) / 2.0;
+        let bottom = height * (1.0 - ROW_BOTTOM_SHARE);
+        let mut row = Vec::new();
+        for (figure, number) in found {
+            let (own_width, own_height) = (figure.box_size.width, figure.box_size.height);
+            let top = bottom - own_height * scale;
+            let base = Placement {
+                layer: figure.layer_at(age),
+                x: 0,
+                y: 0,
+                opacity: 1.0,
+                matrix: [scale, 0.0, 0.0, scale, left.round(), top.round()],
+            };
+            row.push(base);
+            let digit_px = ROW_DIGIT_SHARE * own_height;
+            let digits = f64::from(number.max(1).ilog10() + 2);
+            let right = own_width + digit_px * (ROW_GAP + Sign::ASPECT * digits);
+            let corner = (right, (own_height - digit_px) / 2.0);
+            let signs = self.sheet.number(number, digit_px, corner);
+            row.extend(signs.map(|sign| base.with_sign(sign)));
+            left += slot(figure) * scale;
+        }
+        row
+    }
+
     fn part(&self, actor: &Actor) -> (&Part, &Figure) {
         let number = actor.part as usize;
         (&self.parts[number], &self.sheet.figures()[number])
@@ -170,6 +261,12 @@ impl Cast {
 }
 
 impl Actor {
+    /// The number of its figure on the sheet.
+    #[must_use]
+    pub fn figure(&self) -> u32 {
+        self.part
+    }
+
     /// The same sprite with another `left`, in device px.
     #[must_use]
     pub fn at_left(mut self, left_px: f64) -> Self {
@@ -179,6 +276,25 @@ impl Actor {
 }
 
 impl Placement {
+    /// A sign that lies on its box, and is turned and scaled with it.
+    fn with_sign(self, sign: Sign) -> Self {
+        let [a, b, c, d, e, f] = self.matrix;
+        let Sign { scale, x, y, .. } = sign;
+        let moved = [a * x + c * y + e, b * x + d * y + f];
+        Self {
+            layer: sign.layer,
+            matrix: [
+                a * scale,
+                b * scale,
+                c * scale,
+                d * scale,
+                moved[0],
+                moved[1],
+            ],
+            ..self
+        }
+    }
+
     /// The same on a frame whose pixels are not square: `across` and `down` of them to one.
     #[must_use]
     pub fn stretched(self, across: f64, down: f64) -> Self {

@@ -20,7 +20,7 @@ use crate::output::still::png;
 use crate::output::{Artist, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::source::{Cue, Receiver};
-use crate::stage::{Overflow, Stage, StageSettings};
+use crate::stage::Stage;
 use crate::topic::ItemId;
 
 /// A channel that is on.
@@ -29,7 +29,6 @@ pub struct Channel {
     size: Size,
     scan: Scan,
     rate: FrameRate,
-    overflow: Overflow,
     started: Instant,
     metrics: ChannelMetrics,
     substituted: u64,
@@ -88,11 +87,7 @@ impl Channel {
             picture.size,
         )?;
         let sheet = Arc::clone(cast.sheet());
-        let stage = Stage::new(StageSettings {
-            cast,
-            sprites_max: picture.sprites_max,
-            overflow: picture.overflow,
-        });
+        let stage = Stage::new(cast, picture.limits);
         let substituted = sheet.substituted().len() as u64;
         let threads = ThreadPoolBuilder::new().num_threads(picture.threads);
         let threads = threads.thread_name(|n| format!("paint-{n}")).build();
@@ -106,7 +101,6 @@ impl Channel {
             size: picture.size,
             scan: picture.scan,
             rate: picture.rate,
-            overflow: picture.overflow,
             started: now(),
             metrics,
             stage: Mutex::new(OnStage {
@@ -138,15 +132,8 @@ impl Channel {
             .unwrap_or_else(|| self.rate.pts(self.rate.first_at_or_after(elapsed)));
         let over = on_stage.drawn_until.unwrap_or(elapsed);
         on_stage.stage.retire(over);
-        let dropped = on_stage
-            .stage
-            .spawn(cue.page, cue.sequence, &cue.reactions, at);
-        match self.overflow {
-            Overflow::DropNewest => &self.metrics.sprites_dropped_newest,
-            Overflow::RetireOldest => &self.metrics.sprites_retired_oldest,
-        }
-        .inc_by(dropped as u64);
-        self.show_live(&on_stage.stage);
+        on_stage.stage.spawn(&cue.entrance(at));
+        self.metrics.stage.show(&mut on_stage.stage);
     }
 
     /// Takes the sprites of these items off the stage.
@@ -155,7 +142,7 @@ impl Channel {
         let is_retracted = |page, sequence| items.contains(&ItemId { page, sequence });
         let mut on_stage = lock(&self.stage);
         on_stage.stage.retract(is_retracted);
-        self.show_live(&on_stage.stage);
+        self.metrics.stage.show(&mut on_stage.stage);
     }
 
     /// The frame that is due now, as a PNG with straight alpha.
@@ -320,18 +307,12 @@ impl Channel {
         if let Some(until) = drawn_until {
             on_stage.drawn_until = Some(until);
             on_stage.stage.retire(until);
-            self.show_live(&on_stage.stage);
+            self.metrics.stage.show(&mut on_stage.stage);
         } else if on_stage.drawn_until.is_none() {
             on_stage.stage.retire(pts);
-            self.show_live(&on_stage.stage);
+            self.metrics.stage.show(&mut on_stage.stage);
         }
         moment.see(&on_stage.stage, self.rate, self.scan);
-    }
-
-    fn show_live(&self, stage: &Stage) {
-        self.metrics
-            .sprites_live
-            .set(i64::try_from(stage.len()).unwrap_or(i64::MAX));
     }
 }
 

@@ -33,7 +33,7 @@ use crate::planes::Range;
 use crate::reaction::{Palette, Rules};
 use crate::server::ChatSettings;
 use crate::source::{Address, Secrets};
-use crate::stage::Overflow;
+use crate::stage::Limits;
 
 /// Channels of one process; a file with more is refused.
 pub const CHANNELS_MAX: usize = 64;
@@ -271,10 +271,8 @@ pub struct Picture {
     pub simd: SimdLevel,
     /// How colour and alpha are related in pixels that leave.
     pub alpha: Alpha,
-    /// Sprites at once, 1 to 100,000.
-    pub sprites_max: usize,
-    /// What happens to one more.
-    pub overflow: Overflow,
+    /// How full it may get, and what happens beyond that.
+    pub limits: Limits,
     /// Whether a test chart is drawn in place of sprites.
     pub test_pattern: bool,
     /// The reactions that are allowed.

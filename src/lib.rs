@@ -47,7 +47,7 @@
 //! use floatup::paint::Painter;
 //! use floatup::reaction::Palette;
 //! use floatup::sprite::{SpriteSheet, Subject};
-//! use floatup::stage::{Overflow, Stage, StageSettings};
+//! use floatup::stage::{Entrance, Limits, Stage};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let reactions = Palette::default().decode(r#"{"reaction":"heart","count":3}"#)?;
@@ -61,15 +61,18 @@
 //! };
 //! let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), [heart])?);
 //! let size = Size::new(640, 360)?;
-//! let mut stage = Stage::new(StageSettings {
-//!     cast: Cast::new(stylesheet.into(), Arc::clone(&sheet), size, 1.0),
-//!     sprites_max: 1_000,
-//!     overflow: Overflow::RetireOldest,
-//! });
+//! let cast = Cast::new(stylesheet.into(), Arc::clone(&sheet), size, 1.0);
+//! let mut stage = Stage::new(cast, Limits::default());
 //! let mut painter = Painter::new(sheet, size);
 //!
 //! // The topic's page 1, its item 1, published when the channel was one second old.
-//! stage.spawn(1, 1, &reactions, Duration::from_secs(1));
+//! stage.spawn(&Entrance {
+//!     page: 1,
+//!     sequence: 1,
+//!     publisher: None,
+//!     reactions: &reactions,
+//!     at: Duration::from_secs(1),
+//! });
 //! let mut frame = Frame::new(size, Alpha::Straight, PixelFormat::Rgba);
 //! painter.paint(stage.placements(Duration::from_millis(999))).draw(&mut frame);
 //! assert!(frame.pixels().iter().all(|pixel| pixel[3] == 0));

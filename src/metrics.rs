@@ -7,6 +7,7 @@
 mod chat;
 mod programme;
 mod source;
+mod stage;
 mod timed_metadata;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 pub use self::chat::{Chat, Code, Review};
 pub use self::programme::{Encoding, Programme};
 pub use self::source::Source;
+pub use self::stage::Stage;
 pub use self::timed_metadata::TimedMetadata;
 
 /// Upper bounds of [`Channel::frame_render_seconds`], in seconds. A frame at 60 a second has
@@ -51,8 +53,7 @@ pub struct Metrics {
     pub glyphs_substituted: Counter,
     /// The chat.
     pub chat: Chat,
-    sprites_live: Family<ChannelLabel, Gauge>,
-    sprites_dropped: Family<DropLabel, Counter>,
+    stages: stage::Stages,
     frames_rendered: Family<ChannelLabel, Counter>,
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
@@ -68,12 +69,8 @@ pub struct Metrics {
 /// The figures of one channel, looked up once so that its frame loop does no lookups.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    /// Sprites on the stage now.
-    pub sprites_live: Gauge,
-    /// Sprites not shown because the stage was full and keeps the old ones.
-    pub sprites_dropped_newest: Counter,
-    /// Sprites ended early because the stage was full and makes room for new ones.
-    pub sprites_retired_oldest: Counter,
+    /// Its stage.
+    pub stage: Stage,
     /// Frames drawn.
     pub frames_rendered: Counter,
     /// Frames that were not ready when they were due.
@@ -134,12 +131,6 @@ struct ChannelLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DropLabel {
-    channel: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutputLabel {
     channel: String,
     output: String,
@@ -166,8 +157,7 @@ impl Metrics {
             reactions: Family::default(),
             glyphs_substituted: Counter::default(),
             chat: Chat::default(),
-            sprites_live: Family::default(),
-            sprites_dropped: Family::default(),
+            stages: stage::Stages::default(),
             frames_rendered: Family::default(),
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
@@ -193,16 +183,8 @@ impl Metrics {
         let label = ChannelLabel {
             channel: name.into(),
         };
-        let dropped = |reason| {
-            self.sprites_dropped.get_or_create_owned(&DropLabel {
-                channel: name.into(),
-                reason,
-            })
-        };
         Channel {
-            sprites_live: self.sprites_live.get_or_create_owned(&label),
-            sprites_dropped_newest: dropped("drop_newest"),
-            sprites_retired_oldest: dropped("retire_oldest"),
+            stage: self.stages.of(name),
             frames_rendered: self.frames_rendered.get_or_create_owned(&label),
             frames_late: self.frames_late.get_or_create_owned(&label),
             frame_render_seconds: self.frame_render_seconds.get_or_create_owned(&label),
@@ -279,16 +261,7 @@ impl Metrics {
             "Emoji drawn as the substitute",
             self.glyphs_substituted.clone(),
         );
-        r.register(
-            "sprites_live",
-            "Sprites on the stage",
-            self.sprites_live.clone(),
-        );
-        r.register(
-            "sprites_dropped",
-            "Sprites that a full stage did not show to their end",
-            self.sprites_dropped.clone(),
-        );
+        self.stages.register(r);
         r.register(
             "frames_rendered",
             "Frames drawn",

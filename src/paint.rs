@@ -53,7 +53,11 @@ pub struct Painter {
 /// A frame that is laid out: what each sprite looks like and where it is. It can be drawn in any
 /// order of channels, and more than once.
 #[derive(Debug)]
-pub struct Painting<'a>(&'a mut Painter);
+pub struct Painting<'a> {
+    painter: &'a mut Painter,
+    /// How opaque it is, of 255.
+    opacity: u8,
+}
 
 /// One sprite of the frame at hand: where its box is, and what it looks like.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +128,10 @@ impl Painter {
             self.place(&placement);
         }
         self.bins.sort(&self.drawn);
-        Painting(self)
+        Painting {
+            painter: self,
+            opacity: u8::MAX,
+        }
     }
 
     /// Finds what a placement looks like, and which bands it touches.
@@ -165,6 +172,20 @@ impl Painter {
 }
 
 impl Painting<'_> {
+    /// The same as one picture that is so opaque, in `0.0..=1.0`, as CSS's `opacity` of all sprites'
+    /// container.
+    #[must_use]
+    pub fn faded(mut self, opacity: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 255"
+        )]
+        let level = (opacity.clamp(0.0, 1.0) * 255.0).round() as u8;
+        self.opacity = level;
+        self
+    }
+
     /// Draws the frame, in place of what is on it; at the cost of what shows something, or did
     /// before.
     ///
@@ -181,7 +202,8 @@ impl Painting<'_> {
             shapes,
             drawn,
             bins,
-        } = &mut *self.0;
+        } = &mut *self.painter;
+        let opacity = self.opacity;
         assert_eq!(frame.size(), *size, "one size for all frames");
         let (alpha, places) = (frame.alpha(), frame.format().places());
         let rows = bins.band_rows;
@@ -196,6 +218,7 @@ impl Painting<'_> {
                 ink,
                 alpha,
                 places,
+                opacity,
             },
             first: number * rows,
             sprites: bins.band(number),
@@ -230,7 +253,7 @@ impl Painting<'_> {
     /// A new frame, drawn.
     #[must_use]
     pub fn frame(&mut self, alpha: Alpha, format: PixelFormat) -> Frame {
-        let mut frame = Frame::new(self.0.size, alpha, format);
+        let mut frame = Frame::new(self.painter.size, alpha, format);
         self.draw(&mut frame);
         frame
     }

@@ -6,9 +6,14 @@
 //! fractions, truncating, at positions stepped in 32.32 fixed point. Float weights, a better
 //! filter or none of the halvings each cost 25 dB or more against a browser's own picture.
 
+mod sign;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
+pub use self::sign::Sign;
+
+use self::sign::Signs;
 use crate::artwork::Artwork;
 use crate::artwork::timing::Timing;
 use crate::emoji::{Bitmap, EmojiFonts, LineMetrics};
@@ -88,12 +93,16 @@ impl Figure {
     }
 }
 
-/// Figures by number, which emoji has which, and their layers.
+/// Of the largest emoji's font size: the size at which the signs of numbers are made.
+const EM_SHARE: f64 = 0.65;
+
+/// Figures by number, which emoji has which, and their layers; and the signs of numbers.
 #[derive(Clone, Debug)]
 pub struct SpriteSheet {
     figures: Vec<Figure>,
     by_emoji: HashMap<Emoji, usize>,
     layers: Vec<Layer>,
+    signs: Signs,
     substituted: Vec<Emoji>,
 }
 
@@ -115,13 +124,15 @@ impl SpriteSheet {
             figures: Vec::new(),
             by_emoji: HashMap::new(),
             layers: Vec::new(),
+            signs: Signs::default(),
             substituted: Vec::new(),
         };
-        let mut bytes = 0;
+        let (mut bytes, mut font_size_px) = (0, 0.0_f64);
         for subject in subjects {
             if sheet.by_emoji.contains_key(subject.emoji) {
                 continue;
             }
+            font_size_px = font_size_px.max(subject.font_size_px * subject.growth);
             let first = sheet.layers.len();
             let line = BoxSize::new(fonts, subject.font_size_px);
             let mut figure = Figure {
@@ -180,7 +191,22 @@ impl SpriteSheet {
             sheet.by_emoji.insert(emoji, sheet.figures.len());
             sheet.figures.push(figure);
         }
+        let first = u32::try_from(sheet.layers.len()).map_err(|_| SheetTooLarge)?;
+        let (signs, layers) = Signs::new(font_size_px * EM_SHARE, first);
+        sheet.signs = signs;
+        sheet.layers.extend(layers);
         Ok(sheet)
+    }
+
+    /// `×` and a number in digits that are so many px high, the upper right corner of the last one
+    /// at `(x, y)`, from the last to the first.
+    pub fn number(
+        &self,
+        number: u32,
+        digit_px: f64,
+        corner: (f64, f64),
+    ) -> impl Iterator<Item = Sign> + use<> {
+        self.signs.number(number, digit_px, corner)
     }
 
     /// The number of the emoji's figure; `None` if it was not among those that the sheet was made

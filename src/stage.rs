@@ -2,395 +2,524 @@
 //!
 //! The stage sees no pixel and no clock: reactions come with the media time at which they appear,
 //! and [`Stage::placements`] is a pure function of what was spawned and of the time asked for.
+//!
+//! What it takes on is bounded by [`Limits`]. Who gives way when it is full is one of those who have
+//! more than an even share of it, so that no emoji and no publisher hides the others.
+
+mod bar;
+mod batch;
+mod limits;
+mod shares;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::str::FromStr;
+use std::iter;
 use std::time::Duration;
 
+pub use self::batch::shown;
+pub use self::limits::{Limits, Overflow};
+pub use self::shares::Publisher;
+
+use self::bar::Bar;
+use self::batch::Batches;
+use self::shares::{Kind, Shares};
 use crate::cast::{Actor, Cast, LastPose, Placement};
 use crate::reaction::Reaction;
 use crate::scatter::SpriteId;
 
-/// What gives way when the stage is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Overflow {
-    /// The oldest sprite goes, the new one comes.
-    #[default]
-    RetireOldest,
-    /// The new sprite isn't drawn.
-    DropNewest,
+/// How long a sprite that gives way takes to fade out.
+const FADE: Duration = Duration::from_millis(200);
+
+/// What asks for sprites: one topic item.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrance<'a> {
+    /// The topic's incarnation.
+    pub page: u64,
+    /// The item's number on it.
+    pub sequence: u64,
+    /// Who sent it, if that is known.
+    pub publisher: Option<Publisher>,
+    /// What it asks for.
+    pub reactions: &'a [Reaction],
+    /// The media time at which it comes.
+    pub at: Duration,
 }
 
-impl fmt::Display for Overflow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RetireOldest => "retire-oldest",
-            Self::DropNewest => "drop-newest",
-        })
-    }
-}
-
-impl FromStr for Overflow {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "retire-oldest" => Ok(Self::RetireOldest),
-            "drop-newest" => Ok(Self::DropNewest),
-            _ => Err(format!(
-                "overflow {text:?}: expected retire-oldest or drop-newest"
-            )),
-        }
-    }
-}
-
-/// What a stage needs to know beforehand.
-#[derive(Clone, Debug)]
-pub struct StageSettings {
-    /// Who can appear: a reaction of another emoji is not drawn.
-    pub cast: Cast,
-    /// At most this many are alive.
-    pub sprites_max: usize,
-    /// What happens beyond that.
-    pub overflow: Overflow,
+/// What became of reactions. Each is in one of these, or waits; what made room is among those that
+/// were shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sprites that came on.
+    pub shown: u64,
+    /// For which another of the same message stands: see [`shown`].
+    pub condensed: u64,
+    /// Sprites that made room for others before their end.
+    pub retired: u64,
+    /// Sprites for which there was no room.
+    pub dropped: u64,
+    /// For which the number beside another sprite stands.
+    pub aggregated: u64,
+    /// That are counted on the bar of a quiet stage.
+    pub on_bar: u64,
+    /// Sprites for which there was no room in the queue.
+    pub queue_full: u64,
+    /// Sprites that waited too long.
+    pub queue_stale: u64,
 }
 
 /// Live sprites.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    settings: StageSettings,
-    /// In order of spawning, which is the order of drawing: later on top. At most `sprites_max`;
-    /// `overflow` says what goes when it is full.
+    cast: Cast,
+    limits: Limits,
+    /// In order of spawning, which is the order of drawing: later on top. At most
+    /// [`Limits::sprites_max`]; the overflow policy says what goes when it is full.
     sprites: VecDeque<Sprite>,
+    /// What those take up that play.
+    places: Places,
+    /// Those that wait for room, oldest first. At most [`Limits::queue_max`].
+    waiting: VecDeque<Waiting>,
+    batches: Batches,
+    bar: Bar,
     /// No sprite ends before this, so that until then there is nothing to look for.
     first_end: Duration,
+    /// Sprites that have ended and may still be drawn at an earlier time.
+    over: usize,
+    tally: Tally,
 }
 
 #[derive(Clone, Debug)]
 struct Sprite {
     /// The page and number of the item that asked for it.
     item: (u64, u64),
+    kind: Kind,
     actor: Actor,
     spawned_at: Duration,
     ends_at: Duration,
+    /// When it has faded out, if it does.
+    gone_at: Duration,
+    part: Part,
+    /// How many reactions it stands for.
+    stands_for: u32,
+}
+
+/// What a sprite does on the stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It has a place.
+    Plays,
+    /// It fades out.
+    Leaves,
+    /// It has ended.
+    Over,
+}
+
+/// What sprites take up that play.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    shares: Shares,
+    /// The area of their boxes.
+    area_px: f64,
+}
+
+impl Places {
+    fn take(&mut self, sprite: &Sprite, cast: &Cast) {
+        self.shares.add(sprite.kind);
+        self.area_px += cast.area_px(&sprite.actor);
+    }
+
+    fn leave(&mut self, sprite: &Sprite, cast: &Cast) {
+        self.shares.remove(sprite.kind);
+        self.area_px -= cast.area_px(&sprite.actor);
+        if self.shares.total() == 0 {
+            self.area_px = 0.0;
+        }
+    }
+}
+
+/// A sprite for which there was no room.
+#[derive(Clone, Debug)]
+struct Waiting {
+    sprite: Sprite,
+    since: Duration,
 }
 
 impl Stage {
-    /// An empty stage.
+    /// An empty stage for this cast: a reaction of another emoji is not drawn.
     #[must_use]
-    pub fn new(settings: StageSettings) -> Self {
+    pub fn new(cast: Cast, limits: Limits) -> Self {
         Self {
-            settings,
+            cast,
+            limits,
             sprites: VecDeque::new(),
+            places: Places::default(),
+            waiting: VecDeque::new(),
+            batches: Batches::default(),
+            bar: Bar::default(),
             first_end: Duration::MAX,
+            over: 0,
+            tally: Tally::default(),
         }
     }
 
-    /// Puts the sprites of one topic item on stage at media time `at`. Times must not go back from
-    /// one call to the next; [`retire`](Self::retire) makes room.
+    /// Its bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Other bounds, from media time `at` on: who is too many then gives way.
+    pub fn set_limits(&mut self, limits: Limits, at: Duration) {
+        self.limits = limits;
+        self.settle(at);
+        let places = match limits.quiet {
+            true => 0,
+            false => {
+                self.bar.clear();
+                limits.places()
+            }
+        };
+        while self.places.shares.total() > places
+            && let Some(number) = self.giving_way(None, false)
+        {
+            self.let_go(number, at);
+        }
+        self.keep_within(self.limits.sprites_max);
+        let most = match limits.overflow {
+            Overflow::Queue if !limits.quiet => limits.queue_max,
+            _ => 0,
+        };
+        let too_many = self.waiting.len().saturating_sub(most);
+        self.waiting.truncate(most);
+        self.tally.queue_full += too_many as u64;
+        self.settle(at);
+    }
+
+    /// Puts the sprites of one topic item on stage. Times must not go back from one call to the next;
+    /// [`retire`](Self::retire) makes room.
     ///
-    /// Returns how many sprites, new or old, had to give way.
-    pub fn spawn(
-        &mut self,
-        page: u64,
-        sequence: u64,
-        reactions: &[Reaction],
-        at: Duration,
-    ) -> usize {
-        let StageSettings {
-            cast,
-            sprites_max,
-            overflow,
-        } = &self.settings;
-        let emoji = reactions
-            .iter()
-            .flat_map(|r| std::iter::repeat_n(&r.emoji, r.count as usize));
-        let mut dropped = 0;
-        for (index, emoji) in (0..).zip(emoji) {
-            let id = SpriteId {
-                page,
-                sequence,
-                index,
-            };
-            let Some(actor) = cast.actor(emoji, id) else {
-                continue;
-            };
-            if self.sprites.len() >= *sprites_max {
-                dropped += 1;
-                match overflow {
-                    Overflow::RetireOldest => drop(self.sprites.pop_front()),
-                    Overflow::DropNewest => continue,
+    /// Of many reactions [fewer sprites](shown) are shown. The first of each emoji comes on at once,
+    /// the others evenly until the next such message is to be expected: as long as since the one
+    /// before, and at most [`Limits::spread`]. So batches don't come as waves.
+    ///
+    /// What gives way is in the [`tally`](Self::take_tally).
+    pub fn spawn(&mut self, entrance: &Entrance<'_>) {
+        let Entrance {
+            page, sequence, at, ..
+        } = *entrance;
+        self.settle(at);
+        if self.limits.quiet {
+            for Reaction { emoji, count } in entrance.reactions {
+                if let Some(figure) = self.cast.figure(emoji) {
+                    self.bar.add(figure, *count, at);
+                    self.tally.on_bar += u64::from(*count);
                 }
             }
-            let ends_at = at.saturating_add(cast.lifetime(&actor));
-            self.first_end = self.first_end.min(ends_at);
-            self.sprites.push_back(Sprite {
-                item: (page, sequence),
-                ends_at,
-                actor,
-                spawned_at: at,
-            });
+            return;
         }
-        dropped
+        let counts = entrance.reactions.iter().map(|r| (&r.emoji, r.count));
+        let counts = counts.map(|(emoji, count)| (emoji, count, shown(count)));
+        let is_batch = counts.clone().any(|(.., shown)| shown > 1);
+        let interval = match is_batch {
+            true => self.batches.interval(at, self.limits.spread),
+            false => Duration::ZERO,
+        };
+        let mut index = 0;
+        for (emoji, count, shown) in counts {
+            self.tally.condensed += u64::from(count - shown);
+            for number in 0..shown {
+                let id = SpriteId {
+                    page,
+                    sequence,
+                    index,
+                };
+                index += 1;
+                let Some(actor) = self.cast.actor(emoji, id) else {
+                    continue;
+                };
+                let spawned_at = at.saturating_add(interval * number / shown);
+                let sprite = Sprite {
+                    item: (page, sequence),
+                    kind: Kind {
+                        figure: actor.figure(),
+                        publisher: entrance.publisher,
+                    },
+                    spawned_at,
+                    ends_at: spawned_at.saturating_add(self.cast.lifetime(&actor)),
+                    actor,
+                    gone_at: Duration::MAX,
+                    part: Part::Plays,
+                    stands_for: 1,
+                };
+                self.admit(sprite, at);
+            }
+        }
+    }
+
+    /// What has become of reactions since this was last asked.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// Takes the sprites of those items off the stage of which this is true, by page and number, and
     /// returns how many they were.
     pub fn retract(&mut self, is_retracted: impl Fn(u64, u64) -> bool) -> usize {
-        let before = self.sprites.len();
-        self.sprites
-            .retain(|sprite| !is_retracted(sprite.item.0, sprite.item.1));
-        before - self.sprites.len()
+        let is_retracted = |sprite: &Sprite| is_retracted(sprite.item.0, sprite.item.1);
+        let before = self.sprites.len() + self.waiting.len();
+        self.waiting
+            .retain(|waiting| !is_retracted(&waiting.sprite));
+        self.remove(is_retracted);
+        before - self.sprites.len() - self.waiting.len()
     }
 
-    /// Lets those sprites go that are over at media time `now`.
+    /// Takes everything off the stage, what waits too, and returns how many they were.
+    pub fn clear(&mut self) -> usize {
+        self.bar.clear();
+        self.retract(|_, _| true)
+    }
+
+    /// Lets those sprites go that are over at media time `now`, and those on that wait for room.
     pub fn retire(&mut self, now: Duration) {
-        if now < self.first_end {
-            return;
+        self.settle(now);
+        self.bar.forget(now);
+        if self.over > 0 {
+            self.sprites
+                .retain(|sprite| sprite.part != Part::Over || sprite.ends_at > now);
+            let over = self.sprites.iter().filter(|one| one.part == Part::Over);
+            self.over = over.count();
         }
-        self.sprites.retain(|sprite| sprite.ends_at > now);
-        let ends = self.sprites.iter().map(|sprite| sprite.ends_at);
-        self.first_end = ends.min().unwrap_or(Duration::MAX);
     }
 
-    /// Where every sprite that is alive at media time `pts` is, in order of drawing.
+    /// Where every sprite that is alive at media time `pts` is, with the number that it stands for if
+    /// that is not one, or the bar of a quiet stage; in order of drawing.
     pub fn placements(&self, pts: Duration) -> impl Iterator<Item = Placement> + '_ {
         let mut last = LastPose::default();
-        self.sprites.iter().filter_map(move |sprite| {
+        let sprites = self.sprites.iter().filter_map(move |sprite| {
             let age = pts.checked_sub(sprite.spawned_at)?;
-            self.settings.cast.place(&sprite.actor, age, &mut last)
-        })
+            let left = sprite.gone_at.saturating_sub(pts);
+            let left = (left.as_secs_f64() / FADE.as_secs_f64()).min(1.0);
+            let placement = self.cast.place(&sprite.actor, age, &mut last)?;
+            let placement = Placement {
+                opacity: placement.opacity * left,
+                ..placement
+            };
+            (left > 0.0).then_some((sprite, placement))
+        });
+        let sprites = sprites.flat_map(|(sprite, placement)| {
+            let number = (sprite.stands_for > 1).then_some(sprite.stands_for);
+            let badge = number.map(|number| self.cast.badge(&sprite.actor, placement, number));
+            iter::once(placement).chain(badge.into_iter().flatten())
+        });
+        sprites.chain(self.bar.placements(&self.cast, pts))
     }
 
-    /// How many sprites are on stage, those included that have not been let go since they ended.
+    /// How many sprites are on stage, those included that have yet to come on, and those that have not
+    /// been let go since they ended.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sprites.len()
     }
 
-    /// Whether no sprite is on stage.
+    /// How many sprites wait for room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether no sprite is on stage, none waits, and there is no bar.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sprites.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::emoji::EmojiFonts;
-    use crate::frame::{FrameRate, Size};
-    use crate::motion::Stylesheet;
-    use crate::reaction::Emoji;
-    use crate::sprite::{SpriteSheet, Subject};
-
-    const CSS: &str = ".animated-emoji { bottom: 0; font-size: 30px; animation: k 2s linear } \
-        @keyframes k { to { bottom: 100%; opacity: 0; transform: rotate(9deg) } }";
-
-    fn sheet() -> SpriteSheet {
-        let emoji = ["❤️", "🔥"].map(Emoji::new);
-        let subjects = emoji
-            .iter()
-            .zip(["heart", "fire"])
-            .map(|(emoji, name)| Subject {
-                emoji,
-                reaction: Some(name),
-                font_size_px: 30.0,
-                growth: 1.0,
-                artwork: None,
-            });
-        SpriteSheet::new(&EmojiFonts::bundled(), subjects).unwrap()
+        self.sprites.is_empty() && self.waiting.is_empty() && self.bar.is_empty()
     }
 
-    fn stage(sprites_max: usize, overflow: Overflow) -> Stage {
-        stage_of(CSS, sprites_max, overflow)
+    /// Brings the stage to media time `now`: who has ended has no place any more, and who waits takes
+    /// it at the very time, whatever frames are drawn.
+    fn settle(&mut self, now: Duration) {
+        while !self.waiting.is_empty() && self.first_end <= now {
+            let at = self.first_end;
+            self.end_until(at);
+            self.let_on(at);
+        }
+        self.end_until(now);
+        self.let_on(now);
     }
 
-    fn stage_of(css: &str, sprites_max: usize, overflow: Overflow) -> Stage {
-        let size = Size::new(640, 360).unwrap();
-        let stylesheet = Stylesheet::parse(css).unwrap();
-        Stage::new(StageSettings {
-            cast: Cast::new(stylesheet.into(), sheet().into(), size, 1.0),
-            sprites_max,
-            overflow,
-        })
-    }
-
-    fn hearts(count: u32) -> [Reaction; 1] {
-        [Reaction {
-            emoji: Emoji::new("❤️"),
-            count,
-        }]
-    }
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    fn placed(stage: &Stage, pts: Duration) -> Vec<Placement> {
-        stage.placements(pts).collect()
-    }
-
-    #[test]
-    fn every_sprite_is_gone_after_its_lifetime_and_absent_before_its_time() {
-        let mut stage = stage(10, Overflow::RetireOldest);
-        assert_eq!(stage.spawn(1, 1, &hearts(2), ms(1_000)), 0);
-        assert_eq!(placed(&stage, ms(999)), []);
-        assert_eq!(placed(&stage, ms(1_000)).len(), 2);
-        assert_eq!(placed(&stage, ms(2_999)).len(), 2);
-        assert_eq!(placed(&stage, ms(3_000)), []);
-        stage.retire(ms(3_000));
-        assert!(stage.is_empty());
-    }
-
-    #[test]
-    fn the_cap_holds_and_the_policy_says_who_goes() {
-        for (overflow, newest) in [
-            (Overflow::RetireOldest, true),
-            (Overflow::DropNewest, false),
-        ] {
-            let mut stage = stage(3, overflow);
-            stage.spawn(1, 1, &hearts(3), ms(0));
-            let before = placed(&stage, ms(0));
-            assert_eq!(
-                stage.spawn(
-                    1,
-                    2,
-                    &[Reaction {
-                        emoji: Emoji::new("🔥"),
-                        count: 2
-                    }],
-                    ms(0)
-                ),
-                2
-            );
-            let after = placed(&stage, ms(0));
-            assert_eq!(after.len(), 3);
-            assert_eq!(
-                after.iter().filter(|p| p.layer == 1).count(),
-                if newest { 2 } else { 0 }
-            );
-            assert_eq!(after[0] == before[0], !newest);
+    fn end_until(&mut self, now: Duration) {
+        if now < self.first_end {
+            return;
+        }
+        self.first_end = Duration::MAX;
+        for sprite in &mut self.sprites {
+            if sprite.part == Part::Over {
+                continue;
+            }
+            if sprite.ends_at > now {
+                self.first_end = self.first_end.min(sprite.ends_at);
+                continue;
+            }
+            if sprite.part == Part::Plays {
+                self.places.leave(sprite, &self.cast);
+            }
+            sprite.part = Part::Over;
+            self.over += 1;
         }
     }
 
-    #[test]
-    fn one_item_scatters_its_sprites_and_two_items_differ() {
-        let mut stage = stage(100, Overflow::RetireOldest);
-        stage.spawn(7, 1, &hearts(20), ms(0));
-        stage.spawn(7, 2, &hearts(20), ms(0));
-        let mut columns: Vec<_> = placed(&stage, ms(0)).iter().map(|p| p.x).collect();
-        assert!(columns.iter().all(|x| (0..=610).contains(x)));
-        columns.sort_unstable();
-        columns.dedup();
-        assert!(columns.len() > 35, "almost all differ: {columns:?}");
-    }
-
-    #[test]
-    fn what_is_taken_back_leaves_the_stage_and_nothing_else_does() {
-        let mut stage = stage(100, Overflow::RetireOldest);
-        for sequence in 1..=4 {
-            stage.spawn(7, sequence, &hearts(2), ms(0));
+    /// Lets those on that wait, as far as there is room.
+    fn let_on(&mut self, at: Duration) {
+        while let Some(Waiting { sprite, since }) = self.waiting.front() {
+            if at.saturating_sub(*since) > self.limits.queue_age {
+                self.tally.queue_stale += 1;
+            } else if self.has_room(sprite) {
+                let mut sprite = sprite.clone();
+                let late = at.saturating_sub(sprite.spawned_at);
+                sprite.spawned_at += late;
+                sprite.ends_at += late;
+                self.put_on(sprite);
+            } else {
+                return;
+            }
+            self.waiting.pop_front();
         }
-        stage.spawn(8, 2, &hearts(2), ms(0));
-        let kept = placed(&stage, ms(10));
-        let items = |page, sequence| page == 7 && [2, 3, 9].contains(&sequence);
-        assert_eq!(stage.retract(items), 4);
-        let left = placed(&stage, ms(10));
-        assert_eq!(left, [&kept[..2], &kept[6..]].concat());
-        assert_eq!(stage.retract(items), 0);
-        stage.retire(ms(2_000));
-        assert!(stage.is_empty());
     }
 
-    #[test]
-    fn each_reaction_lives_as_long_as_its_class_says() {
-        let css = format!("{CSS} .reaction-fire {{ animation-duration: 500ms }}");
-        let mut stage = stage_of(&css, 10, Overflow::RetireOldest);
-        let fire = Reaction {
-            emoji: Emoji::new("🔥"),
-            count: 1,
+    /// Puts a sprite on, or does with it what the overflow policy says.
+    fn admit(&mut self, sprite: Sprite, at: Duration) {
+        while !self.has_room(&sprite) {
+            match self.limits.overflow {
+                Overflow::RetireOldest => {}
+                Overflow::DropNewest => match self.giving_way(Some(&sprite), true) {
+                    Some(number) => {
+                        self.let_go(number, at);
+                        continue;
+                    }
+                    None => {
+                        self.tally.dropped += 1;
+                        return;
+                    }
+                },
+                Overflow::Aggregate => {
+                    let mut playing = self.sprites.iter_mut().rev();
+                    let same = playing.find(|one| {
+                        one.part == Part::Plays && one.kind.figure == sprite.kind.figure
+                    });
+                    if let Some(same) = same {
+                        same.stands_for = same.stands_for.saturating_add(sprite.stands_for);
+                        self.tally.aggregated += 1;
+                        return;
+                    }
+                }
+                Overflow::Queue => return self.queue(sprite, at),
+            }
+            match self.giving_way(Some(&sprite), false) {
+                Some(number) => self.let_go(number, at),
+                None => break,
+            }
+        }
+        self.put_on(sprite);
+    }
+
+    /// Whether there is a place for it.
+    fn has_room(&self, sprite: &Sprite) -> bool {
+        let is_covered = self.limits.coverage_max.is_some_and(|most| {
+            let area_px = self.places.area_px + self.cast.area_px(&sprite.actor);
+            area_px > most * self.cast.frame_area_px()
+        });
+        let taken = self.places.shares.total();
+        taken == 0 || taken < self.limits.places() && !is_covered
+    }
+
+    fn put_on(&mut self, sprite: Sprite) {
+        // One place is for the sprite.
+        self.keep_within(self.limits.sprites_max.saturating_sub(1));
+        self.places.take(&sprite, &self.cast);
+        self.tally.shown += 1;
+        self.first_end = self.first_end.min(sprite.ends_at);
+        self.sprites.push_back(sprite);
+    }
+
+    /// The number of the sprite that gives way to another: the oldest of those that have too much, or
+    /// the newest; `None` if that is the other one itself, or none plays.
+    fn giving_way(&mut self, newcomer: Option<&Sprite>, newest: bool) -> Option<usize> {
+        if let Some(newcomer) = newcomer {
+            self.places.shares.add(newcomer.kind);
+        }
+        let uneven = self.places.shares.uneven(self.limits.places());
+        let playing = self.sprites.iter().enumerate();
+        let playing = playing.filter(|(_, sprite)| sprite.part == Part::Plays);
+        let playing = playing.map(|(number, sprite)| (Some(number), sprite.kind));
+        let found = match newest {
+            false => uneven.first(playing),
+            true => {
+                let itself = newcomer.map(|newcomer| (None, newcomer.kind));
+                uneven.first(itself.into_iter().chain(playing.rev()))
+            }
         };
-        stage.spawn(1, 1, &hearts(1), ms(0));
-        stage.spawn(1, 2, &[fire], ms(0));
-        assert_eq!(placed(&stage, ms(499)).len(), 2);
-        assert_eq!(placed(&stage, ms(500)).len(), 1);
-        stage.retire(ms(500));
-        assert_eq!(stage.len(), 1, "the heart came before the fire");
+        if let Some(newcomer) = newcomer {
+            self.places.shares.remove(newcomer.kind);
+        }
+        found.flatten()
     }
 
-    #[test]
-    fn each_sprite_has_its_own_value_of_a_variable() {
-        let css = format!(
-            "{CSS} .animated-emoji {{ transform: rotate(var(--turn)); --turn-range: \"-90deg..90deg\" }} \
-            @keyframes k {{ to {{ bottom: 100% }} }}"
-        );
-        let mut stage = stage_of(&css, 100, Overflow::RetireOldest);
-        stage.spawn(1, 1, &hearts(50), ms(0));
-        let mut matrices: Vec<_> = placed(&stage, ms(100)).iter().map(|p| p.matrix).collect();
-        matrices.sort_by(|a, b| a[1].total_cmp(&b[1]));
-        matrices.dedup();
-        assert!((20..=50).contains(&matrices.len()), "{}", matrices.len());
-        assert_eq!(placed(&stage, ms(100)), placed(&stage, ms(100)));
+    /// Lets a sprite that plays fade out.
+    fn let_go(&mut self, number: usize, at: Duration) {
+        let sprite = &mut self.sprites[number];
+        self.places.leave(sprite, &self.cast);
+        self.tally.retired += 1;
+        // One that has yet to come on never does.
+        sprite.gone_at = match sprite.spawned_at > at {
+            true => at,
+            false => at.saturating_add(FADE),
+        };
+        sprite.part = Part::Leaves;
+        sprite.ends_at = sprite.ends_at.min(sprite.gone_at);
+        self.first_end = self.first_end.min(sprite.ends_at);
     }
 
-    proptest! {
-        #[test]
-        fn placements_are_a_function_of_time_alone(
-            spawns in prop::collection::vec((0_u64..5_000, 1_u32..4), 0..20),
-            asked in prop::collection::vec(0_u64..7_000, 0..10),
-            at in 0_u64..7_000,
-        ) {
-            let mut spawns = spawns;
-            spawns.sort_unstable();
-            let (mut fresh, mut used) = (stage(1_000, Overflow::RetireOldest), stage(1_000, Overflow::RetireOldest));
-            for (n, (t, count)) in (1..).zip(&spawns) {
-                for stage in [&mut fresh, &mut used] {
-                    stage.spawn(3, n, &hearts(*count), ms(*t));
-                }
-            }
-            for t in asked {
-                placed(&used, ms(t));
-            }
-            prop_assert_eq!(placed(&fresh, ms(at)), placed(&used, ms(at)));
+    /// Lets a sprite wait for room; if too many do, the newest of those that have too much goes.
+    fn queue(&mut self, sprite: Sprite, since: Duration) {
+        self.waiting.push_back(Waiting { sprite, since });
+        if self.waiting.len() <= self.limits.queue_max {
+            return;
         }
+        let mut shares = Shares::default();
+        let kinds = || self.waiting.iter().map(|waiting| waiting.sprite.kind);
+        kinds().for_each(|kind| shares.add(kind));
+        let candidates = self.waiting.iter().enumerate().rev();
+        let candidates = candidates.map(|(number, waiting)| (number, waiting.sprite.kind));
+        let number = shares.uneven(self.limits.queue_max).first(candidates);
+        number.map(|number| self.waiting.remove(number));
+        self.tally.queue_full += 1;
+    }
 
-        #[test]
-        fn who_is_let_go_is_who_has_ended(
-            spawns in prop::collection::vec((0_u64..5_000, any::<bool>()), 1..30),
-            steps in prop::collection::vec(1_u64..900, 1..20),
-            sprites_max in 3..40_usize,
-        ) {
-            let css = format!("{CSS} .reaction-fire {{ animation-duration: 500ms }}");
-            let mut stage = stage_of(&css, sprites_max, Overflow::RetireOldest);
-            let mut spawns = spawns;
-            spawns.sort_unstable();
-            let (mut spawns, mut now) = ((1..).zip(spawns).peekable(), 0);
-            let mut ends = VecDeque::new();
-            for step in steps {
-                now += step;
-                while let Some((n, (at, fire))) = spawns.next_if(|(_, (at, _))| *at <= now) {
-                    let emoji = Emoji::new(if fire { "🔥" } else { "❤️" });
-                    let dropped = stage.spawn(1, n, &[Reaction { emoji, count: 1 }], ms(at));
-                    ends.drain(..dropped);
-                    ends.push_back(at + if fire { 500 } else { 2_000 });
-                }
-                stage.retire(ms(now));
-                ends.retain(|end| *end > now);
-                prop_assert_eq!(stage.len(), ends.len(), "at {}", now);
+    /// Takes off at once who has ended, and then who is nearest to the end of fading out, until there
+    /// are no more than `most`; who plays stays.
+    fn keep_within(&mut self, most: usize) {
+        while self.sprites.len() > most {
+            let leaving = self.sprites.iter().enumerate();
+            let leaving = leaving.filter(|(_, sprite)| sprite.part != Part::Plays);
+            let Some((number, _)) = leaving.min_by_key(|(_, sprite)| sprite.ends_at) else {
+                return;
+            };
+            if let Some(gone) = self.sprites.remove(number)
+                && gone.part == Part::Over
+            {
+                self.over -= 1;
             }
         }
+    }
 
-        #[test]
-        fn frame_rates_agree_where_they_meet(spawned in 0_u64..2_000_000, index in 0_u64..200) {
-            let mut stage = stage(10, Overflow::RetireOldest);
-            stage.spawn(1, 1, &hearts(1), Duration::from_micros(spawned));
-            let (slow, fast) = (FrameRate::new(30, 1).unwrap(), FrameRate::new(60, 1).unwrap());
-            prop_assert_eq!(slow.pts(index), fast.pts(2 * index));
-            prop_assert_eq!(placed(&stage, slow.pts(index)), placed(&stage, fast.pts(2 * index)));
-        }
+    /// Takes these sprites off at once.
+    fn remove(&mut self, which: impl Fn(&Sprite) -> bool) {
+        self.sprites.retain(|sprite| {
+            let is_meant = which(sprite);
+            match sprite.part {
+                Part::Plays if is_meant => self.places.leave(sprite, &self.cast),
+                Part::Over if is_meant => self.over -= 1,
+                _ => {}
+            }
+            !is_meant
+        });
     }
 }

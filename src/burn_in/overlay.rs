@@ -23,7 +23,7 @@ use crate::log::Entry;
 use crate::metrics::Channel as ChannelMetrics;
 use crate::pixel::SimdLevel;
 use crate::source::{self, Cue};
-use crate::stage::Overflow;
+use crate::stage::Limits;
 use crate::topic::ItemId;
 
 /// Cues that have come and are not on stage yet. One more is dropped, and counted: what is due
@@ -37,10 +37,8 @@ pub(crate) type MakeCast = dyn Fn(Size, f64) -> Result<Cast> + Send;
 pub struct Show {
     /// Who can appear on a frame of a size, with so many device px per CSS px over what is set.
     pub cast: Box<MakeCast>,
-    /// At most this many sprites at once.
-    pub sprites_max: usize,
-    /// What happens beyond that.
-    pub overflow: Overflow,
+    /// How full a frame may get, and what happens beyond that.
+    pub limits: Limits,
     /// The vector instructions to draw with.
     pub simd: SimdLevel,
     /// The threads to draw on, where that is faster.
@@ -57,7 +55,7 @@ pub struct Show {
 
 impl std::fmt::Debug for Show {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Show({} sprites)", self.sprites_max)
+        write!(f, "Show({} sprites)", self.limits.sprites_max)
     }
 }
 

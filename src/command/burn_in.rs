@@ -102,8 +102,7 @@ mod with_libav {
         let threads = threads.thread_name(|n| format!("paint-{n}")).build();
         let show = Show {
             cast: Box::new(move |size, scale| look.cast_at(&palette, &emoji, size, scale)),
-            sprites_max: job.picture.sprites_max,
-            overflow: job.picture.overflow,
+            limits: job.picture.limits,
             simd: job.picture.simd,
             threads: Arc::new(threads.context("cannot start threads to draw on")?),
             seed: job.picture.seed,

@@ -18,7 +18,7 @@ use crate::metrics::Output;
 use crate::output::{Artist, Fanout, Moment, Pace, Plan, Sink};
 use crate::paint::Painter;
 use crate::reaction::Palette;
-use crate::stage::{Stage, StageSettings};
+use crate::stage::{Entrance, Stage};
 
 pub(super) fn run(job: &RenderJob) -> Result<()> {
     let threads = ThreadPoolBuilder::new().num_threads(job.picture.threads);
@@ -35,11 +35,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let emoji = log.iter().map(|entry| &entry.reaction.emoji);
     let cast = look.cast(&picture.palette, emoji, picture.size)?;
     let sheet = Arc::clone(cast.sheet());
-    let mut stage = Stage::new(StageSettings {
-        cast,
-        sprites_max: picture.sprites_max,
-        overflow: picture.overflow,
-    });
+    let mut stage = Stage::new(cast, picture.limits);
     let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
     let chart = picture.test_pattern.then(|| Chart::new(picture.size));
     let chart = chart.transpose()?;
@@ -58,18 +54,19 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     }
 
     let progress = progress(frames_about(job, &log, &look));
-    let (mut coming, mut dropped) = (log.iter().peekable(), 0);
+    let mut coming = log.iter().peekable();
     let mut moment = Moment::default();
     while moment.index < job.frames.unwrap_or(u64::MAX) {
         let pts = picture.rate.pts(moment.index);
         while let Some(entry) = coming.next_if(|entry| entry.at <= pts) {
             stage.retire(entry.at);
-            dropped += stage.spawn(
-                picture.seed,
-                entry.line,
-                std::slice::from_ref(&entry.reaction),
-                entry.at,
-            );
+            stage.spawn(&Entrance {
+                page: picture.seed,
+                sequence: entry.line,
+                publisher: None,
+                reactions: std::slice::from_ref(&entry.reaction),
+                at: entry.at,
+            });
         }
         stage.retire(pts);
         moment.see(&stage, picture.rate, picture.scan);
@@ -85,10 +82,12 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         }
     }
     progress.finish_and_clear();
-    if dropped > 0 {
+    let tally = stage.take_tally();
+    let gave_way = tally.retired + tally.dropped + tally.queue_full + tally.queue_stale;
+    if gave_way > 0 {
         tracing::warn!(
-            "{dropped} sprites gave way at the cap of {}",
-            picture.sprites_max
+            "{gave_way} sprites gave way at the cap of {}",
+            picture.limits.sprites_max
         );
     }
     fanout.finish()

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::distance::distance;
 use crate::config::keys::{
     ChannelKeys, FrameKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SourceKeys, SpriteKeys,
-    TargetKeys, names,
+    StageKeys, TargetKeys, names,
 };
 use crate::config::value::{Name, Text};
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, DEFAULT_CHANNEL, cache_exists, key_names};
@@ -26,7 +26,7 @@ use crate::reaction::{Emoji, Palette, PaletteError};
 const SYNTAX_MISTAKES_MAX: usize = 100;
 
 /// Tables of the settings file that are no flags.
-pub(super) const TABLES: [&str; 2] = ["palette", "channel"];
+pub(super) const TABLES: [&str; 3] = ["palette", "channel", "stage"];
 
 /// What an entry of `output` or `source` may be.
 const OUTPUTS: &str = "expected targets in quotes, such as [\"a.mov\"], or one [[output]] table for \
@@ -150,6 +150,7 @@ impl Reader<'_> {
         let look = names::<LookKeys>();
         let frame = names::<FrameKeys>();
         let sprites = names::<SpriteKeys>();
+        let stage = names::<StageKeys>();
         let output = names::<OutputKeys>();
         let known = key_names();
         let mut channel_lines = Vec::new();
@@ -164,6 +165,10 @@ impl Reader<'_> {
                 "channel" => (file.channels, channel_lines) = self.channels(&key.span(), value),
                 "output" => (file.outputs, output_lines) = self.outputs(&key.span(), value),
                 "source" => (file.sources, source_lines) = self.sources(&key.span(), value),
+                "stage" => {
+                    let table = self.stage("stage", &key.span(), value);
+                    file.picture.stage = file.picture.stage.over(table);
+                }
                 k if service.iter().any(|n| n == k) => {
                     let one: ServiceKeys = self.entry("", (key, value));
                     file.service = file.service.over(one);
@@ -178,6 +183,10 @@ impl Reader<'_> {
                 k if sprites.iter().any(|n| n == k) => {
                     let one: SpriteKeys = self.entry("", (key, value));
                     file.picture.sprites = file.picture.sprites.over(one);
+                }
+                k if stage.iter().any(|n| n == k) => {
+                    let one: StageKeys = self.entry("", (key, value));
+                    file.picture.stage = file.picture.stage.over(one);
                 }
                 k if output.iter().any(|n| n == k) => {
                     file.output = file.output.over(self.entry("", (key, value)));
@@ -407,10 +416,13 @@ impl Reader<'_> {
         let look = names::<LookKeys>();
         let frame = names::<FrameKeys>();
         let sprites = names::<SpriteKeys>();
+        let stage = names::<StageKeys>();
         let mut known = ChannelKeys::NAMES.map(String::from).to_vec();
+        known.push("stage".into());
         known.extend_from_slice(&look);
         known.extend_from_slice(&frame);
         known.extend_from_slice(&sprites);
+        known.extend_from_slice(&stage);
         for (key, value) in table {
             let name = key.get_ref().to_string();
             if ChannelKeys::NAMES.contains(&name.as_str()) {
@@ -423,11 +435,39 @@ impl Reader<'_> {
             } else if sprites.contains(&name) {
                 let one: SpriteKeys = self.entry("channel.", (key, value));
                 channel.picture.sprites = channel.picture.sprites.over(one);
+            } else if stage.contains(&name) {
+                let one: StageKeys = self.entry("channel.", (key, value));
+                channel.picture.stage = channel.picture.stage.over(one);
+            } else if name == "stage" {
+                let table = self.stage("channel.stage", &key.span(), value);
+                channel.picture.stage = channel.picture.stage.over(table);
             } else {
                 self.unknown("channel.", &name, &key.span(), &known);
             }
         }
         channel
+    }
+
+    /// A `[stage]` table, whose keys may also stand outside of it.
+    fn stage(&mut self, name: &str, span: &Range<usize>, value: Spanned<DeValue<'_>>) -> StageKeys {
+        let DeValue::Table(table) = value.into_inner() else {
+            let line = self.line(span.start);
+            let message = "expected a table, such as [stage] with sprites_max = 500";
+            self.add(line, Some(name.into()), message.into());
+            return StageKeys::default();
+        };
+        let known = names::<StageKeys>();
+        let prefix = format!("{name}.");
+        table
+            .into_iter()
+            .fold(StageKeys::default(), |read, (key, value)| {
+                let one = key.get_ref().to_string();
+                if known.contains(&one) {
+                    return read.over(self.entry(&prefix, (key, value)));
+                }
+                self.unknown(&prefix, &one, &key.span(), &known);
+                read
+            })
     }
 
     /// The palette, and the image files of those reactions that have one.

@@ -4,8 +4,12 @@
 //! A field's name is the key's name in the file; `FLOATUP_` and the name in capitals is its
 //! environment variable; with dashes it is the flag.
 
+mod stage;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub(super) use self::stage::StageKeys;
 
 use crate::config::value::{
     FontSize, Listen, MetadataAddress, Name, ScaleFactor, Text, Vary, VideoMode, Weight, Whole,
@@ -18,7 +22,6 @@ use crate::pixel::SimdLevel;
 use crate::planes::{Range, VideoFormat};
 use crate::server::{ReviewFallback, ReviewUri};
 use crate::source::Address;
-use crate::stage::Overflow;
 
 /// The service: what it listens on, whom it lets in, what its topics hold.
 #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
@@ -198,6 +201,8 @@ pub(super) struct PictureKeys {
     pub frame: FrameKeys,
     #[command(flatten)]
     pub sprites: SpriteKeys,
+    #[command(flatten)]
+    pub stage: StageKeys,
 }
 
 impl PictureKeys {
@@ -214,6 +219,7 @@ impl PictureKeys {
         Self {
             frame: self.frame.over(under.frame),
             sprites: self.sprites.over(under.sprites),
+            stage: self.stage.over(under.stage),
         }
     }
 }
@@ -273,7 +279,7 @@ impl FrameKeys {
     }
 }
 
-/// What is on the frames, and how full they may get.
+/// What is on the frames.
 #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
 #[command(next_help_heading = "Picture")]
 #[serde(default, deny_unknown_fields)]
@@ -285,14 +291,6 @@ pub(super) struct SpriteKeys {
     /// Number that decides where a reaction log's sprites go, 0 to 2^64-1 [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<Text<Whole<0, { u64::MAX }>>>,
-
-    /// Sprites at once, 1 to 100000 [default: 1000]
-    #[arg(long, value_name = "COUNT")]
-    pub sprites_max: Option<Text<Whole<1, 100_000>>>,
-
-    /// What happens beyond that: retire-oldest or drop-newest [default: retire-oldest]
-    #[arg(long, value_name = "POLICY")]
-    pub overflow: Option<Text<Overflow>>,
 
     /// Draw a test chart of known colours and alpha in place of reactions [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
@@ -306,8 +304,6 @@ impl SpriteKeys {
         Self {
             font_size_px: self.font_size_px.or(under.font_size_px),
             seed: self.seed.or(under.seed),
-            sprites_max: self.sprites_max.or(under.sprites_max),
-            overflow: self.overflow.or(under.overflow),
             test_pattern: self.test_pattern.or(under.test_pattern),
         }
     }

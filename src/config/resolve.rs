@@ -33,10 +33,14 @@ use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
 use crate::server::{ChatSettings, WEBHOOK_SECRET_BYTES_MIN};
 use crate::source::{Address, momento};
+use crate::stage::Limits;
 use crate::token::KEY_BYTES_MIN;
 use crate::topic::TopicName;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+
+/// Over how long the sprites of one message come on at most, where reactions come as they are sent.
+const SPREAD: Duration = Duration::from_secs(1);
 
 /// A settings file, a key or a token longer than this is no such thing.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -207,7 +211,7 @@ pub(super) fn render(args: RenderArgs, env: Env<'_>) -> Result<RenderJob, Config
         ));
     }
     let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
-    let picture = layers.picture(LookKeys::default(), PictureKeys::default());
+    let picture = layers.picture_of_log(LookKeys::default());
     Ok(RenderJob {
         log: args.log,
         output: layers.only_output(args.out, args.key.key, &picture)?,
@@ -434,13 +438,47 @@ impl Layers {
         keys.over(channel).over(self.file.look.clone())
     }
 
+    /// The picture of a reaction log, which has no channel.
+    fn picture_of_log(&self, look: LookKeys) -> Picture {
+        let keys = PictureKeys::default();
+        self.picture_with(look, keys, Duration::ZERO)
+    }
+
     fn picture(&self, look: LookKeys, picture: PictureKeys) -> Picture {
+        self.picture_with(look, picture, SPREAD)
+    }
+
+    /// `spread` is what [`Limits::spread`] is when it isn't given.
+    fn picture_with(&self, look: LookKeys, picture: PictureKeys, spread: Duration) -> Picture {
         let look = self.look(look);
         let keys = self.picture.clone().with_mode();
         let keys = keys.over(self.env.picture.clone().with_mode());
         let keys = keys.over(picture.with_mode());
         let keys = keys.over(self.file.picture.clone().with_mode());
-        let PictureKeys { frame, sprites } = keys;
+        let PictureKeys {
+            frame,
+            sprites,
+            stage,
+        } = keys;
+        let default = Limits::default();
+        let limits = Limits {
+            sprites_max: stage
+                .sprites_max
+                .map_or(default.sprites_max, |n| n.0.count()),
+            overflow: stage.overflow.unwrap_or_default().0,
+            queue_max: stage.queue_max.map_or(default.queue_max, |n| n.0.count()),
+            queue_age: stage
+                .queue_seconds
+                .map_or(default.queue_age, |s| Duration::from_secs(s.0.0)),
+            coverage_max: stage.coverage_max.map(|share| share.0.0),
+            spread: stage
+                .spread_ms
+                .map_or(spread, |ms| Duration::from_millis(ms.0.0)),
+            opacity_max: stage
+                .opacity_max
+                .map_or(default.opacity_max, |share| share.0.0),
+            quiet: stage.quiet.unwrap_or(false),
+        };
         Picture {
             size: frame.size.map_or_else(default_size, |size| size.0),
             rate: frame.fps.map_or_else(default_rate, |rate| rate.0),
@@ -449,8 +487,7 @@ impl Layers {
             simd: look.simd.unwrap_or_default().0,
             seed: sprites.seed.map_or(0, |seed| seed.0.0),
             alpha: frame.alpha.unwrap_or_default().0,
-            sprites_max: sprites.sprites_max.map_or(1_000, |n| n.0.count()),
-            overflow: sprites.overflow.unwrap_or_default().0,
+            limits,
             test_pattern: sprites.test_pattern.unwrap_or(false),
             look: self.look_settings(look, sprites.font_size_px.map(|px| px.0.0)),
             palette: Arc::clone(&self.palette),

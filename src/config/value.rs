@@ -348,6 +348,22 @@ impl FromStr for Weight {
     }
 }
 
+/// A share of a whole that is not nothing: 0.01 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fraction(pub f64);
+
+impl FromStr for Fraction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|share| (0.01..=1.0).contains(share))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?}: expected a number from 0.01 to 1, such as 0.5"))
+    }
+}
+
 /// A constant rate factor: 0 to 51 or 63 by the encoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Crf(pub f32);

@@ -9,7 +9,7 @@ use crate::paint::Painter;
 use crate::stage::Stage;
 
 /// What is on stage at one frame's time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Moment {
     /// The frame's.
     pub index: u64,
@@ -17,11 +17,25 @@ pub struct Moment {
     pub placements: Vec<Placement>,
     /// Half a frame later, for the second field of an interlaced frame.
     pub second_field: Vec<Placement>,
+    /// How opaque all of it is, in `0.0..=1.0`.
+    pub opacity: f64,
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self {
+            index: 0,
+            placements: Vec::new(),
+            second_field: Vec::new(),
+            opacity: 1.0,
+        }
+    }
 }
 
 impl Moment {
     /// Sees what is on stage at its frame's time.
     pub fn see(&mut self, stage: &Stage, rate: FrameRate, scan: Scan) {
+        self.opacity = stage.limits().opacity_max;
         self.placements.clear();
         self.placements
             .extend(stage.placements(rate.pts(self.index)));
@@ -68,7 +82,8 @@ impl Artist {
         match (&self.chart, self.scan) {
             (Some(chart), _) => frames.for_each(|frame| chart.draw(moment.index, frame)),
             (None, Scan::Progressive) => {
-                let mut painting = self.painter.paint(moment.placements.iter().copied());
+                let painting = self.painter.paint(moment.placements.iter().copied());
+                let mut painting = painting.faded(moment.opacity);
                 frames.for_each(|frame| painting.draw(frame));
             }
             (None, Scan::Interlaced(order)) => {
@@ -76,7 +91,8 @@ impl Artist {
                     let fields = fields_of(&mut self.fields, frame);
                     let placements = [&moment.placements, &moment.second_field];
                     for (field, placements) in fields.iter_mut().zip(placements) {
-                        self.painter.paint(placements.iter().copied()).draw(field);
+                        let painting = self.painter.paint(placements.iter().copied());
+                        painting.faded(moment.opacity).draw(field);
                     }
                     weave(&fields[0], &fields[1], order, frame);
                 }

@@ -48,6 +48,8 @@ pub(super) struct Part<'a> {
     pub(super) ink: &'a mut [u64],
     pub(super) alpha: Alpha,
     pub(super) places: [u8; 4],
+    /// How opaque all of it is, of 255.
+    pub(super) opacity: u8,
 }
 
 /// A band of the frame, and all that is drawn on it.
@@ -117,6 +119,7 @@ impl Work for Deliver<'_> {
             ink: out_ink,
             alpha,
             places,
+            opacity,
         } = self.part;
         let lines = out
             .chunks_exact_mut(*width)
@@ -135,9 +138,11 @@ impl Work for Deliver<'_> {
             });
             for block in blocks(touched) {
                 if let (Some(out), Some(pixels)) = (out.get_mut(block), line.get_mut(block)) {
+                    fade(pixels, opacity);
                     convert(rows, alpha, places, out, pixels);
                     *pixels = [[0; 4]; BLOCK];
                 } else {
+                    fade(rest, opacity);
                     convert(rows, alpha, places, out_rest, rest);
                     rest.fill([0; 4]);
                 }
@@ -249,6 +254,19 @@ impl Draw<'_> {
         );
         let under = &mut self.easel.pixels[line * self.easel.width..][columns.clone()];
         rows.over(under, &source[skipped..][..columns.len()]);
+    }
+}
+
+/// Each level times its share of 255, as all products of levels are.
+#[inline(always)]
+fn fade(pixels: &mut [[u8; 4]], opacity: u8) {
+    if opacity == u8::MAX {
+        return;
+    }
+    for level in pixels.as_flattened_mut() {
+        #[expect(clippy::cast_possible_truncation, reason = "at most the level")]
+        let faded = ((u16::from(*level) * u16::from(opacity) + 255) >> 8) as u8;
+        *level = faded;
     }
 }
 

@@ -30,6 +30,7 @@ const SPRITES_JS: &str = include_str!("../../assets/sprites.js");
 const MOTION_JS: &str = include_str!("../../assets/motion.js");
 const RASTER_JS: &str = include_str!("../../assets/raster.js");
 const RULES_JS: &str = include_str!("../../assets/rules.js");
+const STAGE_JS: &str = include_str!("../../assets/stage.js");
 const VIEWER_HTML: &str = include_str!("../../assets/viewer.html");
 const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
 
@@ -44,6 +45,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("motion.js", JS, MOTION_JS.as_bytes()),
     ("raster.js", JS, RASTER_JS.as_bytes()),
     ("rules.js", JS, RULES_JS.as_bytes()),
+    ("stage.js", JS, STAGE_JS.as_bytes()),
     ("palette.js", JS, include_bytes!("../../assets/palette.js")),
     ("chat.js", JS, include_bytes!("../../assets/chat.js")),
     ("topic.js", JS, include_bytes!("../../assets/topic.js")),
@@ -58,10 +60,11 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
 ];
 
 /// What `sprites.js` imports. These import nothing.
-const PARTS: [(&str, &str); 3] = [
+const PARTS: [(&str, &str); 4] = [
     ("./motion.js", MOTION_JS),
     ("./raster.js", RASTER_JS),
     ("./rules.js", RULES_JS),
+    ("./stage.js", STAGE_JS),
 ];
 
 /// The bundled font, as the stylesheet names it.

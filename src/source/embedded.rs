@@ -108,9 +108,11 @@ impl Receiver for Bridge {
             .collect();
         let text = serde_json::json!({ "r": counts }).to_string();
         let at = cue.sent_at.unwrap_or_else(since_epoch);
+        // Told from others, and not named to everyone who reads the topic.
+        let publisher = cue.publisher.map(|publisher| publisher.to_string().into());
         let published = self
             .broker
-            .publish(&self.name, Value::Text(text.into()), None, at);
+            .publish(&self.name, Value::Text(text.into()), publisher, at);
         published
             .inspect_err(|error| tracing::warn!("topic {}: {error}", self.name))
             .ok()

@@ -15,6 +15,7 @@ use crate::metrics::{Metrics, Source as SourceMetrics};
 use crate::reaction::{
     Emoji, Kind, Message, NotAReaction, Reaction, Rules, SPRITES_PER_PAYLOAD_MAX,
 };
+use crate::stage::Publisher;
 use crate::topic::ItemId;
 
 /// The longest reason for a state that is kept, in characters; the rest of a longer one is cut.
@@ -280,8 +281,11 @@ impl Inbox {
                 Some(id) if !self.merge.is_new(id, arrival.user) => (Outcome::Duplicate, reactions),
                 id => {
                     let shown = self.weighted(&reactions);
-                    let is_taken =
-                        shown.is_empty() || self.merge.deliver(id, arrival.place, shown, sent_at);
+                    let publisher = arrival.user.map(Publisher::named);
+                    let is_taken = shown.is_empty()
+                        || self
+                            .merge
+                            .deliver(id, arrival.place, publisher, shown, sent_at);
                     match is_taken {
                         true => (Outcome::Accepted, reactions),
                         false => {

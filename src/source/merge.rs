@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::reaction::Reaction;
+use crate::stage::{Entrance, Publisher};
 use crate::topic::ItemId;
 
 /// Messages with an id that are remembered, so that none is shown twice and each can be taken back.
@@ -27,6 +28,8 @@ pub struct Cue {
     pub sequence: u64,
     /// What the item asks for.
     pub reactions: Vec<Reaction>,
+    /// Who sent it, if that is known.
+    pub publisher: Option<Publisher>,
     /// When it was sent, since the Unix epoch, if that is known: what the payload says, or else
     /// when it was published.
     pub sent_at: Option<Duration>,
@@ -39,6 +42,18 @@ impl Cue {
         ItemId {
             page: self.page,
             sequence: self.sequence,
+        }
+    }
+
+    /// What it asks a stage for at a media time.
+    #[must_use]
+    pub fn entrance(&self, at: Duration) -> Entrance<'_> {
+        Entrance {
+            page: self.page,
+            sequence: self.sequence,
+            publisher: self.publisher,
+            reactions: &self.reactions,
+            at,
         }
     }
 }
@@ -144,6 +159,7 @@ impl Merge {
         &self,
         id: Option<&str>,
         place: Option<ItemId>,
+        publisher: Option<Publisher>,
         reactions: Vec<Reaction>,
         sent_at: Option<Duration>,
     ) -> bool {
@@ -155,6 +171,7 @@ impl Merge {
             page,
             sequence,
             reactions,
+            publisher,
             sent_at,
         });
         let (Some(item), Some(id)) = (item, id) else {

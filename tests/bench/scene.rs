@@ -14,7 +14,7 @@ use floatup::paint::Painter;
 use floatup::pixel::SimdLevel;
 use floatup::reaction::{Emoji, Palette, Reaction};
 use floatup::sprite::SpriteSheet;
-use floatup::stage::{Overflow, Stage, StageSettings};
+use floatup::stage::{Entrance, Limits, Stage};
 
 /// The tutorial's four.
 const EMOJI: [&str; 4] = ["❤️", "💯", "👍", "🤯"];
@@ -133,7 +133,7 @@ impl Scene {
         for (at, number) in coming {
             let emoji = Emoji::new(EMOJI[usize::try_from(number % 4).unwrap_or(0)]);
             let reaction = Reaction { emoji, count: 1 };
-            self.stage.spawn(1, number + 1, &[reaction], at);
+            self.stage.spawn(&item(number + 1, &[reaction], at));
         }
         self.spawned = due;
     }
@@ -162,11 +162,11 @@ pub(crate) fn life_frames(look: &Look) -> u64 {
 }
 
 fn stage(cast: Cast) -> Stage {
-    Stage::new(StageSettings {
-        cast,
+    let limits = Limits {
         sprites_max: SPRITES_MAX,
-        overflow: Overflow::RetireOldest,
-    })
+        ..Limits::default()
+    };
+    Stage::new(cast, limits)
 }
 
 /// One of each of the default palette's emoji, all from media time 0 on.
@@ -182,8 +182,18 @@ pub(crate) fn whole_palette(look: &Look, size: Size) -> (Stage, Arc<SpriteSheet>
         .into_iter()
         .map(|emoji| Reaction { emoji, count: 1 })
         .collect();
-    stage.spawn(1, 1, &reactions, Duration::ZERO);
+    stage.spawn(&item(1, &reactions, Duration::ZERO));
     (stage, sheet)
+}
+
+fn item(sequence: u64, reactions: &[Reaction], at: Duration) -> Entrance<'_> {
+    Entrance {
+        page: 1,
+        sequence,
+        publisher: None,
+        reactions,
+        at,
+    }
 }
 
 /// How many pixels sprites cover: for each sprite, those of the frame that it alone would make

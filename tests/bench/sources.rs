@@ -29,7 +29,7 @@ use floatup::source::{
     Address, Cue, Inbox, Merge, Observation, Receiver, Secrets, Source, State, since_epoch,
 };
 use floatup::sprite::{SpriteSheet, Subject};
-use floatup::stage::{Overflow, Stage, StageSettings};
+use floatup::stage::{Limits, Stage};
 use floatup::topic::ItemId;
 use futures_util::SinkExt as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -60,7 +60,7 @@ impl Receiver for OnStage {
         let mut stage = self.0.lock().expect("nothing panics with it");
         let at = self.1.elapsed();
         stage.retire(at);
-        stage.spawn(cue.page, cue.sequence, &cue.reactions, at);
+        stage.spawn(&cue.entrance(at));
         Some(cue.item())
     }
 
@@ -78,11 +78,8 @@ fn stage() -> Result<Stage> {
         artwork: None,
     });
     let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), subjects)?);
-    Ok(Stage::new(StageSettings {
-        cast: Cast::new(stylesheet.into(), sheet, Size::new(1_920, 1_080)?, 1.0),
-        sprites_max: 1_000,
-        overflow: Overflow::RetireOldest,
-    }))
+    let cast = Cast::new(stylesheet.into(), sheet, Size::new(1_920, 1_080)?, 1.0);
+    Ok(Stage::new(cast, Limits::default()))
 }
 
 /// When each message came to floatup's socket, by when it was sent, both since the beginning.

@@ -77,7 +77,10 @@ fn input_and_output_are_enough() {
         (None, &None, None)
     );
     assert_eq!(job.picture.look, LookSettings::default());
-    assert_eq!((job.picture.seed, job.picture.sprites_max), (0, 1_000));
+    assert_eq!(
+        (job.picture.seed, job.picture.limits.sprites_max),
+        (0, 1_000)
+    );
 }
 
 #[test]
@@ -146,8 +149,8 @@ fn every_option_is_taken() {
     assert_eq!(picture.look.vary.len(), 1);
     assert_eq!((picture.look.scale, picture.threads), (2.0, 7));
     assert_eq!(picture.look.font_size_px, Some(30.5));
-    assert_eq!((picture.seed, picture.sprites_max), (7, 9));
-    assert_eq!(picture.overflow, Overflow::DropNewest);
+    assert_eq!((picture.seed, picture.limits.sprites_max), (7, 9));
+    assert_eq!(picture.limits.overflow, Overflow::DropNewest);
     assert!(picture.test_pattern);
     let option = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let output = OutputSettings {
@@ -206,8 +209,8 @@ fn a_topic_and_its_picture_are_those_of_pipe() {
         ("http://127.0.0.1:9000/", ("b", "k", "t"))
     );
     assert_eq!(token.as_ref().unwrap().expose(), "tok-en");
-    assert_eq!((job.picture.seed, job.picture.sprites_max), (2, 2));
-    assert_eq!(job.picture.overflow, Overflow::DropNewest);
+    assert_eq!((job.picture.seed, job.picture.limits.sprites_max), (2, 2));
+    assert_eq!(job.picture.limits.overflow, Overflow::DropNewest);
     assert_eq!(job.picture.palette.entries().count(), 1);
     assert_eq!(
         job.outputs,
@@ -216,8 +219,8 @@ fn a_topic_and_its_picture_are_those_of_pipe() {
     );
     // A log is of no channel.
     let job = burn_in(&["in.ts", "out.mp4", "--reactions=log"], &[], file);
-    assert_eq!((job.picture.seed, job.picture.sprites_max), (1, 1));
-    assert_eq!(job.picture.overflow, Overflow::RetireOldest);
+    assert_eq!((job.picture.seed, job.picture.limits.sprites_max), (1, 1));
+    assert_eq!(job.picture.limits.overflow, Overflow::RetireOldest);
 }
 
 #[test]

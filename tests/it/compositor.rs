@@ -13,7 +13,7 @@ use floatup::paint::{Painter, Painting};
 use floatup::pixel::SimdLevel;
 use floatup::reaction::{Emoji, Palette, Reaction};
 use floatup::sprite::SpriteSheet;
-use floatup::stage::{Overflow, Stage, StageSettings};
+use floatup::stage::{Entrance, Limits, Stage};
 use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -38,11 +38,13 @@ fn threads(count: usize) -> Arc<ThreadPool> {
 pub(crate) fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, Arc<SpriteSheet>) {
     let cast = cast(size, font_size_px);
     let sheet = Arc::clone(cast.sheet());
-    let mut stage = Stage::new(StageSettings {
+    let mut stage = Stage::new(
         cast,
-        sprites_max: 100_000,
-        overflow: Overflow::RetireOldest,
-    });
+        Limits {
+            sprites_max: 100_000,
+            ..Limits::default()
+        },
+    );
     let rate = FrameRate::new(60, 1).unwrap();
     for n in 1..=count {
         let reaction = Reaction {
@@ -50,7 +52,13 @@ pub(crate) fn busy_stage(size: Size, font_size_px: f64, count: u32) -> (Stage, A
             count: 1,
         };
         let at = rate.pts(u64::from(n) * 120 / u64::from(count));
-        stage.spawn(1, n.into(), &[reaction], at);
+        stage.spawn(&Entrance {
+            page: 1,
+            sequence: n.into(),
+            publisher: None,
+            reactions: &[reaction],
+            at,
+        });
     }
     (stage, sheet)
 }

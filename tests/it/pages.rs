@@ -6,6 +6,7 @@ mod overlay;
 mod pictures;
 mod poses;
 mod ranges;
+mod stage;
 mod viewer;
 
 use std::sync::Arc;
@@ -111,6 +112,7 @@ async fn everything_is_served_as_what_it_is() {
         ("/assets/motion.js", "text/javascript; charset=utf-8"),
         ("/assets/raster.js", "text/javascript; charset=utf-8"),
         ("/assets/rules.js", "text/javascript; charset=utf-8"),
+        ("/assets/stage.js", "text/javascript; charset=utf-8"),
         ("/assets/palette.js", "text/javascript; charset=utf-8"),
         ("/assets/chat.js", "text/javascript; charset=utf-8"),
         ("/assets/topic.js", "text/javascript; charset=utf-8"),

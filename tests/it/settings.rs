@@ -12,7 +12,7 @@ use floatup::matte::{Colour, Matte};
 use floatup::output::{Codec, Container, Form, Policy, Target};
 use floatup::pixel::SimdLevel;
 use floatup::planes::VideoFormat;
-use floatup::stage::Overflow;
+use floatup::stage::{Limits, Overflow};
 
 use crate::floatup::{floatup, stderr};
 use crate::tree::read;
@@ -102,11 +102,11 @@ fn no_settings_are_the_documented_defaults() {
     assert_eq!(picture.size.to_string(), "1920x1080");
     assert_eq!(picture.rate.to_string(), "60");
     assert_eq!(&picture.look, &LookSettings::default());
-    assert_eq!((picture.seed, picture.sprites_max), (0, 1_000));
+    assert_eq!((picture.seed, picture.limits.sprites_max), (0, 1_000));
     assert_eq!(picture.alpha, Alpha::Straight);
     assert!((1..=4).contains(&picture.threads));
     assert_eq!(picture.simd, SimdLevel::detect());
-    assert_eq!(picture.overflow, Overflow::RetireOldest);
+    assert_eq!(picture.limits.overflow, Overflow::RetireOldest);
     assert_eq!(*picture.palette, floatup::reaction::Palette::default());
     assert_eq!(command(&[], &[], None).unwrap(), Command::Serve(serve));
 }
@@ -223,6 +223,12 @@ fn every_key_is_taken_from_every_layer() {
         ("alpha", "alpha", "premultiplied", "'premultiplied'"),
         ("sprites_max", "sprites-max", "7", "7"),
         ("overflow", "overflow", "drop-newest", "'drop-newest'"),
+        ("queue_max", "queue-max", "7", "7"),
+        ("queue_seconds", "queue-seconds", "7", "7"),
+        ("spread_ms", "spread-ms", "7", "7"),
+        ("coverage_max", "coverage-max", "0.5", "0.5"),
+        ("opacity_max", "opacity-max", "0.5", "0.5"),
+        ("quiet", "quiet", "true", "true"),
         ("test_pattern", "test-pattern", "true", "true"),
         ("chat_rate", "chat-rate", "7", "7"),
         ("chat_length", "chat-length", "7", "7"),
@@ -247,6 +253,7 @@ fn every_key_is_taken_from_every_layer() {
             "momento_tokens",
             "palette",
             "channel",
+            "stage",
         ]
         .contains(&&key[..]);
         assert!(elsewhere || cases.iter().any(|case| case.0 == key), "{key}");
@@ -265,6 +272,59 @@ fn every_key_is_taken_from_every_layer() {
         assert_eq!(by_flag, by_env, "{key}");
         assert_eq!(by_flag, by_file, "{key}");
     }
+}
+
+#[test]
+fn a_stage_has_a_table_whose_keys_may_stand_outside_of_it() {
+    let file = "
+        overflow = 'queue'
+        [stage]
+        sprites_max = 500
+        queue_max = 9
+        [[channel]]
+        name = 'a'
+        [channel.stage]
+        sprites_max = 20
+        spread_ms = 0
+        [[channel]]
+        name = 'b'
+        coverage_max = 0.25";
+    let got = serve(&[], &[], file);
+    let [a, b] = &got.channels[..] else {
+        panic!("{:?}", got.channels)
+    };
+    let limits = Limits {
+        sprites_max: 500,
+        overflow: Overflow::Queue,
+        queue_max: 9,
+        spread: Duration::from_secs(1),
+        ..Default::default()
+    };
+    let of_a = Limits {
+        sprites_max: 20,
+        spread: Duration::ZERO,
+        ..limits
+    };
+    assert_eq!(a.picture.limits, of_a);
+    let of_b = Limits {
+        coverage_max: Some(0.25),
+        ..limits
+    };
+    assert_eq!(b.picture.limits, of_b);
+    check_mistakes(
+        "[stage]\nsprites_max = 0\nquue_max = 1\n[[channel]]\nname = 'a'\nstage = 5",
+        &[
+            "2: stage.sprites_max: \"0\": expected a whole number from 1 to 100000",
+            "3: stage.quue_max: is no key: did you mean queue_max?",
+            "6: channel.stage: expected a table, such as [stage]",
+        ],
+    );
+    // A log's reactions come at its own times.
+    let render = command(&["render", "a.ndjson", "a.mov"], &[], None);
+    let Ok(Command::Render(render)) = render else {
+        panic!("{render:?}")
+    };
+    assert_eq!(render.picture.limits.spread, Duration::ZERO);
 }
 
 #[test]
@@ -532,7 +592,16 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("alpha", "none", "straight or premultiplied"),
     ("sprites_max", "100001", "from 1 to 100000"),
-    ("overflow", "explode", "retire-oldest or drop-newest"),
+    (
+        "overflow",
+        "explode",
+        "retire-oldest, drop-newest, aggregate or queue",
+    ),
+    ("queue_max", "0", "from 1 to 100000"),
+    ("queue_seconds", "61", "from 1 to 60"),
+    ("spread_ms", "10001", "from 0 to 10000"),
+    ("coverage_max", "0", "from 0.01 to 1"),
+    ("opacity_max", "1.1", "from 0.01 to 1"),
 ];
 
 #[test]
@@ -768,6 +837,8 @@ fn the_example_names_every_key_and_nothing_else() {
     check_mistakes(&uncommented, &[]);
     let table: toml::Table = uncommented.parse().unwrap();
     let mut expected = config::key_names();
+    // A table whose keys stand outside of it there.
+    expected.retain(|key| key != "stage");
     let mut named: Vec<String> = table.keys().cloned().collect();
     expected.sort();
     named.sort();
@@ -809,6 +880,7 @@ fn the_example_shows_the_defaults() {
         "matte",
         "key_range",
         "policy",
+        "coverage_max",
     ];
     let mut table: toml::Table = uncommented.parse().unwrap();
     for key in none {

@@ -15,7 +15,7 @@ use crate::chart::Chart;
 use crate::frame::Frame;
 use crate::paint::Painter;
 use crate::source::Cue;
-use crate::stage::{Overflow, Stage, StageSettings};
+use crate::stage::{Entrance, Stage, Tally};
 
 /// What paints on one canvas.
 struct Board {
@@ -89,11 +89,7 @@ impl Easel {
         let boards = self.canvases.iter().map(|canvas| {
             let cast = (self.show.cast)(canvas.layout, canvas.scale)?;
             let sheet = Arc::clone(cast.sheet());
-            let stage = Stage::new(StageSettings {
-                cast,
-                sprites_max: self.show.sprites_max,
-                overflow: self.show.overflow,
-            });
+            let stage = Stage::new(cast, self.show.limits);
             let chart = self.show.test_pattern.then(|| Chart::new(canvas.size));
             Ok(Board {
                 chart: chart.transpose()?,
@@ -122,10 +118,11 @@ impl Easel {
         let ahead = if is_ahead { by } else { Duration::ZERO };
         let (at, second) = (at.saturating_add(ahead), second.saturating_add(ahead));
         self.bring_on(at);
-        let mut live = 0;
+        let (mut live, mut waiting) = (0, 0);
         for (board, pictures) in self.boards.iter_mut().zip(pictures) {
             board.stage.retire(at);
             live = live.max(board.stage.len());
+            waiting = waiting.max(board.stage.waiting());
             let nothing = board.stage.is_empty() && board.chart.is_none();
             if nothing && pictures.is_clear {
                 continue;
@@ -136,21 +133,23 @@ impl Easel {
                 pictures.is_clear &= frame.is_clear();
             }
         }
-        let live = i64::try_from(live).unwrap_or(i64::MAX);
-        self.show.metrics.sprites_live.set(live);
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.show.metrics.stage.live.set(gauge(live));
+        self.show.metrics.stage.waiting.set(gauge(waiting));
+        self.count();
     }
 
     /// Puts what is due by this time on every stage.
     fn bring_on(&mut self, now: Duration) {
         let Delay { by, earlier } = self.show.delay;
         let later = if earlier { Duration::ZERO } else { by };
-        let (mut dropped, mut refused) = (0, 0);
+        let mut refused = 0;
         self.take_back();
         let stages = &mut self.boards;
-        let mut spawn = |page, number, reactions: &[_], at| {
+        let mut spawn = |entrance: &Entrance<'_>| {
             for board in stages.iter_mut() {
-                board.stage.retire(at);
-                dropped += board.stage.spawn(page, number, reactions, at);
+                board.stage.retire(entrance.at);
+                board.stage.spawn(entrance);
             }
         };
         match &self.reactions {
@@ -159,13 +158,13 @@ impl Easel {
                     && entry.at.saturating_add(later) <= now
                 {
                     self.shown += 1;
-                    let reactions = std::slice::from_ref(&entry.reaction);
-                    spawn(
-                        self.show.seed,
-                        entry.line,
-                        reactions,
-                        entry.at.saturating_add(later),
-                    );
+                    spawn(&Entrance {
+                        page: self.show.seed,
+                        sequence: entry.line,
+                        publisher: None,
+                        reactions: std::slice::from_ref(&entry.reaction),
+                        at: entry.at.saturating_add(later),
+                    });
                 }
             }
             Reactions::Live(inbox) => {
@@ -184,21 +183,24 @@ impl Easel {
                 while let Some((at, cue)) = self.waiting.front()
                     && *at <= now
                 {
-                    spawn(cue.page, cue.sequence, &cue.reactions, now);
+                    spawn(&cue.entrance(now));
                     self.waiting.pop_front();
                 }
             }
         }
-        let counted = match self.show.overflow {
-            Overflow::DropNewest => &self.show.metrics.sprites_dropped_newest,
-            Overflow::RetireOldest => &self.show.metrics.sprites_retired_oldest,
-        };
-        counted.inc_by(dropped as u64);
-        self.show.metrics.sprites_dropped_newest.inc_by(refused);
+        self.show.metrics.stage.dropped.inc_by(refused);
     }
-}
 
-impl Easel {
+    /// Counts what has become of reactions, on all boards; the first board's is what they have in
+    /// common.
+    fn count(&mut self) {
+        let tallies = self.boards.iter_mut().map(|board| board.stage.take_tally());
+        let tallies: Vec<Tally> = tallies.collect();
+        if let Some(first) = tallies.first() {
+            self.show.metrics.stage.count(*first);
+        }
+    }
+
     /// Takes off what has been taken back, and lets nothing of it on.
     fn take_back(&mut self) {
         let Reactions::Live(inbox) = &self.reactions else {
@@ -238,6 +240,7 @@ impl Board {
             .extend(placed.map(|placement| placement.stretched(across, down)));
         self.painter
             .paint(self.placements.iter().copied())
+            .faded(self.stage.limits().opacity_max)
             .draw(frame);
     }
 }

@@ -9,7 +9,7 @@ use clap::{Args, FromArgMatches};
 
 use crate::burn_in::settings::{Bitrate, Delay, Fit, OnInputLoss, Region, Sync};
 use crate::config::args::{ConfigArgs, TopicArgs};
-use crate::config::keys::{LookKeys, SpriteKeys};
+use crate::config::keys::{LookKeys, SpriteKeys, StageKeys};
 use crate::config::value::{Crf, EncoderOption, EvenSize, Listen, Text, Whole, place};
 use crate::source::Address;
 
@@ -127,6 +127,8 @@ pub(in crate::config) struct BurnInArgs {
     pub look: LookKeys,
     #[command(flatten)]
     pub sprites: SpriteKeys,
+    #[command(flatten)]
+    pub stage: StageKeys,
 }
 
 /// How one output is written.

@@ -12,13 +12,14 @@ use crate::config::{BurnInJob, ConfigError, Reactions};
 pub(in crate::config) fn burn_in(args: BurnInArgs, env: Env<'_>) -> Result<BurnInJob, ConfigError> {
     let keys = PictureKeys {
         sprites: args.sprites,
+        stage: args.stage,
         ..PictureKeys::default()
     };
     let layers = Layers::read(&args.config, args.look, keys, OutputKeys::default(), env)?;
     let (reactions, picture) = match args.reactions {
         Some(path) => {
             let skip_bad_lines = args.skip_bad_lines;
-            let picture = layers.picture(LookKeys::default(), PictureKeys::default());
+            let picture = layers.picture_of_log(LookKeys::default());
             (
                 Reactions::Log {
                     path,
