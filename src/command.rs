@@ -22,11 +22,12 @@ use tokio::sync::oneshot;
 
 use crate::channel::{Channel, Run};
 use crate::config::{ChannelConfig, Command, OutputConfig, SourceConfig};
+use crate::gate::{self, Gate};
 use crate::look::preset::{PRESETS, Preset};
 use crate::metrics::Metrics;
 use crate::output::Plan;
 use crate::reaction::Reaction;
-use crate::source::{Inbox, Merge, Monitor, Source};
+use crate::source::{Guard, Inbox, Merge, Monitor, Source};
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
@@ -143,6 +144,12 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What lets messages in to a channel.
+fn guard(rules: &gate::Rules, channel: &str, metrics: &Metrics) -> Guard {
+    let gate = Arc::new(Gate::new(rules.clone()));
+    Guard::new(gate, metrics.gate(channel))
+}
+
 /// Follows one source of a channel on the runtime.
 fn follow(source: Source, inbox: Inbox, runtime: &Runtime) {
     runtime.spawn(async move { source.follow(&inbox).await });
@@ -152,6 +159,7 @@ fn follow(source: Source, inbox: Inbox, runtime: &Runtime) {
 fn follow_all<'s>(
     sources: impl IntoIterator<Item = &'s SourceConfig>,
     channel: &str,
+    guard: &Guard,
     merge: &Arc<Merge>,
     metrics: &Metrics,
     runtime: &Runtime,
@@ -159,6 +167,7 @@ fn follow_all<'s>(
     let mut monitors = Vec::new();
     for config in sources {
         let (source, inbox) = open(config, channel, merge, metrics)?;
+        let inbox = inbox.with_guard(guard.clone());
         monitors.push(inbox.monitor());
         follow(source, inbox, runtime);
     }

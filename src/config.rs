@@ -21,9 +21,10 @@ use crate::aws::{self, Arn};
 use crate::burn_in;
 use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
-use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys};
+use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::frame::{Alpha, FrameRate, Scan, Size};
+use crate::gate;
 use crate::matte::Matte;
 use crate::momento;
 use crate::motion;
@@ -220,6 +221,8 @@ pub struct ChannelConfig {
     pub topic: String,
     /// Its picture.
     pub picture: Picture,
+    /// What is let in to its topic.
+    pub gate: gate::Rules,
 }
 
 /// What sprites look like.
@@ -395,6 +398,8 @@ pub enum Reactions {
         name: String,
         /// At least one.
         sources: Vec<SourceConfig>,
+        /// What of them is let in.
+        gate: gate::Rules,
     },
 }
 
@@ -600,6 +605,7 @@ pub fn key_names() -> Vec<String> {
         keys::names::<ServiceKeys>(),
         keys::names::<LookKeys>(),
         keys::names::<PictureKeys>(),
+        keys::names::<GateKeys>(),
         keys::names::<OutputKeys>(),
         tables.to_vec(),
     ]

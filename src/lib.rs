@@ -117,6 +117,7 @@
 //! | figure | one emoji or image of a sheet, with its box |
 //! | artwork | a reaction's own image |
 //! | stage | the sprites that are alive |
+//! | gate | what lets messages in to a channel, or not |
 //! | motion, pose | the stylesheet's curve, and a sprite on it at one age |
 //! | variable, share | a property that each sprite has its own value of, and how far through its range |
 //! | cast | all figures with their motions, on a frame |
@@ -194,6 +195,7 @@ pub mod artwork;
 pub mod sprite;
 pub mod cast;
 pub mod stage;
+pub mod gate;
 pub mod paint;
 pub mod scene;
 pub mod log;

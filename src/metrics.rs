@@ -5,6 +5,7 @@
 //! a viewer, so the number of series is bounded.
 
 mod chat;
+mod gate;
 mod programme;
 mod source;
 mod stage;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use self::chat::{Chat, Code, Review};
+pub use self::gate::Gate;
 pub use self::programme::{Encoding, Programme};
 pub use self::source::Source;
 pub use self::stage::Stage;
@@ -54,6 +56,7 @@ pub struct Metrics {
     /// The chat.
     pub chat: Chat,
     stages: stage::Stages,
+    gates: gate::Gates,
     frames_rendered: Family<ChannelLabel, Counter>,
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
@@ -158,6 +161,7 @@ impl Metrics {
             glyphs_substituted: Counter::default(),
             chat: Chat::default(),
             stages: stage::Stages::default(),
+            gates: gate::Gates::default(),
             frames_rendered: Family::default(),
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
@@ -262,6 +266,7 @@ impl Metrics {
             self.glyphs_substituted.clone(),
         );
         self.stages.register(r);
+        self.gates.register(r);
         r.register(
             "frames_rendered",
             "Frames drawn",

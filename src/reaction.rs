@@ -276,6 +276,18 @@ impl Palette {
     }
 }
 
+/// Reactions as a topic's message: counts by emoji, `{"r":{"❤️":3}}`. Several of one emoji count
+/// together.
+#[must_use]
+pub fn encode(reactions: &[Reaction]) -> String {
+    let mut counts = serde_json::Map::new();
+    for Reaction { emoji, count } in reactions {
+        let sum = counts.entry(emoji.as_str()).or_insert(0_u64.into());
+        *sum = (sum.as_u64().unwrap_or(0) + u64::from(*count)).into();
+    }
+    serde_json::json!({ "r": counts }).to_string()
+}
+
 impl Lookup for Palette {
     fn find(&self, name: &str) -> Option<Emoji> {
         self.find(name)

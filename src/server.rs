@@ -18,7 +18,7 @@ mod topics;
 mod waiting;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::hash::RandomState;
@@ -50,7 +50,7 @@ use crate::metrics::Metrics;
 use crate::momento::Minter;
 use crate::output::FeedForm;
 use crate::reaction::{Emoji, Palette};
-use crate::source::{Inbox, Monitor};
+use crate::source::{Guard, Inbox, Monitor};
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
 
@@ -91,6 +91,8 @@ pub struct Channel {
     pub topic: TopicName,
     /// How those sources stand.
     pub sources: Vec<Monitor>,
+    /// What lets reactions in to its topic.
+    pub guard: Guard,
     /// The motion that its pages show: the text of a CSS file.
     pub stylesheet: Arc<str>,
     /// Its frame that is due.
@@ -222,6 +224,8 @@ struct App {
     subscribers: Arc<Semaphore>,
     delayed: Semaphore,
     images: Images,
+    /// Of the channels' topics.
+    guards: HashMap<TopicName, Guard>,
     stills_queued: Arc<Semaphore>,
     stills_running: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
@@ -241,6 +245,7 @@ impl App {
             waiting: Waiting::default(),
             chat: Chat::new(&service),
             images: Images::new(&service.images),
+            guards: guards(&service.channels),
             service,
             stop: watch::Sender::new(false),
             gap_cure: Mutex::default(),
@@ -279,6 +284,16 @@ impl App {
     async fn stopped(&self) {
         drop(self.stop.subscribe().wait_for(|stop| *stop).await);
     }
+}
+
+/// By topic; of several channels with one topic, the first's.
+fn guards(channels: &Channels) -> HashMap<TopicName, Guard> {
+    let mut guards = HashMap::new();
+    for channel in channels.values() {
+        let guard = || channel.guard.clone();
+        guards.entry(channel.topic.clone()).or_insert_with(guard);
+    }
+    guards
 }
 
 /// One more of something that a gauge shows, until it is dropped.

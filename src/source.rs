@@ -9,6 +9,7 @@ mod address;
 pub mod cues;
 mod broker;
 mod embedded;
+mod guard;
 mod inbox;
 pub mod ivs_chat;
 pub mod lines;
@@ -30,6 +31,7 @@ use serde::Deserialize;
 
 pub use self::address::{Address, AddressError, Secrets};
 pub use self::embedded::{Bridge, EMBEDDED, follow_topic};
+pub use self::guard::Guard;
 pub use self::inbox::{Arrival, Inbox, Monitor, Observation, Outcome, State, Status, WEIGHT};
 pub use self::merge::{Cue, Merge, Receiver};
 

@@ -31,6 +31,9 @@ use crate::scatter::SpriteId;
 /// How long a sprite that gives way takes to fade out.
 const FADE: Duration = Duration::from_millis(200);
 
+/// For how long a sprite takes others of its emoji into its number.
+const AGGREGATED: Duration = Duration::from_millis(500);
+
 /// What asks for sprites: one topic item.
 #[derive(Clone, Copy, Debug)]
 pub struct Entrance<'a> {
@@ -404,7 +407,8 @@ impl Stage {
                     let same = playing.find(|one| {
                         one.part == Part::Plays && one.kind.figure == sprite.kind.figure
                     });
-                    if let Some(same) = same {
+                    // A number beside one that is soon over would hardly be read.
+                    if let Some(same) = same.filter(|one| at < one.spawned_at + AGGREGATED) {
                         same.stands_for = same.stands_for.saturating_add(sprite.stands_for);
                         self.tally.aggregated += 1;
                         return;

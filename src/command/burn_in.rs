@@ -205,10 +205,15 @@ mod with_libav {
                 crate::command::follow(Source::Momento(source), way, runtime);
                 Ok((Reactions::Live(inbox), all_of(palette)))
             }
-            config::Reactions::Sources { name, sources } => {
+            config::Reactions::Sources {
+                name,
+                sources,
+                gate,
+            } => {
                 let inbox = Arc::new(Inbox::default());
                 let merge = Merge::new(Box::new(Arc::clone(&inbox)), since_epoch().as_secs());
-                crate::command::follow_all(sources, name, &Arc::new(merge), metrics, runtime)?;
+                let (guard, merge) = (crate::command::guard(gate, name, metrics), Arc::new(merge));
+                crate::command::follow_all(sources, name, &guard, &merge, metrics, runtime)?;
                 Ok((Reactions::Live(inbox), all_of(palette)))
             }
         }

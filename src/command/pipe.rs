@@ -33,7 +33,8 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
         let inbox = Inbox::new(name, &called, rules, merge, &all);
         super::follow(Source::Momento(source), inbox, &runtime);
     } else {
-        super::follow_all(&job.sources, name, &merge, &all, &runtime)?;
+        let guard = super::guard(&job.channel.gate, name, &all);
+        super::follow_all(&job.sources, name, &guard, &merge, &all, &runtime)?;
     }
     let run = Run {
         frames: job.frames,

@@ -19,7 +19,7 @@ use crate::momento::Minter;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::reaction::Rules;
 use crate::server::{self, Access, Channels, REACTION_CACHE, Service, Webhook, WebhookSecret};
-use crate::source::{Bridge, EMBEDDED, Inbox, Merge, Monitor, follow_topic, since_epoch};
+use crate::source::{Bridge, EMBEDDED, Guard, Inbox, Merge, Monitor, follow_topic, since_epoch};
 use crate::timed_metadata::TimedMetadata;
 use crate::token::Key;
 use crate::topic::{Broker, Limits, TopicName, encoded};
@@ -64,6 +64,9 @@ pub(super) fn run(job: Serve) -> Result<()> {
         .map(|channel| FrameLoop::start(Arc::clone(channel), run))
         .collect::<Result<Vec<_>>>()?;
 
+    let guards = job.channels.iter();
+    let guards = guards.map(|config| super::guard(&config.gate, &config.name, &metrics));
+    let guards: Vec<Guard> = guards.collect();
     let (mut monitors, mut hooks) = (Vec::new(), BTreeMap::new());
     for (number, (config, channel)) in job.channels.iter().zip(&channels).enumerate() {
         let topic = TopicName::new(&config.cache, &config.topic)?;
@@ -81,12 +84,14 @@ pub(super) fn run(job: Serve) -> Result<()> {
         all.extend(super::follow_all(
             own,
             &config.name,
+            &guards[number],
             &merge,
             &metrics,
             &runtime,
         )?);
         let rules = Rules::new(Arc::clone(&config.picture.palette));
         let hook = Inbox::new(&config.name, WEBHOOK, rules, merge, &metrics);
+        let hook = hook.with_guard(guards[number].clone());
         all.push(hook.monitor());
         hooks.insert(config.name.clone(), hook);
         monitors.push(all);
@@ -112,7 +117,13 @@ pub(super) fn run(job: Serve) -> Result<()> {
         caches: job.caches.clone(),
         gap_cure: job.gap_cure,
         hold: job.poll_hold,
-        channels: served(&job.channels, &looks, &channels, monitors, &metrics)?,
+        channels: served(
+            &job.channels,
+            &looks,
+            &channels,
+            monitors.into_iter().zip(guards),
+            &metrics,
+        )?,
         chat: job.chat.clone(),
         webhook: Some(webhook(&job, hooks)?),
         address,
@@ -210,11 +221,11 @@ fn served(
     configs: &[ChannelConfig],
     looks: &[Look],
     channels: &[Arc<Channel>],
-    monitors: Vec<Vec<Monitor>>,
+    watched: impl Iterator<Item = (Vec<Monitor>, Guard)>,
     metrics: &Metrics,
 ) -> Result<Channels> {
-    let channels = configs.iter().zip(looks).zip(channels).zip(monitors);
-    let served = channels.map(|(((config, look), channel), sources)| {
+    let channels = configs.iter().zip(looks).zip(channels).zip(watched);
+    let served = channels.map(|(((config, look), channel), (sources, guard))| {
         let (fed, newest) = (Arc::clone(channel), Newest::default());
         let (spec, counted) = (spec(&config.picture), metrics.output(&config.name, "feed"));
         let feed = move |form: FeedForm| {
@@ -227,6 +238,7 @@ fn served(
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
             sources,
+            guard,
             stylesheet: Arc::clone(&look.text),
             still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),
             feed: Box::new(feed),

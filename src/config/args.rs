@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub(super) use self::burn_in::{BurnInArgs, VideoArgs};
 use crate::config::ConfigError;
-use crate::config::keys::{LookKeys, OutputKeys, PictureKeys, ServiceKeys, names};
+use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, names};
 use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole, target};
 use crate::matte::Colour;
 use crate::output::{Pace, Target};
@@ -100,6 +100,8 @@ pub(super) struct ServeArgs {
     pub look: LookKeys,
     #[command(flatten)]
     pub picture: PictureKeys,
+    #[command(flatten)]
+    pub gate: GateKeys,
     #[command(flatten)]
     pub output: OutputKeys,
 }
@@ -341,6 +343,7 @@ pub(super) struct EnvKeys {
     pub service: ServiceKeys,
     pub look: LookKeys,
     pub picture: PictureKeys,
+    pub gate: GateKeys,
     pub output: OutputKeys,
 }
 
@@ -401,6 +404,7 @@ pub(super) fn env_keys(env: &dyn Fn(&str) -> Option<OsString>) -> Result<EnvKeys
         service: env_group(env)?,
         look: env_group(env)?,
         picture: env_group(env)?,
+        gate: env_group(env)?,
         output: env_group(env)?,
     })
 }

@@ -14,8 +14,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::distance::distance;
 use crate::config::keys::{
-    ChannelKeys, FrameKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SourceKeys, SpriteKeys,
-    StageKeys, TargetKeys, names,
+    ChannelKeys, FrameKeys, GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SourceKeys,
+    SpriteKeys, StageKeys, TargetKeys, names,
 };
 use crate::config::value::{Name, Text};
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, DEFAULT_CHANNEL, cache_exists, key_names};
@@ -26,13 +26,17 @@ use crate::reaction::{Emoji, Palette, PaletteError};
 const SYNTAX_MISTAKES_MAX: usize = 100;
 
 /// Tables of the settings file that are no flags.
-pub(super) const TABLES: [&str; 3] = ["palette", "channel", "stage"];
+pub(super) const TABLES: [&str; 4] = ["palette", "channel", "stage", "limits"];
 
 /// What an entry of `output` or `source` may be.
 const OUTPUTS: &str = "expected targets in quotes, such as [\"a.mov\"], or one [[output]] table for \
                        each output";
 const SOURCES: &str = "expected addresses in quotes, such as [\"twitch:somebody\"], or one \
                        [[source]] table for each source";
+
+/// What `stage` and `limits` may be.
+const STAGE: &str = "expected a table, such as [stage] with sprites_max = 500";
+const LIMITS: &str = "expected a table, such as [limits] with publisher_rate = 5";
 
 /// One thing wrong in a settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,7 @@ pub(super) struct FileKeys {
     pub service: ServiceKeys,
     pub look: LookKeys,
     pub picture: PictureKeys,
+    pub gate: GateKeys,
     pub output: OutputKeys,
     /// Each with a target.
     pub outputs: Vec<OutputTable>,
@@ -78,6 +83,7 @@ pub(super) struct ChannelTable {
     pub keys: ChannelKeys,
     pub look: LookKeys,
     pub picture: PictureKeys,
+    pub gate: GateKeys,
 }
 
 /// One `[[output]]` table, or one text of the array `output`.
@@ -151,6 +157,7 @@ impl Reader<'_> {
         let frame = names::<FrameKeys>();
         let sprites = names::<SpriteKeys>();
         let stage = names::<StageKeys>();
+        let gate = names::<GateKeys>();
         let output = names::<OutputKeys>();
         let known = key_names();
         let mut channel_lines = Vec::new();
@@ -166,8 +173,13 @@ impl Reader<'_> {
                 "output" => (file.outputs, output_lines) = self.outputs(&key.span(), value),
                 "source" => (file.sources, source_lines) = self.sources(&key.span(), value),
                 "stage" => {
-                    let table = self.stage("stage", &key.span(), value);
-                    file.picture.stage = file.picture.stage.over(table);
+                    let all = self.group::<StageKeys>("stage", STAGE, &key.span(), value);
+                    let stage = file.picture.stage;
+                    file.picture.stage = all.into_iter().fold(stage, StageKeys::over);
+                }
+                "limits" => {
+                    let all = self.group::<GateKeys>("limits", LIMITS, &key.span(), value);
+                    file.gate = all.into_iter().fold(file.gate, GateKeys::over);
                 }
                 k if service.iter().any(|n| n == k) => {
                     let one: ServiceKeys = self.entry("", (key, value));
@@ -187,6 +199,9 @@ impl Reader<'_> {
                 k if stage.iter().any(|n| n == k) => {
                     let one: StageKeys = self.entry("", (key, value));
                     file.picture.stage = file.picture.stage.over(one);
+                }
+                k if gate.iter().any(|n| n == k) => {
+                    file.gate = file.gate.over(self.entry("", (key, value)));
                 }
                 k if output.iter().any(|n| n == k) => {
                     file.output = file.output.over(self.entry("", (key, value)));
@@ -418,11 +433,13 @@ impl Reader<'_> {
         let sprites = names::<SpriteKeys>();
         let stage = names::<StageKeys>();
         let mut known = ChannelKeys::NAMES.map(String::from).to_vec();
-        known.push("stage".into());
+        known.extend(["stage", "limits"].map(String::from));
         known.extend_from_slice(&look);
         known.extend_from_slice(&frame);
         known.extend_from_slice(&sprites);
         known.extend_from_slice(&stage);
+        let gate = names::<GateKeys>();
+        known.extend_from_slice(&gate);
         for (key, value) in table {
             let name = key.get_ref().to_string();
             if ChannelKeys::NAMES.contains(&name.as_str()) {
@@ -438,9 +455,15 @@ impl Reader<'_> {
             } else if stage.contains(&name) {
                 let one: StageKeys = self.entry("channel.", (key, value));
                 channel.picture.stage = channel.picture.stage.over(one);
+            } else if gate.contains(&name) {
+                channel.gate = channel.gate.over(self.entry("channel.", (key, value)));
             } else if name == "stage" {
-                let table = self.stage("channel.stage", &key.span(), value);
-                channel.picture.stage = channel.picture.stage.over(table);
+                let all = self.group("channel.stage", STAGE, &key.span(), value);
+                let stage = channel.picture.stage;
+                channel.picture.stage = all.into_iter().fold(stage, StageKeys::over);
+            } else if name == "limits" {
+                let all = self.group("channel.limits", LIMITS, &key.span(), value);
+                channel.gate = all.into_iter().fold(channel.gate, GateKeys::over);
             } else {
                 self.unknown("channel.", &name, &key.span(), &known);
             }
@@ -448,26 +471,30 @@ impl Reader<'_> {
         channel
     }
 
-    /// A `[stage]` table, whose keys may also stand outside of it.
-    fn stage(&mut self, name: &str, span: &Range<usize>, value: Spanned<DeValue<'_>>) -> StageKeys {
+    /// A table of keys that may also stand outside of it, each by itself.
+    fn group<G: clap::Args + DeserializeOwned + Default>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        span: &Range<usize>,
+        value: Spanned<DeValue<'_>>,
+    ) -> Vec<G> {
         let DeValue::Table(table) = value.into_inner() else {
-            let line = self.line(span.start);
-            let message = "expected a table, such as [stage] with sprites_max = 500";
-            self.add(line, Some(name.into()), message.into());
-            return StageKeys::default();
+            self.add(self.line(span.start), Some(name.into()), expected.into());
+            return Vec::new();
         };
-        let known = names::<StageKeys>();
+        let known = names::<G>();
         let prefix = format!("{name}.");
-        table
-            .into_iter()
-            .fold(StageKeys::default(), |read, (key, value)| {
-                let one = key.get_ref().to_string();
-                if known.contains(&one) {
-                    return read.over(self.entry(&prefix, (key, value)));
-                }
+        let mut all = Vec::new();
+        for (key, value) in table {
+            let one = key.get_ref().to_string();
+            if known.contains(&one) {
+                all.push(self.entry(&prefix, (key, value)));
+            } else {
                 self.unknown(&prefix, &one, &key.span(), &known);
-                read
-            })
+            }
+        }
+        all
     }
 
     /// The palette, and the image files of those reactions that have one.

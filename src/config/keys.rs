@@ -4,11 +4,13 @@
 //! A field's name is the key's name in the file; `FLOATUP_` and the name in capitals is its
 //! environment variable; with dashes it is the flag.
 
+mod gate;
 mod stage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(super) use self::gate::GateKeys;
 pub(super) use self::stage::StageKeys;
 
 use crate::config::value::{

@@ -2,6 +2,7 @@
 
 mod account;
 mod burn_in;
+mod gate;
 mod source;
 
 use std::ffi::OsString;
@@ -19,7 +20,7 @@ use crate::config::args::{
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
 use crate::config::keys::{
-    ChannelKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys,
+    ChannelKeys, GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys,
 };
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
@@ -49,7 +50,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
 pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError> {
-    let layers = Layers::read(&args.config, args.look, args.picture, args.output, env)?;
+    let layers = Layers {
+        gate: args.gate,
+        ..Layers::read(&args.config, args.look, args.picture, args.output, env)?
+    };
     let keys = args.service.clone();
     let keys = keys.over(layers.env.service.clone());
     let keys = keys.over(layers.file.service.clone());
@@ -72,7 +76,7 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         )));
     }
     let caches = keys.caches.filter(|caches| !caches.is_empty());
-    let channels = layers.channels();
+    let channels = layers.channels()?;
     for channel in &channels {
         cache_exists(&channel.cache, caches.as_deref().unwrap_or_default())
             .map_err(|e| ConfigError::Refused(format!("channel {:?}: cache {e}", channel.name)))?;
@@ -169,7 +173,7 @@ pub(super) fn publish(args: PublishArgs, env: Env<'_>) -> Result<PublishJob, Con
     let address = match args.to {
         Some(Text(address)) => address,
         None => {
-            let channel = layers.channel(layers.table(args.channel));
+            let channel = layers.channel(layers.table(args.channel))?;
             let name = TopicName::new(&channel.cache, &channel.topic);
             let name = name.map_err(|error| ConfigError::Refused(error.to_string()))?;
             Address::Momento(momento::Address::new(url_of(&layers)?, name))
@@ -242,7 +246,7 @@ pub(super) fn overlay_page(args: PageArgs, env: Env<'_>) -> Result<PageJob, Conf
     Ok(PageJob {
         out: args.out,
         url,
-        channel: layers.channel(layers.table(args.channel)),
+        channel: layers.channel(layers.table(args.channel))?,
     })
 }
 
@@ -258,7 +262,7 @@ pub(super) fn obs_source(args: ObsArgs, env: Env<'_>) -> Result<ObsJob, ConfigEr
         None if args.json => ObsForm::Json,
         None => ObsForm::Text,
     };
-    let channel = layers.channel(layers.table(args.channel)).name;
+    let channel = layers.channel(layers.table(args.channel))?.name;
     Ok(ObsJob { url, channel, form })
 }
 
@@ -275,6 +279,7 @@ pub(super) fn read_file(path: &Path) -> Result<FileKeys, ConfigError> {
 struct Layers {
     look: LookKeys,
     picture: PictureKeys,
+    gate: GateKeys,
     output: OutputKeys,
     env: EnvKeys,
     file: FileKeys,
@@ -305,6 +310,7 @@ impl Layers {
         Ok(Self {
             look,
             picture,
+            gate: GateKeys::default(),
             output,
             env: env_keys(env)?,
             file,
@@ -313,10 +319,10 @@ impl Layers {
     }
 
     /// The channels of the settings file, or the one that exists without any.
-    fn channels(&self) -> Vec<ChannelConfig> {
+    fn channels(&self) -> Result<Vec<ChannelConfig>, ConfigError> {
         let tables = self.file.channels.clone();
         if tables.is_empty() {
-            return vec![self.channel(ChannelTable::default())];
+            return Ok(vec![self.channel(ChannelTable::default())?]);
         }
         tables.into_iter().map(|t| self.channel(t)).collect()
     }
@@ -334,13 +340,16 @@ impl Layers {
         })
     }
 
-    fn channel(&self, table: ChannelTable) -> ChannelConfig {
+    fn channel(&self, table: ChannelTable) -> Result<ChannelConfig, ConfigError> {
         let name = table
             .keys
             .name
             .map_or_else(|| DEFAULT_CHANNEL.into(), |name| name.0.0);
         let topic = table.keys.topic.map(|topic| topic.0.0);
-        ChannelConfig {
+        let gate = self.gate.clone().over(self.env.gate.clone());
+        let gate = gate.over(table.gate).over(self.file.gate.clone());
+        Ok(ChannelConfig {
+            gate: gate::rules(gate, &self.palette)?,
             topic: topic.unwrap_or_else(|| name.clone()),
             name,
             cache: table
@@ -348,7 +357,7 @@ impl Layers {
                 .cache
                 .map_or_else(|| DEFAULT_CACHE.into(), |cache| cache.0.0),
             picture: self.picture(table.look, table.picture),
-        }
+        })
     }
 
     /// What is followed, and where.
@@ -360,7 +369,7 @@ impl Layers {
                 Some(url) => url.0.0,
                 None => url_of(self)?,
             },
-            channel: self.channel(table),
+            channel: self.channel(table)?,
             token: match args.token_file {
                 Some(path) => Some(read_secret(&path, "--token-file")?),
                 None => env_secret("token", env)?,

@@ -364,6 +364,22 @@ impl FromStr for Fraction {
     }
 }
 
+/// How often something may happen: 0.01 to 10,000 times a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct PerSecond(pub f64);
+
+impl FromStr for PerSecond {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|rate| (0.01..=10_000.0).contains(rate))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?}: expected a number from 0.01 to 10000, such as 5"))
+    }
+}
+
 /// A constant rate factor: 0 to 51 or 63 by the encoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Crf(pub f32);

@@ -30,6 +30,8 @@ pub struct Source {
     pub duplicate: Counter,
     /// Messages that were not looked at: too long, malformed, or wrongly signed.
     pub refused: Counter,
+    /// Messages that the channel's gate did not let in.
+    pub limited: Counter,
     /// Times that it had to connect again.
     pub reconnects: Counter,
     /// Messages that it reported as lost.
@@ -86,6 +88,7 @@ impl Metrics {
             other_type: messages("other_type"),
             duplicate: messages("duplicate"),
             refused: messages("refused"),
+            limited: messages("limited"),
             reconnects: self.sources.reconnects.get_or_create_owned(&label),
             gap_items: self.sources.gap_items.get_or_create_owned(&label),
             states: states.iter().map(state).collect(),

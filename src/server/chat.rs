@@ -192,7 +192,7 @@ impl Chat {
         let askers = Arc::default();
         let rooms = service.channels.iter().map(|(name, channel)| {
             let id = id_of_channel(name);
-            let floats = Floats::new(name, &channel.topic, service);
+            let floats = Floats::new(name, channel, service);
             let settings = service.chat.room(name, &askers);
             let room = Room::new(id.clone(), settings, Some(floats));
             (id, Arc::new(room))

@@ -114,6 +114,7 @@ pub(super) async fn channel(
         other_type: u64,
         duplicate: u64,
         refused: u64,
+        limited: u64,
         reconnects: u64,
         gap_items: u64,
     }
@@ -137,6 +138,7 @@ pub(super) async fn channel(
             other_type: counted.other_type.get(),
             duplicate: counted.duplicate.get(),
             refused: counted.refused.get(),
+            limited: counted.limited.get(),
             reconnects: counted.reconnects.get(),
             gap_items: counted.gap_items.get(),
         }

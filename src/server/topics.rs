@@ -16,8 +16,9 @@ use prometheus_client::metrics::family::Family;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use crate::gate::Refusal;
 use crate::metrics::{Outcome, Status};
-use crate::reaction::NotAReaction;
+use crate::reaction::{self, NotAReaction, Reaction};
 use crate::server::admission::Caller;
 use crate::server::answer::{ApiError, body, json, method_not_allowed};
 use crate::server::gap_cure::GapCure;
@@ -91,8 +92,15 @@ async fn publish(
         })?;
         Value::Text(text.into())
     };
-    let outcome = outcome(app, &value);
-    let publisher = caller.claims.map(|claims| claims.id.into());
+    let publisher: Option<Arc<str>> = caller.claims.map(|claims| claims.id.into());
+    let (outcome, value) = match decoded(app, &value) {
+        Err(outcome) => (outcome, value),
+        Ok(reactions) => match let_in(app, &name, publisher.as_deref(), reactions, value)? {
+            Some(value) => (Outcome::ACCEPTED, value),
+            // Whoever sent it has done nothing that another try would mend.
+            None => return Ok(StatusCode::NO_CONTENT),
+        },
+    };
     broker.publish(&name, value, publisher, since_epoch())?;
     app.service.metrics.reactions.get_or_create(&outcome).inc();
     Ok(StatusCode::NO_CONTENT)
@@ -257,14 +265,45 @@ pub(super) fn exact_in_scripts(sequence: u64) -> u64 {
     }
 }
 
-fn outcome(app: &App, value: &Value) -> Outcome {
+/// What a message asks for, or how one that asks for nothing is counted.
+fn decoded(app: &App, value: &Value) -> Result<Vec<Reaction>, Outcome> {
     let Value::Text(text) = value else {
-        return Outcome::UNKNOWN;
+        return Err(Outcome::UNKNOWN);
     };
-    match app.service.palette.decode(text) {
-        Ok(_) => Outcome::ACCEPTED,
-        Err(NotAReaction::Unknown) => Outcome::UNKNOWN,
-        Err(NotAReaction::OtherType) => Outcome::OTHER_TYPE,
+    app.service
+        .palette
+        .decode(text)
+        .map_err(|error| match error {
+            NotAReaction::Unknown => Outcome::UNKNOWN,
+            NotAReaction::OtherType => Outcome::OTHER_TYPE,
+        })
+}
+
+/// The message as the gate of the topic's channel lets it in: as it is, or without what is blocked;
+/// `None` if nothing is left. A topic of no channel has no gate.
+fn let_in(
+    app: &App,
+    name: &TopicName,
+    publisher: Option<&str>,
+    reactions: Vec<Reaction>,
+    value: Value,
+) -> Result<Option<Value>, ApiError> {
+    let Some(guard) = app.guards.get(name) else {
+        return Ok(Some(value));
+    };
+    let asked = reactions.len();
+    match guard.admit(publisher, reactions) {
+        Ok(admitted) if admitted.len() == asked => Ok(Some(value)),
+        Ok(admitted) => Ok(Some(Value::Text(reaction::encode(&admitted).into()))),
+        Err(Refusal::PublisherRate) => {
+            let message = "this publisher sends too many messages a second";
+            Err(ApiError::too_many("publisher_rate", message))
+        }
+        Err(Refusal::ChannelRate) => {
+            let message = "too many messages a second are sent to this channel";
+            Err(ApiError::too_many("channel_rate", message))
+        }
+        Err(_) => Ok(None),
     }
 }
 

@@ -47,6 +47,8 @@ struct Outcomes {
     other_type: u32,
     duplicate: u32,
     refused: u32,
+    /// The channel's gate did not let them in.
+    limited: u32,
 }
 
 /// `POST /reactions/{channel}`: a message as topics take it, or a JSON array of such messages, or an
@@ -107,6 +109,7 @@ pub(super) async fn receive(
             Outcome::OtherType => &mut outcomes.other_type,
             Outcome::Duplicate => &mut outcomes.duplicate,
             Outcome::Refused => &mut outcomes.refused,
+            Outcome::Limited => &mut outcomes.limited,
         } += 1;
     }
     Ok(json(StatusCode::OK, &outcomes))

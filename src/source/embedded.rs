@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::inbox::{Arrival, Inbox, State};
 use super::merge::{Cue, Receiver};
 use super::since_epoch;
-use crate::reaction::Message;
+use crate::reaction::{self, Message};
 use crate::topic::{Broker, Cursor, Event, ItemId, TopicName, Value};
 
 /// What the channel's own topic is called among its sources.
@@ -102,11 +102,7 @@ impl Bridge {
 
 impl Receiver for Bridge {
     fn cue(&self, cue: Cue) -> Option<ItemId> {
-        let counts = cue.reactions.iter();
-        let counts: serde_json::Map<_, _> = counts
-            .map(|reaction| (reaction.emoji.to_string(), reaction.count.into()))
-            .collect();
-        let text = serde_json::json!({ "r": counts }).to_string();
+        let text = reaction::encode(&cue.reactions);
         let at = cue.sent_at.unwrap_or_else(since_epoch);
         // Told from others, and not named to everyone who reads the topic.
         let publisher = cue.publisher.map(|publisher| publisher.to_string().into());

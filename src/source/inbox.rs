@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::guard::Guard;
 use super::merge::Merge;
 use super::{plausible, sent_at, since_epoch};
 use crate::metrics::{Metrics, Source as SourceMetrics};
@@ -147,6 +148,8 @@ pub enum Outcome {
     Duplicate,
     /// It could not be taken.
     Refused,
+    /// The channel's gate does not let it in.
+    Limited,
 }
 
 /// A message as someone who looks on sees it.
@@ -174,6 +177,7 @@ pub struct Inbox {
     /// What is left over of each emoji's weighted counts. Bounded by the palette.
     left_over: Mutex<HashMap<Emoji, f64>>,
     is_required: bool,
+    guard: Option<Guard>,
     merge: Arc<Merge>,
     metrics: SourceMetrics,
     status: watch::Sender<Status>,
@@ -206,6 +210,7 @@ impl Inbox {
             weight: 1.0,
             left_over: Mutex::default(),
             is_required: false,
+            guard: None,
             merge,
             metrics: metrics.source(channel, name, &words),
             status: watch::Sender::new(Status {
@@ -225,6 +230,15 @@ impl Inbox {
     pub fn with_weight(self, weight: f64) -> Self {
         Self {
             weight: weight.clamp(*WEIGHT.start(), *WEIGHT.end()),
+            ..self
+        }
+    }
+
+    /// What lets its messages in. Without one, all are.
+    #[must_use]
+    pub fn with_guard(self, guard: Guard) -> Self {
+        Self {
+            guard: Some(guard),
             ..self
         }
     }
@@ -279,24 +293,7 @@ impl Inbox {
             Err(NotAReaction::OtherType) => (Outcome::OtherType, Vec::new()),
             Ok(reactions) => match arrival.id {
                 Some(id) if !self.merge.is_new(id, arrival.user) => (Outcome::Duplicate, reactions),
-                id => {
-                    let shown = self.weighted(&reactions);
-                    let publisher = arrival.user.map(Publisher::named);
-                    let is_taken = shown.is_empty()
-                        || self
-                            .merge
-                            .deliver(id, arrival.place, publisher, shown, sent_at);
-                    match is_taken {
-                        true => (Outcome::Accepted, reactions),
-                        false => {
-                            // It may be sent again.
-                            if let Some(id) = id {
-                                self.merge.forget(id);
-                            }
-                            (Outcome::Refused, reactions)
-                        }
-                    }
-                }
+                id => self.let_in(arrival, id, reactions, sent_at),
             },
         };
         self.counter(outcome).inc();
@@ -309,6 +306,37 @@ impl Inbox {
             });
         }
         outcome
+    }
+
+    /// Shows what a message asks for that has not come before, as far as the gate lets it in.
+    fn let_in(
+        &self,
+        arrival: &Arrival<'_>,
+        id: Option<&str>,
+        reactions: Vec<Reaction>,
+        sent_at: Option<Duration>,
+    ) -> (Outcome, Vec<Reaction>) {
+        let admitted = match &self.guard {
+            None => Ok(reactions),
+            Some(guard) => guard.admit(arrival.user, reactions),
+        };
+        let Ok(reactions) = admitted else {
+            return (Outcome::Limited, Vec::new());
+        };
+        let shown = self.weighted(&reactions);
+        let publisher = arrival.user.map(Publisher::named);
+        let is_taken = shown.is_empty()
+            || self
+                .merge
+                .deliver(id, arrival.place, publisher, shown, sent_at);
+        if is_taken {
+            return (Outcome::Accepted, reactions);
+        }
+        // It may be sent again.
+        if let Some(id) = id {
+            self.merge.forget(id);
+        }
+        (Outcome::Refused, reactions)
     }
 
     /// A message that was not looked at: too long, malformed, or wrongly signed.
@@ -430,6 +458,7 @@ impl Inbox {
             Outcome::OtherType => &self.metrics.other_type,
             Outcome::Duplicate => &self.metrics.duplicate,
             Outcome::Refused => &self.metrics.refused,
+            Outcome::Limited => &self.metrics.limited,
         }
     }
 

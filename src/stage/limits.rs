@@ -15,7 +15,8 @@ pub enum Overflow {
     RetireOldest,
     /// The new sprite isn't drawn.
     DropNewest,
-    /// A sprite of the same emoji shows how many it stands for: `×37`.
+    /// A sprite of the same emoji that came on within the last half second shows how many it stands
+    /// for: `×37`. If there is none, an old one fades out and the new one comes.
     Aggregate,
     /// The new sprite waits for room.
     Queue,

@@ -209,6 +209,11 @@ fn what_is_too_much_is_in_the_number_beside_another() {
         ..Tally::default()
     };
     assert_eq!(stage.take_tally(), expected);
+    // The next one has a number of its own, which can be read for longer.
+    spawn(&mut stage, 60, HEART, 1, ms(504));
+    spawn(&mut stage, 61, HEART, 1, ms(505));
+    let numbers: Vec<_> = stage.sprites.iter().map(|s| s.stands_for).collect();
+    assert_eq!(numbers, [1, 37, 3, 2]);
 }
 
 #[test]

@@ -125,6 +125,11 @@ pub(crate) fn service(address: SocketAddr) -> Service {
     }
 }
 
+/// One who lets everything in.
+pub(crate) fn guard() -> floatup::source::Guard {
+    floatup::source::Guard::new(Default::default(), Metrics::new().gate("demo"))
+}
+
 /// A channel of the topic `video/{topic}`.
 pub(crate) fn channel(
     topic: &str,
@@ -133,6 +138,7 @@ pub(crate) fn channel(
     Channel {
         topic: TopicName::new(REACTION_CACHE, topic).unwrap(),
         sources: Vec::new(),
+        guard: guard(),
         stylesheet: "".into(),
         still: Box::new(still),
         feed: Box::new(|_| Err("this channel has no frames".into())),

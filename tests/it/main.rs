@@ -35,6 +35,7 @@ mod fields;
 mod fidelity;
 mod formats;
 mod fuzz_corpus;
+mod gate;
 mod images;
 mod ivs_chat;
 mod key_fill;

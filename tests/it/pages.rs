@@ -171,6 +171,7 @@ async fn a_channels_pages_have_its_own_stylesheet() {
     let channel = |cache: &str, topic: &str, css: &str| Channel {
         topic: TopicName::new(cache, topic).unwrap(),
         sources: Vec::new(),
+        guard: crate::in_process::guard(),
         stylesheet: css.into(),
         still: Box::new(|| Ok(Vec::new())),
         feed: Box::new(|_| Err("this channel has no frames".into())),

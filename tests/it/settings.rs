@@ -229,6 +229,17 @@ fn every_key_is_taken_from_every_layer() {
         ("coverage_max", "coverage-max", "0.5", "0.5"),
         ("opacity_max", "opacity-max", "0.5", "0.5"),
         ("quiet", "quiet", "true", "true"),
+        ("publisher_rate", "publisher-rate", "2.5", "2.5"),
+        ("channel_rate", "channel-rate", "7", "7"),
+        ("repeat_ms", "repeat-ms", "7", "7"),
+        ("allow", "allow", "heart,🔥", "['heart', '🔥']"),
+        ("block", "block", "heart,fire", "['heart', 'fire']"),
+        (
+            "block_publishers",
+            "block-publishers",
+            "ann,bob",
+            "['ann', 'bob']",
+        ),
         ("test_pattern", "test-pattern", "true", "true"),
         ("chat_rate", "chat-rate", "7", "7"),
         ("chat_length", "chat-length", "7", "7"),
@@ -254,6 +265,7 @@ fn every_key_is_taken_from_every_layer() {
             "palette",
             "channel",
             "stage",
+            "limits",
         ]
         .contains(&&key[..]);
         assert!(elsewhere || cases.iter().any(|case| case.0 == key), "{key}");
@@ -325,6 +337,56 @@ fn a_stage_has_a_table_whose_keys_may_stand_outside_of_it() {
         panic!("{render:?}")
     };
     assert_eq!(render.picture.limits.spread, Duration::ZERO);
+}
+
+#[test]
+fn a_channel_has_limits_of_its_own() {
+    let file = "
+        publisher_rate = 5
+        [limits]
+        block = ['fire']
+        [[channel]]
+        name = 'a'
+        [channel.limits]
+        publisher_rate = 2
+        allow = ['heart', ':clap:']
+        [[channel]]
+        name = 'b'
+        block = []
+        block_publishers = ['bob']";
+    let got = serve(&[], &[], file);
+    let [a, b] = &got.channels[..] else {
+        panic!("{:?}", got.channels)
+    };
+    let emoji = |emoji: &[&str]| {
+        let emoji = emoji
+            .iter()
+            .map(|emoji| floatup::reaction::Emoji::new(emoji));
+        emoji.collect::<std::collections::HashSet<_>>()
+    };
+    assert_eq!(
+        (a.gate.publisher_rate, b.gate.publisher_rate),
+        (Some(2.0), Some(5.0))
+    );
+    assert_eq!(a.gate.allow, Some(emoji(&["❤️", "👏"])));
+    assert_eq!((&a.gate.block, b.gate.block.len()), (&emoji(&["🔥"]), 0));
+    assert!(b.gate.block_publishers.contains("bob") && b.gate.allow.is_none());
+    check_refused(
+        &["--block=heart,tomato"],
+        &[],
+        None,
+        &[
+            "block",
+            "\"tomato\" is no reaction of the palette: expected some of heart, 100,",
+        ],
+    );
+    check_mistakes(
+        "[limits]\nrepeat_ms = -1\n[stage]\npublisher_rate = 1",
+        &[
+            "2: limits.repeat_ms: \"-1\": expected a whole number from 0 to 60000",
+            "4: stage.publisher_rate: is no key: expected one of coverage_max,",
+        ],
+    );
 }
 
 #[test]
@@ -602,6 +664,9 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("spread_ms", "10001", "from 0 to 10000"),
     ("coverage_max", "0", "from 0.01 to 1"),
     ("opacity_max", "1.1", "from 0.01 to 1"),
+    ("publisher_rate", "0", "from 0.01 to 10000"),
+    ("channel_rate", "many", "from 0.01 to 10000"),
+    ("repeat_ms", "60001", "from 0 to 60000"),
 ];
 
 #[test]
@@ -837,8 +902,8 @@ fn the_example_names_every_key_and_nothing_else() {
     check_mistakes(&uncommented, &[]);
     let table: toml::Table = uncommented.parse().unwrap();
     let mut expected = config::key_names();
-    // A table whose keys stand outside of it there.
-    expected.retain(|key| key != "stage");
+    // Tables whose keys stand outside of them there.
+    expected.retain(|key| key != "stage" && key != "limits");
     let mut named: Vec<String> = table.keys().cloned().collect();
     expected.sort();
     named.sort();
@@ -881,6 +946,8 @@ fn the_example_shows_the_defaults() {
         "key_range",
         "policy",
         "coverage_max",
+        "publisher_rate",
+        "channel_rate",
     ];
     let mut table: toml::Table = uncommented.parse().unwrap();
     for key in none {

@@ -98,6 +98,7 @@ fn outcomes(accepted: u32, unknown: u32, other_type: u32, duplicate: u32) -> (u1
         "other_type": other_type,
         "duplicate": duplicate,
         "refused": 0,
+        "limited": 0,
     });
     (200, body)
 }

@@ -29,11 +29,12 @@ pub(in crate::config) fn burn_in(args: BurnInArgs, env: Env<'_>) -> Result<BurnI
             )
         }
         None if !args.sources.is_empty() => {
-            let channel = layers.channel(layers.table(args.topic.channel.clone()));
+            let channel = layers.channel(layers.table(args.topic.channel.clone()))?;
             let sources = source::of_channel(args.sources, &args.topic.channel, &layers, env)?;
             let sources = Reactions::Sources {
                 name: channel.name,
                 sources,
+                gate: channel.gate,
             };
             (sources, channel.picture)
         }

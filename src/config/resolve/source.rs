@@ -60,7 +60,7 @@ pub(super) fn of_channel(
     layers: &Layers,
     env: Env<'_>,
 ) -> Result<Vec<SourceConfig>, ConfigError> {
-    let channels = layers.channels();
+    let channels = layers.channels()?;
     let number = channels.iter().position(|c| c.name == channel.0.0);
     let tables = match given.is_empty() {
         false => given.into_iter().map(SourceKeys::from).collect(),

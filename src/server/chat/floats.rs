@@ -1,16 +1,15 @@
 //! What messages of a channel's room ask for, as its topic has it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use serde_json::json;
 
 use crate::metrics::Outcome;
-use crate::reaction::{self, Reaction, Rules};
-use crate::server::Service;
-use crate::source::since_epoch;
+use crate::reaction::{self, Rules};
+use crate::server::{Channel, Service};
+use crate::source::{Guard, since_epoch};
 use crate::topic::{Broker, ItemId, TopicName, Value};
 
 /// Messages that float, remembered so that they can be taken back; the oldest is forgotten. A sprite
@@ -25,6 +24,7 @@ pub(super) struct Floats {
     pub(super) topic: TopicName,
     broker: Broker,
     rules: Rules,
+    guard: Guard,
     accepted: Counter,
     /// The newest, oldest first. At most [`FLOATING_MAX`].
     floating: Mutex<VecDeque<Floating>>,
@@ -40,13 +40,14 @@ struct Floating {
 
 impl Floats {
     /// A channel of a service, with the rules of a source that follows such a chat.
-    pub(super) fn new(name: &str, topic: &TopicName, service: &Service) -> Self {
+    pub(super) fn new(name: &str, channel: &Channel, service: &Service) -> Self {
         let reactions = &service.metrics.reactions;
         Self {
             name: name.to_owned(),
-            topic: topic.clone(),
+            topic: channel.topic.clone(),
             broker: service.broker.clone(),
             rules: Rules::new(Arc::clone(&service.palette)),
+            guard: channel.guard.clone(),
             accepted: reactions.get_or_create_owned(&Outcome::ACCEPTED),
             floating: Mutex::default(),
         }
@@ -63,7 +64,10 @@ impl Floats {
         let Ok(reactions) = self.rules.read(message) else {
             return;
         };
-        let value = Value::Text(payload(&reactions).into());
+        let Ok(reactions) = self.guard.admit(user_id, reactions) else {
+            return;
+        };
+        let value = Value::Text(reaction::encode(&reactions).into());
         let publisher = user_id.map(Into::into);
         match self.broker.publish(&self.topic, value, publisher, at) {
             Ok(item) => {
@@ -114,14 +118,4 @@ impl Floats {
         // No code under the lock panics halfway through a change, so a poisoned list is whole.
         self.floating.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reactions as a topic's message: counts by emoji. Several of one emoji, such as of two names that
-/// stand for it, count together.
-fn payload(reactions: &[Reaction]) -> String {
-    let mut counts = BTreeMap::<_, u64>::new();
-    for reaction in reactions {
-        *counts.entry(reaction.emoji.to_string()).or_default() += u64::from(reaction.count);
-    }
-    json!({ "r": counts }).to_string()
 }
