@@ -32,7 +32,7 @@ use crate::output::{Form, Pace, Policy, Spec, Target};
 use crate::pixel::SimdLevel;
 use crate::planes::Range;
 use crate::reaction::{Palette, Rules};
-use crate::server::ChatSettings;
+use crate::server::{Bounds, ChatSettings};
 use crate::source::{Address, Secrets};
 use crate::stage::Limits;
 
@@ -112,6 +112,8 @@ pub struct Serve {
     pub outputs: Vec<OutputConfig>,
     /// The channels' sources beside their own topics, each address once for a channel.
     pub sources: Vec<SourceConfig>,
+    /// How much of the server callers may have.
+    pub bounds: Bounds,
     /// What the channels' chat rooms are set to.
     pub chat: ChatSettings,
     /// What mints tokens, in place of the signing key.

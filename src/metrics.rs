@@ -6,6 +6,7 @@
 
 mod chat;
 mod gate;
+mod connections;
 mod programme;
 mod source;
 mod stage;
@@ -21,6 +22,7 @@ use prometheus_client::registry::Registry;
 
 pub use self::chat::{Chat, Code, Review};
 pub use self::gate::Gate;
+pub use self::connections::{Connections, Why};
 pub use self::programme::{Encoding, Programme};
 pub use self::source::Source;
 pub use self::stage::Stage;
@@ -57,6 +59,8 @@ pub struct Metrics {
     pub chat: Chat,
     stages: stage::Stages,
     gates: gate::Gates,
+    /// The server's connections.
+    pub connections: Connections,
     frames_rendered: Family<ChannelLabel, Counter>,
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
@@ -162,6 +166,7 @@ impl Metrics {
             chat: Chat::default(),
             stages: stage::Stages::default(),
             gates: gate::Gates::default(),
+            connections: Connections::default(),
             frames_rendered: Family::default(),
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
@@ -283,6 +288,7 @@ impl Metrics {
             self.frame_render_seconds.clone(),
         );
         self.chat.register(r);
+        self.connections.register(r);
         self.sources.register(r);
         self.timed_metadata.register(r);
         r.register(

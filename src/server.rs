@@ -4,13 +4,16 @@
 //! [`serve`] takes a listener and a shutdown future. Waiting polls and event streams end at once
 //! when it resolves, so that the process leaves promptly with every answer written whole.
 
+mod accept;
 mod admission;
 mod answer;
+mod bounds;
 mod chat;
 mod control;
 mod events;
 mod feed;
 mod gap_cure;
+mod gate;
 pub mod pages;
 mod path;
 mod tokens;
@@ -22,7 +25,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::hash::RandomState;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,16 +34,18 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt as _;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use self::accept::Entrance;
 use self::answer::ApiError;
+pub use self::bounds::{Bounds, Network};
 use self::chat::Chat;
 pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri};
 use self::gap_cure::GapCure;
+use self::gate::Gate;
 use self::pages::Images;
 use self::waiting::Waiting;
 pub use self::webhook::{WEBHOOK_SECRET_BYTES_MIN, Webhook, WebhookSecret, WebhookSecretError};
@@ -146,6 +150,8 @@ pub struct Service {
     pub chat: ChatSettings,
     /// Where reactions of other services go; `None`: nowhere.
     pub webhook: Option<Webhook>,
+    /// How much of it callers may have.
+    pub bounds: Bounds,
     /// The address listened on, for callers that don't name one in `Host`.
     pub address: SocketAddr,
 }
@@ -168,56 +174,48 @@ impl fmt::Debug for Service {
 }
 
 /// All routes, for a server of your own. The caller's address is taken from axum's `ConnectInfo`
-/// if it is there. Call [`Broker::reap`] from time to time.
+/// if it is there, and the bounds of connections are that server's own. Call [`Broker::reap`] from time to time.
 pub fn router(service: Arc<Service>) -> Router {
     routes(&App::new(service))
 }
 
 /// Serves on `listener` until `shutdown` resolves, then answers what is waiting and returns; at
 /// the latest 3 s later, if a client doesn't take its answer.
-///
-/// # Errors
-/// The listener fails for good.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<Service>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+) {
     let app = App::new(service);
-    let make_service = routes(&app).into_make_service_with_connect_info::<SocketAddr>();
-    // Events are small and must not wait for each other.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("TCP_NODELAY: {error}");
-        }
-    });
+    let entrance = Entrance::new(&app.service.bounds, app.service.metrics.connections.clone());
     let stop = app.clone();
-    let server = axum::serve(listener, make_service).with_graceful_shutdown(async move {
+    let served = entrance.serve(listener, routes(&app), async move {
         shutdown.await;
         stop.stop.send_replace(true);
     });
     tokio::select! {
-        result = server.into_future() => result,
-        () = reap_until_stopped(&app) => Ok(()),
+        () = served => {}
+        () = reap_until_stopped(&app) => {}
     }
 }
 
 /// Serves `/metrics` and `/healthz` alone, for as long as the future is kept.
-///
-/// # Errors
-/// The listener is of no use any more.
-pub async fn serve_figures(listener: TcpListener, metrics: Arc<Metrics>) -> io::Result<()> {
+pub async fn serve_figures(listener: TcpListener, metrics: Arc<Metrics>) {
+    let entrance = Entrance::new(&Bounds::default(), metrics.connections.clone());
     let figures = move || async move { control::figures(&metrics) };
     let routes = Router::new()
         .route("/metrics", get(figures))
         .route("/healthz", get(control::healthz));
-    axum::serve(listener, routes).await
+    entrance
+        .serve(listener, routes, std::future::pending())
+        .await;
 }
 
 /// The service with what it remembers of its callers.
 struct App {
     service: Arc<Service>,
     stop: watch::Sender<bool>,
+    gate: Gate,
     waiting: Waiting,
     chat: Chat,
     gap_cure: Mutex<GapCure>,
@@ -246,6 +244,7 @@ impl App {
             chat: Chat::new(&service),
             images: Images::new(&service.images),
             guards: guards(&service.channels),
+            gate: Gate::new(&service.bounds),
             service,
             stop: watch::Sender::new(false),
             gap_cure: Mutex::default(),
@@ -350,6 +349,7 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(pages.layer(from_fn_with_state(app.clone(), chat::at_root)))
         // Of the routes merged, which have none of their own.
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), gate::pass))
 }
 
 async fn reap_until_stopped(app: &App) {

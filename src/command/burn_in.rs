@@ -162,11 +162,7 @@ mod with_libav {
         let address = listener.local_addr().context("cannot listen")?;
         tracing::info!("metrics at http://{address}/metrics");
         let all = Arc::clone(all);
-        runtime.spawn(async move {
-            if let Err(error) = server::serve_figures(listener, all).await {
-                tracing::error!("metrics: {error}");
-            }
-        });
+        runtime.spawn(server::serve_figures(listener, all));
         Ok(())
     }
 

@@ -126,15 +126,15 @@ pub(super) fn run(job: Serve) -> Result<()> {
         )?,
         chat: job.chat.clone(),
         webhook: Some(webhook(&job, hooks)?),
+        bounds: job.bounds.clone(),
         address,
     };
     announce(address, &job.channels);
-    let served = runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
+    runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
     let finished = runtime.block_on(futures_util::future::join_all(
         loops.into_iter().map(FrameLoop::finish),
     ));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served.context("the server failed")?;
     finished.into_iter().collect()
 }
 

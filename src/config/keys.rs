@@ -22,7 +22,7 @@ use crate::matte::{Colour, Matte};
 use crate::output::{Codec, Container, Policy, Quality, Speed, Target};
 use crate::pixel::SimdLevel;
 use crate::planes::{Range, VideoFormat};
-use crate::server::{ReviewFallback, ReviewUri};
+use crate::server::{Network, ReviewFallback, ReviewUri};
 use crate::source::Address;
 
 /// The service: what it listens on, whom it lets in, what its topics hold.
@@ -81,6 +81,29 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "SECONDS")]
     pub topic_idle_seconds: Option<Text<Whole<1, 604_800>>>,
 
+    /// Connections at once, 1 to 1000000; one more is refused [default: 32768]
+    #[arg(long, value_name = "COUNT")]
+    pub connections_max: Option<Text<Whole<1, 1_000_000>>>,
+
+    /// Connections of one address at once, 1 to 1000000 [default: 2000]
+    #[arg(long, value_name = "COUNT")]
+    pub connections_per_address: Option<Text<Whole<1, 1_000_000>>>,
+
+    /// Requests of one address in a second, 1 to 1000000; as many more may come at once
+    /// [default: 2000]
+    #[arg(long, value_name = "COUNT")]
+    pub requests_per_second: Option<Text<Whole<1, 1_000_000>>>,
+
+    /// Addresses and networks, separated by commas, whose connections and requests are not
+    /// limited one by one [default: 127.0.0.0/8,::1]
+    #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',')]
+    pub unlimited_addresses: Option<Vec<Text<Network>>>,
+
+    /// Addresses and networks of proxies, separated by commas, that are believed when they say for
+    /// whom they speak, in `X-Forwarded-For` [default: none]
+    #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<Text<Network>>>,
+
     /// Messages a second in a channel's chat room, 1 to 100 [default: 10]
     #[arg(long, value_name = "COUNT")]
     pub chat_rate: Option<Text<Whole<1, 100>>>,
@@ -137,6 +160,13 @@ impl ServiceKeys {
             ring_seconds: self.ring_seconds.or(under.ring_seconds),
             topics_max: self.topics_max.or(under.topics_max),
             topic_idle_seconds: self.topic_idle_seconds.or(under.topic_idle_seconds),
+            connections_max: self.connections_max.or(under.connections_max),
+            connections_per_address: self
+                .connections_per_address
+                .or(under.connections_per_address),
+            requests_per_second: self.requests_per_second.or(under.requests_per_second),
+            unlimited_addresses: self.unlimited_addresses.or(under.unlimited_addresses),
+            trusted_proxies: self.trusted_proxies.or(under.trusted_proxies),
             chat_rate: self.chat_rate.or(under.chat_rate),
             chat_length: self.chat_length.or(under.chat_length),
             chat_review: self.chat_review.or(under.chat_review),

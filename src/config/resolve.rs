@@ -32,7 +32,7 @@ use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
 use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
-use crate::server::{ChatSettings, WEBHOOK_SECRET_BYTES_MIN};
+use crate::server::{Bounds, ChatSettings, Network, WEBHOOK_SECRET_BYTES_MIN};
 use crate::source::{Address, momento};
 use crate::stage::Limits;
 use crate::token::KEY_BYTES_MIN;
@@ -83,7 +83,12 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
     }
     let outputs = outputs(keys.output, &layers, &channels)?;
     let sources = source::sources(keys.source, &layers, &channels, env)?;
-    let chat = ChatSettings::default();
+    let (chat, bounds) = (ChatSettings::default(), Bounds::default());
+    let networks = |given: Option<Vec<Text<Network>>>, default| {
+        given.map_or(default, |given| {
+            given.into_iter().map(|text| text.0).collect()
+        })
+    };
     let seconds = |given: Option<u64>, default| Duration::from_secs(given.unwrap_or(default));
     Ok(Serve {
         listen,
@@ -100,6 +105,19 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         channels,
         outputs,
         sources,
+        bounds: Bounds {
+            connections: keys
+                .connections_max
+                .map_or(bounds.connections, |n| n.0.small()),
+            connections_per_address: keys
+                .connections_per_address
+                .map_or(bounds.connections_per_address, |n| n.0.small()),
+            requests_per_second: keys
+                .requests_per_second
+                .map_or(bounds.requests_per_second, |n| n.0.small()),
+            unlimited: networks(keys.unlimited_addresses, bounds.unlimited),
+            trusted_proxies: networks(keys.trusted_proxies, bounds.trusted_proxies),
+        },
         chat: ChatSettings {
             rate_per_second: keys.chat_rate.map_or(chat.rate_per_second, |n| n.0.small()),
             length_max: keys.chat_length.map_or(chat.length_max, |n| n.0.small()),

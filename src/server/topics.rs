@@ -316,7 +316,8 @@ fn is_binary(headers: &HeaderMap) -> bool {
     media_type.is_some_and(|t| t.trim().eq_ignore_ascii_case("application/octet-stream"))
 }
 
-async fn hold_back(app: &App, status: StatusCode) {
+/// Keeps who was answered an error from asking again at once.
+pub(super) async fn hold_back(app: &App, status: StatusCode) {
     let hammered = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,

@@ -271,6 +271,7 @@ async fn momento(begun: Instant) -> Result<Vec<[Duration; 2]>> {
         channels: Default::default(),
         chat: Default::default(),
         webhook: None,
+        bounds: Default::default(),
         address,
     };
     let serving = serve(listener, Arc::new(service), std::future::pending());

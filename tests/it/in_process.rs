@@ -1,6 +1,5 @@
 //! What several test modules need: a running server, clients, and waiting for conditions.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -29,7 +28,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) service: Arc<Service>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -97,7 +96,7 @@ impl Server {
     }
 
     /// Asks the server to stop, and does not wait for it.
-    pub(crate) fn stop(self) -> JoinHandle<io::Result<()>> {
+    pub(crate) fn stop(self) -> JoinHandle<()> {
         self.stop.send(()).expect("the server runs");
         self.task
     }
@@ -121,6 +120,7 @@ pub(crate) fn service(address: SocketAddr) -> Service {
         channels: Channels::new(),
         chat: Default::default(),
         webhook: None,
+        bounds: Default::default(),
         address,
     }
 }

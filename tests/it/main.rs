@@ -14,6 +14,7 @@ mod screen;
 mod scripted;
 mod tree;
 
+mod abuse;
 mod access;
 mod any_input;
 mod aws;

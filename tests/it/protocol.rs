@@ -392,6 +392,6 @@ async fn stopping_answers_what_waits_and_cuts_delays_short() {
         assert_eq!(poll.await.unwrap(), items([]));
     }
     assert_eq!(refused.await.unwrap().0, 403);
-    assert!(stopped.await.unwrap().is_ok());
+    stopped.await.unwrap();
     assert!(start.elapsed() < DEADLINE / 10, "{:?}", start.elapsed());
 }

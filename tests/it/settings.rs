@@ -241,6 +241,26 @@ fn every_key_is_taken_from_every_layer() {
             "['ann', 'bob']",
         ),
         ("test_pattern", "test-pattern", "true", "true"),
+        ("connections_max", "connections-max", "7", "7"),
+        (
+            "connections_per_address",
+            "connections-per-address",
+            "7",
+            "7",
+        ),
+        ("requests_per_second", "requests-per-second", "7", "7"),
+        (
+            "unlimited_addresses",
+            "unlimited-addresses",
+            "192.0.2.1,10.0.0.0/8",
+            "['192.0.2.1', '10.0.0.0/8']",
+        ),
+        (
+            "trusted_proxies",
+            "trusted-proxies",
+            "::1,10.0.0.0/8",
+            "['::1', '10.0.0.0/8']",
+        ),
         ("chat_rate", "chat-rate", "7", "7"),
         ("chat_length", "chat-length", "7", "7"),
         (

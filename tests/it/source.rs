@@ -741,7 +741,7 @@ async fn a_server_that_comes_back_is_followed_without_loss_or_double() {
 
     let mut server = server;
     for away in 1..=2 {
-        server.stop().await.unwrap().unwrap();
+        server.stop().await.unwrap();
         // More than one answer's worth.
         publish(&broker, &name, 150);
         until("it is missed", || {
@@ -759,7 +759,7 @@ async fn a_server_that_comes_back_is_followed_without_loss_or_double() {
     assert_eq!(following.metrics.gap_items.get(), 0);
 
     // And another process, whose topic starts anew.
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
     let anew = Broker::new(Limits::default(), PAGE + 5);
     publish(&anew, &name, 4);
     let kept = anew.clone();
@@ -790,7 +790,7 @@ async fn what_the_ring_has_dropped_meanwhile_is_counted() {
     server.polls_waiting(1).await;
     publish(&broker, &name, 1);
     following.delivered(1).await;
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
     publish(&broker, &name, 25);
     let _server = Server::on(address, |service| service.broker = broker).await;
     following.delivered(11).await;

@@ -1,8 +1,10 @@
 //! How much of the chat one caller may have, so that none has all of it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::server::bounds::household;
 
 /// Sockets of one caller, as of its polls: a few pages of one viewer fit.
 const SOCKETS_PER_CALLER_MAX: u32 = 16;
@@ -13,10 +15,6 @@ const SOCKETS_PER_ADDRESS_MAX: u32 = 1_000;
 /// Tokens vended to one caller, and to one address, in a second.
 const TOKENS_PER_CALLER: usize = 10;
 const TOKENS_PER_ADDRESS: usize = 50;
-
-/// Bits of an IPv6 address that tell one household or machine from another (RFC 6177); the rest are
-/// its own to choose.
-const IPV6_PREFIX_BITS: u32 = 64;
 
 /// For whom sockets and tokens are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,11 +33,7 @@ impl Party {
     pub(super) fn at(ip: IpAddr, otherwise: impl FnOnce() -> Self) -> Self {
         match ip.to_canonical() {
             ip if ip.is_loopback() || ip.is_unspecified() => otherwise(),
-            ip @ IpAddr::V4(_) => Self::Address(ip),
-            IpAddr::V6(ip) => {
-                let prefix = u128::MAX << (u128::BITS - IPV6_PREFIX_BITS);
-                Self::Address(Ipv6Addr::from_bits(ip.to_bits() & prefix).into())
-            }
+            ip => Self::Address(household(ip)),
         }
     }
 
@@ -120,10 +114,9 @@ mod tests {
         ] {
             assert_eq!(party(ip), Party::Caller(7), "{ip}");
         }
-        assert_eq!(party("192.0.2.1"), party("::ffff:192.0.2.1"));
-        assert_ne!(party("192.0.2.1"), party("192.0.2.2"));
-        assert_eq!(party("2001:db8:1:2::1"), party("2001:db8:1:2:ffff::9"));
-        assert_ne!(party("2001:db8:1:2::1"), party("2001:db8:1:3::1"));
+        for ip in ["192.0.2.1", "2001:db8:1:2::1"] {
+            assert!(matches!(party(ip), Party::Address(_)), "{ip}");
+        }
     }
 
     #[test]

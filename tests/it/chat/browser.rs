@@ -176,7 +176,7 @@ async fn the_page_comes_back_and_hides_a_chat_that_is_not_there() {
     assert!(hidden, "no channel, no chat");
 
     let address = server.address;
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
     tab.wait_for("document.getElementById('chat-send').disabled")
         .await;
     let server = Server::on(address, with_motion).await;

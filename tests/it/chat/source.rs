@@ -78,7 +78,7 @@ async fn the_source_comes_back_when_it_is_shown_out_and_when_the_server_restarts
     following.is(State::Live).await;
 
     let address = server.address;
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
     following.is(State::Waiting).await;
     let server = Server::on(address, with_demo).await;
     following.is(State::Live).await;
