@@ -3,6 +3,7 @@
 mod burn_in;
 mod cues;
 mod doctor;
+mod files;
 mod follow;
 mod publish;
 mod obs_source;

@@ -90,6 +90,11 @@ pub struct Serve {
     /// [`WEBHOOK_SECRET_BYTES_MIN`](crate::server::WEBHOOK_SECRET_BYTES_MIN) bytes; without it they
     /// are let in where anyone is.
     pub webhook_secret: Option<Secret>,
+    /// What changes to the service are made with, at least
+    /// [`CONTROL_KEY_BYTES_MIN`](crate::server::CONTROL_KEY_BYTES_MIN) bytes.
+    pub control_key: Option<Secret>,
+    /// What it speaks TLS with.
+    pub tls: Option<TlsFiles>,
     /// Whether a missing or unreadable token is refused.
     pub require_token: bool,
     /// The caches that exist; `None` for any.
@@ -120,6 +125,15 @@ pub struct Serve {
     pub momento_tokens: Option<MomentoTokens>,
     /// Where the first channel's reactions go as timed metadata.
     pub timed_metadata: Option<MetadataConfig>,
+}
+
+/// Where a certificate and its key are, both as PEM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsFiles {
+    /// The certificate, and those that sign it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Tokens of a Momento account.

@@ -14,8 +14,10 @@ mod events;
 mod feed;
 mod gap_cure;
 mod gate;
+mod operator;
 pub mod pages;
 mod path;
+mod tls;
 mod tokens;
 mod topics;
 mod waiting;
@@ -46,7 +48,9 @@ use self::chat::Chat;
 pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri};
 use self::gap_cure::GapCure;
 use self::gate::Gate;
+pub use self::operator::{CONTROL_KEY_BYTES_MIN, ControlKey, ControlKeyError};
 use self::pages::Images;
+pub use self::tls::{Tls, TlsError, TlsFile};
 use self::waiting::Waiting;
 pub use self::webhook::{WEBHOOK_SECRET_BYTES_MIN, Webhook, WebhookSecret, WebhookSecretError};
 use crate::artwork::Artwork;
@@ -126,6 +130,9 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// Signs and checks tokens.
     pub key: Key,
+    /// What is needed to change what the service does; `None`: where anyone is let in to the
+    /// topics, to be at this machine.
+    pub control_key: Option<ControlKey>,
     /// Mints tokens of a Momento account, in place of tokens of this service.
     pub minter: Option<Minter>,
     /// Who is let in to the topics.
@@ -152,6 +159,8 @@ pub struct Service {
     pub webhook: Option<Webhook>,
     /// How much of it callers may have.
     pub bounds: Bounds,
+    /// What it speaks TLS with; `None`: it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// The address listened on, for callers that don't name one in `Host`.
     pub address: SocketAddr,
 }
@@ -187,21 +196,34 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let app = App::new(service);
-    let entrance = Entrance::new(&app.service.bounds, app.service.metrics.connections.clone());
+    let Service {
+        bounds,
+        tls,
+        metrics,
+        ..
+    } = &*app.service;
+    let entrance = Entrance::new(bounds, tls.as_ref(), metrics.connections.clone());
     let stop = app.clone();
     let served = entrance.serve(listener, routes(&app), async move {
         shutdown.await;
         stop.stop.send_replace(true);
     });
+    let keep_fresh = async {
+        match tls {
+            Some(tls) => tls.keep_fresh().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = served => {}
         () = reap_until_stopped(&app) => {}
+        () = keep_fresh => {}
     }
 }
 
 /// Serves `/metrics` and `/healthz` alone, for as long as the future is kept.
 pub async fn serve_figures(listener: TcpListener, metrics: Arc<Metrics>) {
-    let entrance = Entrance::new(&Bounds::default(), metrics.connections.clone());
+    let entrance = Entrance::new(&Bounds::default(), None, metrics.connections.clone());
     let figures = move || async move { control::figures(&metrics) };
     let routes = Router::new()
         .route("/metrics", get(figures))

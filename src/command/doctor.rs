@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use futures_util::future::join_all;
 
+use super::serve::tls;
 use super::{open, runtime, tell};
 use crate::config::{Serve, SourceConfig};
 use crate::look::Look;
@@ -48,6 +49,7 @@ pub(super) fn run(settings: Result<Serve, String>) -> Result<()> {
         Ok(serve) => {
             findings.good("the settings can be read");
             listens(&serve, &mut findings);
+            encrypts(&serve, &mut findings);
             draws(&serve, &mut findings);
             writes(&serve, &mut findings);
             follows(&serve, &mut findings)?;
@@ -70,6 +72,18 @@ fn listens(serve: &Serve, findings: &mut Findings) {
              another address with --listen",
             serve.listen
         )),
+    }
+}
+
+fn encrypts(serve: &Serve, findings: &mut Findings) {
+    match serve.tls.as_ref().map(tls) {
+        Some(Ok(_)) => findings.good("TLS has a certificate and its key"),
+        Some(Err(error)) => findings.fault(format!("{error:#}")),
+        None if serve.listen.ip().to_canonical().is_loopback() => {}
+        None => findings.note(
+            "beyond this machine anyone on the way can read tokens: name a certificate with \
+             --tls-cert and --tls-key, or have a proxy speak TLS",
+        ),
     }
 }
 

@@ -1,24 +1,26 @@
 //! `floatup serve`: topics, pages, and the channels that draw them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use super::{FrameLoop, asked_to_end, runtime};
+use super::{FrameLoop, asked_to_end, files, runtime};
 use crate::aws;
 use crate::channel::{Channel, Run};
-use crate::config::{ChannelConfig, MetadataConfig, Picture, Serve};
+use crate::config::{ChannelConfig, MetadataConfig, Picture, Serve, TlsFiles};
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::momento::Minter;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::reaction::Rules;
-use crate::server::{self, Access, Channels, REACTION_CACHE, Service, Webhook, WebhookSecret};
+use crate::server::{
+    self, Access, Bounds, Channels, ControlKey, REACTION_CACHE, Service, Tls, TlsFile, Webhook,
+    WebhookSecret,
+};
 use crate::source::{Bridge, EMBEDDED, Guard, Inbox, Merge, Monitor, follow_topic, since_epoch};
 use crate::timed_metadata::TimedMetadata;
 use crate::token::Key;
@@ -43,6 +45,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         metrics.glyphs_substituted.inc_by(channel.substituted());
     }
 
+    let tls = job.tls.as_ref().map(tls).transpose()?;
     let runtime = runtime()?;
     let listener = runtime
         .block_on(TcpListener::bind(job.listen))
@@ -104,6 +107,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         broker,
         metrics: Arc::clone(&metrics),
         key: key(&job)?,
+        control_key: control_key(&job)?,
         minter: minter(&job)?,
         access: if job.require_token {
             Access::Required
@@ -126,10 +130,14 @@ pub(super) fn run(job: Serve) -> Result<()> {
         )?,
         chat: job.chat.clone(),
         webhook: Some(webhook(&job, hooks)?),
-        bounds: job.bounds.clone(),
+        bounds: Bounds {
+            connections: files::connections(job.bounds.connections),
+            ..job.bounds.clone()
+        },
+        tls,
         address,
     };
-    announce(address, &job.channels);
+    announce(&service, &job.channels);
     runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
     let finished = runtime.block_on(futures_util::future::join_all(
         loops.into_iter().map(FrameLoop::finish),
@@ -157,6 +165,24 @@ fn key(job: &Serve) -> Result<Key> {
     Ok(match &job.signing_key {
         Some(secret) => Key::new(secret.expose().as_bytes())?,
         None => Key::new(rand::random::<[u8; 32]>())?,
+    })
+}
+
+/// What changes to the service are made with.
+fn control_key(job: &Serve) -> Result<Option<ControlKey>> {
+    let key = job.control_key.as_ref();
+    let key = key.map(|secret| ControlKey::new(secret.expose()));
+    Ok(key.transpose()?)
+}
+
+/// The certificate and its key.
+pub(super) fn tls(files: &TlsFiles) -> Result<Tls> {
+    Tls::load(&files.cert, &files.key).map_err(|error| {
+        let flag = match error.file {
+            TlsFile::Cert => "--tls-cert",
+            TlsFile::Key => "--tls-key",
+        };
+        anyhow!("{flag}: {error}")
     })
 }
 
@@ -249,7 +275,12 @@ fn served(
 }
 
 /// Addresses to open go to stderr: stdout is for frames alone.
-fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
+fn announce(service: &Service, channels: &[ChannelConfig]) {
+    let scheme = match service.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let url = format!("{scheme}://{}", service.address);
     eprintln!(
         "floatup {} is running; Ctrl-C ends it.",
         env!("CARGO_PKG_VERSION")
@@ -259,11 +290,11 @@ fn announce(address: SocketAddr, channels: &[ChannelConfig]) {
         // The viewer page's topics are of one cache.
         if channel.cache == REACTION_CACHE {
             let topic = encoded(&channel.topic);
-            eprintln!("  viewer page     http://{address}/?videoId={topic}");
+            eprintln!("  viewer page     {url}/?videoId={topic}");
         }
-        eprintln!("  browser source  http://{address}/overlay/{name}");
-        eprintln!("  still           http://{address}/channels/{name}/frame.png");
-        eprintln!("  live feed       http://{address}/channels/{name}/feed.mkv");
+        eprintln!("  browser source  {url}/overlay/{name}");
+        eprintln!("  still           {url}/channels/{name}/frame.png");
+        eprintln!("  live feed       {url}/channels/{name}/feed.mkv");
     }
-    eprintln!("  metrics         http://{address}/metrics");
+    eprintln!("  metrics         {url}/metrics");
 }

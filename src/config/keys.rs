@@ -45,6 +45,21 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
 
+    /// File with the key that opens all that changes the service, at least 16 bytes of text; or put
+    /// the key itself in `FLOATUP_CONTROL_KEY` [default: none; this machine may where no token is
+    /// required, and nobody elsewhere]
+    #[arg(long, value_name = "FILE")]
+    pub control_key_file: Option<PathBuf>,
+
+    /// File with the certificate to speak TLS with, and those that sign it, as PEM; read again when
+    /// it changes [default: none; plain HTTP]
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's private key, as PEM [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
     /// Refuse a missing or unreadable token also on loopback; always on beyond it
     /// [default: false on loopback]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
@@ -152,6 +167,9 @@ impl ServiceKeys {
             listen: self.listen.or(under.listen),
             signing_key_file: self.signing_key_file.or(under.signing_key_file),
             webhook_secret_file: self.webhook_secret_file.or(under.webhook_secret_file),
+            control_key_file: self.control_key_file.or(under.control_key_file),
+            tls_cert: self.tls_cert.or(under.tls_cert),
+            tls_key: self.tls_key.or(under.tls_key),
             require_token: self.require_token.or(under.require_token),
             caches: self.caches.or(under.caches),
             gap_cure: self.gap_cure.or(under.gap_cure),

@@ -26,13 +26,15 @@ use crate::config::value::{Name, Secret, Text};
 use crate::config::{
     ChannelConfig, ConfigError, CuesJob, DEFAULT_CACHE, DEFAULT_CHANNEL, FollowJob, FrameJob,
     LookSettings, ObsForm, ObsJob, OutputConfig, PageJob, Picture, Pipe, PublishJob, RenderJob,
-    Serve, cache_exists,
+    Serve, TlsFiles, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
 use crate::output::{Form, Policy, Target};
 use crate::reaction::Palette;
-use crate::server::{Bounds, ChatSettings, Network, WEBHOOK_SECRET_BYTES_MIN};
+use crate::server::{
+    Bounds, CONTROL_KEY_BYTES_MIN, ChatSettings, Network, WEBHOOK_SECRET_BYTES_MIN,
+};
 use crate::source::{Address, momento};
 use crate::stage::Limits;
 use crate::token::KEY_BYTES_MIN;
@@ -60,6 +62,8 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
     let listen = keys.listen.map_or(DEFAULT_LISTEN, |text| text.0.0);
     let signing_key = signing_key(&args.service, &layers, env)?;
     let webhook_secret = webhook_secret(&args.service, &layers, env)?;
+    let control_key = control_key(&args.service, &layers, env)?;
+    let tls = tls(&keys)?;
     let loopback = listen.ip().to_canonical().is_loopback();
     if !loopback && signing_key.is_none() {
         return Err(ConfigError::Refused(format!(
@@ -94,6 +98,8 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         listen,
         signing_key,
         webhook_secret,
+        control_key,
+        tls,
         require_token: keys.require_token.unwrap_or(!loopback),
         caches: caches.map(|names| names.into_iter().map(|name| name.0.0).collect()),
         gap_cure: keys.gap_cure.unwrap_or(true),
@@ -594,7 +600,11 @@ fn url_of(layers: &Layers) -> Result<reqwest::Url, ConfigError> {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    let url = reqwest::Url::parse(&format!("http://{listen}"));
+    let scheme = match keys.tls_cert {
+        Some(_) => "https",
+        None => "http",
+    };
+    let url = reqwest::Url::parse(&format!("{scheme}://{listen}"));
     Ok(url.expect("invariant: an IP address and a port make an address"))
 }
 
@@ -618,6 +628,31 @@ fn webhook_secret(
     let file = |keys: &ServiceKeys| keys.webhook_secret_file.clone();
     let secret = service_secret("webhook_secret", file, flags, layers, env)?;
     long_enough(secret, "webhook secret", WEBHOOK_SECRET_BYTES_MIN)
+}
+
+/// What changes to the service are made with, of the highest layer that has it.
+fn control_key(
+    flags: &ServiceKeys,
+    layers: &Layers,
+    env: Env<'_>,
+) -> Result<Option<Secret>, ConfigError> {
+    let file = |keys: &ServiceKeys| keys.control_key_file.clone();
+    let secret = service_secret("control_key", file, flags, layers, env)?;
+    long_enough(secret, "control key", CONTROL_KEY_BYTES_MIN)
+}
+
+/// The files of a certificate and its key: both or neither.
+fn tls(keys: &ServiceKeys) -> Result<Option<TlsFiles>, ConfigError> {
+    match (keys.tls_cert.clone(), keys.tls_key.clone()) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::Refused(
+            "tls_cert: a certificate needs its key: expected --tls-key, too".into(),
+        )),
+        (None, Some(_)) => Err(ConfigError::Refused(
+            "tls_key: a key needs its certificate: expected --tls-cert, too".into(),
+        )),
+    }
 }
 
 /// A secret in the variable of a key, or in a file that `file` gives of a layer's keys, and where it

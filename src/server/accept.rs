@@ -28,15 +28,20 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use self::io::{Turns, Watched};
 use self::places::{Place, Places};
-use crate::metrics::Connections;
+use crate::metrics::{Connections, Why};
 use crate::server::bounds::Bounds;
+use crate::server::tls::Tls;
 
 /// The longest head of a request, in bytes; a longer one, or one of more than 100 headers (hyper's
 /// own bound), is answered 431. The longest token fits, in a header or in the address.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// How long a connection may be idle between two requests, and before the first.
 const IDLE_MAX: Duration = Duration::from_secs(75);
@@ -70,16 +75,17 @@ const REFUSAL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     {\"code\":\"too_many_connections\",\"message\":\"there are too many connections\"}";
 
 /// Takes connections, and serves `routes` on them.
-#[derive(Debug)]
 pub(super) struct Entrance {
     places: Arc<Places>,
     refusals: Arc<Semaphore>,
+    tls: Option<TlsAcceptor>,
     figures: Connections,
 }
 
 impl Entrance {
-    pub(super) fn new(bounds: &Bounds, figures: Connections) -> Self {
+    pub(super) fn new(bounds: &Bounds, tls: Option<&Tls>, figures: Connections) -> Self {
         Self {
+            tls: tls.map(|tls| tls.acceptor().clone()),
             places: Arc::new(Places::new(bounds.clone())),
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE)),
             figures,
@@ -107,6 +113,7 @@ impl Entrance {
                         peer,
                         place,
                         routes: routes.clone(),
+                        tls: self.tls.clone(),
                         figures: self.figures.clone(),
                         stopping: stopping.subscribe(),
                     };
@@ -124,8 +131,11 @@ impl Entrance {
         stopping.closed().await;
     }
 
-    /// Says why, if there is somebody free to do so.
+    /// Says why, if there is somebody free to do so, and the client understands it at once.
     fn refuse(&self, mut stream: TcpStream) {
+        if self.tls.is_some() {
+            return;
+        }
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else {
             return;
         };
@@ -174,16 +184,27 @@ struct Connection {
     peer: SocketAddr,
     place: Place,
     routes: TowerToHyperService<Router>,
+    tls: Option<TlsAcceptor>,
     figures: Connections,
     stopping: watch::Receiver<()>,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream) {
+    async fn serve(mut self, stream: TcpStream) {
         if let Err(error) = set_up(&stream) {
             tracing::debug!("options of a connection: {error}");
         }
-        self.serve_on(stream).await;
+        let Some(tls) = self.tls.take() else {
+            return self.serve_on(stream).await;
+        };
+        match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve_on(stream).await,
+            failed => {
+                self.figures.refuse(&Why::HANDSHAKE);
+                let why = failed.map_or_else(|e| e.to_string(), |r| format!("{:?}", r.err()));
+                tracing::debug!("no TLS with a client: {why}");
+            }
+        }
     }
 
     async fn serve_on(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
@@ -193,6 +214,7 @@ impl Connection {
             routes,
             figures,
             mut stopping,
+            tls: _,
         } = self;
         let turns = Arc::<Turns>::default();
         let taken = Arc::clone(&turns);

@@ -272,6 +272,8 @@ async fn momento(begun: Instant) -> Result<Vec<[Duration; 2]>> {
         chat: Default::default(),
         webhook: None,
         bounds: Default::default(),
+        control_key: None,
+        tls: None,
         address,
     };
     let serving = serve(listener, Arc::new(service), std::future::pending());

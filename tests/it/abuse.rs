@@ -336,3 +336,40 @@ async fn every_answer_says_what_it_is_and_nothing_to_other_sites() {
     let figures = Arc::clone(&server.service.metrics).encode();
     assert!(figures.contains("floatup_connections 1"), "{figures}");
 }
+
+/// A service that may have so many files open.
+#[cfg(unix)]
+fn service_with_files(folder: &std::path::Path, files: u32) -> crate::floatup::Service {
+    let script = format!("ulimit -n {files}; exec floatup --listen 127.0.0.1:0");
+    crate::floatup::Service::run(crate::floatup::shell(folder, &script))
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn connections_leave_files_for_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for files in [40, 400] {
+        let service = service_with_files(folder.path(), files);
+        let address: SocketAddr = service.address.parse().unwrap();
+        let mut open = Vec::new();
+        for _ in 0..files {
+            open.push(connect_from(HERE, address).await);
+        }
+        // As many as there may be are served, and the others are not kept waiting.
+        assert!(ask(&mut open[0], HEALTHZ).await.ends_with("ok"));
+        let last = open.last_mut().unwrap();
+        let mut told = String::new();
+        let read = timeout(DEADLINE, last.read_to_string(&mut told)).await;
+        assert!(read.is_ok(), "it is closed: {told}");
+        drop(open);
+        let mut after = connect_from(HERE, address).await;
+        let served = async {
+            while !ask(&mut after, HEALTHZ).await.ends_with("ok") {
+                after = connect_from(HERE, address).await;
+            }
+        };
+        timeout(DEADLINE, served).await.expect("it is served again");
+        let (status, log) = service.stop();
+        assert!(status.success(), "{log}");
+    }
+}

@@ -6,7 +6,7 @@ mod mqtt;
 mod nats;
 mod redis;
 mod relay;
-mod tls;
+pub(crate) mod tls;
 
 use std::fs::{File, read_to_string};
 use std::io;

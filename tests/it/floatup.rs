@@ -16,10 +16,6 @@ pub(crate) fn floatup() -> Command {
 }
 
 /// A shell that runs a script in a folder, with this floatup as the command of that name.
-#[cfg_attr(
-    not(feature = "ffmpeg"),
-    expect(dead_code, reason = "recipes are for what libav writes")
-)]
 pub(crate) fn shell(folder: &Path, script: &str) -> Command {
     let floatup = Path::new(env!("CARGO_BIN_EXE_floatup"));
     let programs = floatup.parent().expect("it is in a folder").display();
@@ -68,10 +64,14 @@ impl Service {
         } else {
             &["--listen", "127.0.0.1:0"]
         };
-        let mut child = floatup()
-            .current_dir(folder)
-            .args(listen)
-            .args(args)
+        let mut command = floatup();
+        command.current_dir(folder).args(listen).args(args);
+        Self::run(command)
+    }
+
+    /// One that a command of its own starts, on a free port.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -82,7 +82,8 @@ impl Service {
         let log = std::thread::spawn(move || {
             let mut log = String::new();
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("metrics         http://") {
+                if let Some((_, rest)) = line.split_once("metrics         ") {
+                    let (_, rest) = rest.split_once("://").expect("an address");
                     let address = rest.trim_end_matches("/metrics").to_owned();
                     found.send(address).expect("somebody waits for it");
                 }

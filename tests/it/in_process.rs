@@ -121,6 +121,8 @@ pub(crate) fn service(address: SocketAddr) -> Service {
         chat: Default::default(),
         webhook: None,
         bounds: Default::default(),
+        control_key: None,
+        tls: None,
         address,
     }
 }

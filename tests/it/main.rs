@@ -27,8 +27,11 @@ mod burn_in_settings;
 mod chat;
 mod cli;
 mod compositor;
+mod control;
 #[cfg(feature = "ffmpeg")]
 mod cues;
+#[cfg(unix)]
+mod encryption;
 mod end_to_end;
 mod events;
 mod feed;

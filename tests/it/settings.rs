@@ -281,6 +281,9 @@ fn every_key_is_taken_from_every_layer() {
         let elsewhere = [
             "signing_key_file",
             "webhook_secret_file",
+            "control_key_file",
+            "tls_cert",
+            "tls_key",
             "momento_tokens",
             "palette",
             "channel",
@@ -547,6 +550,9 @@ fn pipe_connects_to_where_the_same_settings_listen() {
         let file = format!("listen = '{listen}'");
         assert_eq!(pipe(&[], &[], &file).url.as_str(), url, "{listen}");
     }
+    let file = "tls_cert = 'a.pem'\ntls_key = 'b.pem'";
+    let url = pipe(&[], &[], file).url;
+    assert_eq!(url.as_str(), "https://127.0.0.1:8787/");
     let elsewhere = pipe(&["--url=https://example.test/base"], &[], "");
     assert_eq!(elsewhere.url.as_str(), "https://example.test/base");
     check_refused(
@@ -616,6 +622,36 @@ fn secrets_come_from_files_and_environment_and_stay_hidden() {
         None,
         &["/dev/zero", "too long"],
     );
+}
+
+#[test]
+fn a_control_key_is_a_secret_too() {
+    let key = [("FLOATUP_CONTROL_KEY", "0123456789abcdef")];
+    let got = serve(&[], &key, "");
+    assert_eq!(got.control_key.as_ref().unwrap().expose(), key[0].1);
+    assert!(!format!("{got:?}").contains(key[0].1));
+    let short = [("FLOATUP_CONTROL_KEY", "hunter2")];
+    check_refused(&[], &short, None, &["FLOATUP_CONTROL_KEY", "16"]);
+    let message = command(&[], &short, None).unwrap_err().to_string();
+    assert!(!message.contains("hunter2"), "{message}");
+    let file = "control_key_file = '/nonexistent/key'";
+    check_refused(
+        &[],
+        &[],
+        Some(file),
+        &["/nonexistent/key", "control_key_file"],
+    );
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    let both = &["--tls-cert=a.pem", "--tls-key=b.pem"];
+    let tls = serve(both, &[], "").tls.unwrap();
+    assert_eq!((tls.cert, tls.key), ("a.pem".into(), "b.pem".into()));
+    let env = [("FLOATUP_TLS_CERT", "a.pem"), ("FLOATUP_TLS_KEY", "b.pem")];
+    assert_eq!(serve(both, &[], ""), serve(&[], &env, ""));
+    check_refused(&both[..1], &[], None, &["tls_cert", "--tls-key"]);
+    check_refused(&both[1..], &[], None, &["tls_key", "--tls-cert"]);
 }
 
 #[test]
@@ -947,6 +983,9 @@ fn the_example_shows_the_defaults() {
     let none = [
         "signing_key_file",
         "webhook_secret_file",
+        "control_key_file",
+        "tls_cert",
+        "tls_key",
         "chat_review",
         "momento_tokens",
         "timed_metadata",

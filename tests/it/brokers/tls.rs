@@ -16,7 +16,7 @@ use crate::floatup::floatup;
 use crate::in_process::DEADLINE;
 
 /// Makes a certificate of this machine and its key, `cert.pem` and `key.pem` in a folder.
-fn certify(folder: &Path) {
+pub(crate) fn certify(folder: &Path) {
     let mut make = program("openssl");
     make.args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
         .args(["ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
