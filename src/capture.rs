@@ -18,6 +18,7 @@ use image::{ImageFormat, ImageReader};
 #[cfg(feature = "ffmpeg")]
 use self::video::Video;
 use crate::frame::Size;
+use crate::shown;
 
 /// One picture.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl Capture {
     /// # Errors
     /// It can't be read, or is nothing that can be decoded.
     pub fn open(name: &OsStr) -> Result<Self> {
-        let shown = name.display();
+        let shown = shown::address(&name.to_string_lossy());
         let is_address = name.to_str().is_some_and(|name| name.contains("://"));
         if !is_address && let Some(still) = still(Path::new(name))? {
             return Ok(Self::Still(Some(Box::new(still))));

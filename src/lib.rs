@@ -200,6 +200,7 @@ pub mod paint;
 pub mod scene;
 pub mod log;
 pub mod calendar;
+pub mod shown;
 pub mod chart;
 
 // Shell.

@@ -18,6 +18,7 @@ use super::adts;
 use super::ffi::{self, Program, Properties};
 use super::metadata::METADATA_STREAM;
 use super::now;
+use crate::shown;
 
 /// An input that says nothing for this long is lost.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -99,7 +100,7 @@ impl Origin {
             silence_ms: AtomicU64::new(0),
         };
         Self {
-            name: name.display().to_string(),
+            name: shown::place(name),
             address,
             format,
             is_live,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub use self::region::{Length, Rect, Region};
 use crate::frame::Size;
+use crate::shown;
 
 /// By how much later than they came reactions appear, or earlier: at most [`Delay::MAX`].
 ///
@@ -260,7 +261,7 @@ impl OutputSettings {
     /// What it is called where it is spoken of.
     #[must_use]
     pub fn name(&self) -> String {
-        self.target.display().to_string()
+        shown::place(&self.target)
     }
 }
 

@@ -20,6 +20,7 @@ use super::input::Origin;
 use super::playlist::{BYTES_MAX, Dated, Media, Playlist};
 use super::settings::{Delay, Sync};
 use crate::fetch::client;
+use crate::shown;
 use crate::source::since_epoch;
 
 /// A reaction to a picture that comes later than this is shown at once: one of the clocks is wrong.
@@ -258,17 +259,18 @@ fn read(address: &OsStr) -> Result<Media> {
             // Nobody on a network names a file of this machine.
             ensure!(
                 matches!(url.scheme(), "http" | "https"),
-                "{url}: expected an http address"
+                "{}: expected an http address",
+                shown::place(url.as_str().as_ref())
             );
             url.to_string().into()
         }
         Base::Folder(folder) if !variant.contains("://") => folder.join(variant).into_os_string(),
         Base::Folder(_) => variant.into(),
     };
-    let (text, _) = fetch(&address).with_context(|| address.display().to_string())?;
+    let (text, _) = fetch(&address).with_context(|| shown::place(&address))?;
     match Playlist::parse(&text)? {
         Playlist::Media(media) => Ok(media),
-        Playlist::Master(_) => bail!("{}: it lists lists of lists", address.display()),
+        Playlist::Master(_) => bail!("{}: it lists lists of lists", shown::place(&address)),
     }
 }
 

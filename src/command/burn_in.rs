@@ -11,7 +11,7 @@ use crate::config::BurnInJob;
 pub(super) fn run(job: &BurnInJob) -> Result<()> {
     anyhow::bail!(
         "{}: this floatup is built without FFmpeg's libraries, which burning in takes",
-        job.input.display()
+        crate::shown::place(&job.input)
     )
 }
 
@@ -82,7 +82,7 @@ mod with_libav {
             return tell(&BurnIn::new(to_do, Arc::default(), stop)?.plan());
         }
         let mut all = Metrics::new();
-        let names: Vec<String> = job.outputs.iter().map(OutputSettings::name).collect();
+        let names = names(&job.outputs);
         let (status, encodings) = all.programme(names.iter().map(String::as_str));
         let status = Arc::new(status);
         let name = match &job.reactions {
@@ -148,6 +148,23 @@ mod with_libav {
         runtime.shutdown_background();
         sum_up(&status);
         result
+    }
+
+    /// What each output is called in figures, where those on one host are told apart.
+    fn names(outputs: &[OutputSettings]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            let name = output.name();
+            let same = names.iter().filter(|other| {
+                let rest = other.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+            });
+            names.push(match same.count() {
+                0 => name,
+                before => format!("{name} ({})", before + 1),
+            });
+        }
+        names
     }
 
     /// Serves what is counted, if that is asked for, and says where: the port may have been any.

@@ -19,9 +19,10 @@ pub(super) fn run(job: &CuesJob) -> Result<()> {
     use anyhow::Context as _;
 
     use crate::reaction::{Message, Rules};
+    use crate::shown;
     use crate::source::cues::{Address, Cue, Cues};
 
-    let name = job.input.display();
+    let name = shown::place(&job.input);
     let address = Address::new(job.input.clone());
     let mut cues = Cues::open(&address).with_context(|| format!("cannot read {name}"))?;
     let rules = Rules::new(job.palette.clone());

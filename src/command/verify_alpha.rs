@@ -7,15 +7,16 @@ use anyhow::{Context as _, Result, bail};
 use crate::capture::{Capture, Decoded};
 use crate::chart::{self, Blend, Fate, Picture, TOLERANCE, Treatment, Verdict};
 use crate::config::VerifyJob;
+use crate::shown;
 
 /// Pictures that are looked at for a chart: ten seconds of 60 a second.
 const PICTURES_MAX: u64 = 600;
 
 pub(super) fn run(job: &VerifyJob) -> Result<()> {
-    let name = job.capture.display();
+    let name = shown::address(&job.capture.to_string_lossy());
     let mut capture = Capture::open(&job.capture)?;
     for number in 0..PICTURES_MAX {
-        let Some(decoded) = capture.next_picture().with_context(|| name.to_string())? else {
+        let Some(decoded) = capture.next_picture().with_context(|| name.clone())? else {
             bail!(
                 "{name}: no chart found in {number} pictures: expected floatup's test chart, whole \
                  and upright"

@@ -5,6 +5,7 @@ mod burn_in;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub(super) use self::burn_in::{BurnInArgs, VideoArgs};
@@ -13,6 +14,7 @@ use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKe
 use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole, target};
 use crate::matte::Colour;
 use crate::output::{Pace, Target};
+use crate::shown;
 use crate::source::Address;
 
 /// What every environment variable's name begins with.
@@ -352,6 +354,25 @@ pub(super) struct EnvKeys {
 /// # Errors
 /// A wrong flag or value, and a request for help or the version.
 pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    parse_all(args).map_err(without_secrets)
+}
+
+/// What was written is quoted in a message, but not what opens an address.
+fn without_secrets(error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg] {
+        if let Some(ContextValue::String(given)) = error.get(kind)
+            && given.contains("://")
+        {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let text = text.replace(given, &shown::place(given.as_ref()));
+            return clap::Error::raw(error.kind(), text);
+        }
+    }
+    error
+}
+
+fn parse_all(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     let asks = ["-h", "--help", "-V", "--version"].map(OsStr::new);
     let command = args.get(1);
@@ -431,9 +452,12 @@ fn env_group<G: clap::Args>(env: &dyn Fn(&str) -> Option<OsString>) -> Result<G,
             return Err(error("is empty: give it a value or unset it".into()));
         }
         let mut flag = OsString::from(format!("--{long}="));
-        flag.push(value);
+        flag.push(&value);
         let alone = command.clone().try_get_matches_from([&flag]);
-        alone.map_err(|e| error(reason(&e)))?;
+        alone.map_err(|e| {
+            let given = value.to_string_lossy();
+            error(reason(&e).replace(&*given, &shown::place(&value)))
+        })?;
         flags.push(flag);
     }
     let env_error = |e: clap::Error| ConfigError::Env {

@@ -15,6 +15,7 @@ use crate::frame::{FieldOrder, FrameRate, Scan, Size};
 use crate::motion::{FONT_SIZE_PX, Range};
 use crate::output::Target;
 use crate::scene::SCALE_FACTOR;
+use crate::shown;
 use crate::source::WEIGHT;
 use crate::topic::{NAME_BYTES_MAX, is_name};
 
@@ -295,8 +296,9 @@ impl FromStr for BaseUrl {
             .map(Self)
             .ok_or_else(|| {
                 format!(
-                    "{text:?}: expected an http or https address without query, such as \
-                     http://127.0.0.1:8787"
+                    "{:?}: expected an http or https address without query, such as \
+                     http://127.0.0.1:8787",
+                    shown::address(text)
                 )
             })
     }

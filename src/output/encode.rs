@@ -59,7 +59,9 @@ impl Recipe {
         to_file: bool,
     ) -> Result<Self> {
         ffmpeg::init().context("FFmpeg's libraries don't start")?;
-        ffmpeg::log::set_level(ffmpeg::log::Level::Error);
+        // What libav says of an address has all of it, passphrases too; what becomes of an output is
+        // said here.
+        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
         if encoder::find_by_name(options::encoder(codec)).is_none() {
             let alpha = samples.matte.is_none();
             let there = container.codecs().iter().copied().filter(|codec| {

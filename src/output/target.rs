@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::shown;
+
 /// Protocols of libavformat that carry a stream to somewhere else.
 const URL_SCHEMES: &[&str] = &[
     "srt", "rtmp", "rtmps", "udp", "rtp", "http", "https", "icecast",
@@ -64,7 +66,7 @@ impl Target {
             return Ok(Self::File(name.into()));
         };
         let error = |expected: &str| TargetError {
-            text: text.into(),
+            text: shown::place(name),
             expected: expected.into(),
         };
         if text.is_empty() {
@@ -180,12 +182,7 @@ impl fmt::Display for Target {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Tcp { address, .. } => write!(f, "tcp://{address}"),
             Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
-            Self::Url(url) => {
-                let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
-                let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-                let host = host.rsplit('@').next().unwrap_or_default();
-                write!(f, "{scheme}://{host}")
-            }
+            Self::Url(url) => f.write_str(&shown::place(url.as_ref())),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{cues, ivs_chat, lines, momento, mqtt, nats, redis, replay, twitch, youtube};
+use crate::shown;
 
 /// A source's address, checked. It holds no secrets: what it shows is what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +75,8 @@ impl FromStr for Address {
             "nats" | "tls" => Ok(Self::Nats(text.parse()?)),
             "redis" | "rediss" => Ok(Self::Redis(text.parse()?)),
             _ => Err(AddressError(format!(
-                "{text:?}: expected an address such as {}",
+                "{:?}: expected an address such as {}",
+                shown::place(text.as_ref()),
                 EXPECTED.join(", ")
             ))),
         }

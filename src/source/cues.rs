@@ -16,6 +16,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::address::AddressError;
+use crate::shown;
 
 /// An input with cues: `cues:rec.ts`, `cues:https://HOST/rec.m3u8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +45,7 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What follows a ? may be a key to the stream.
-        let text = self.0.to_string_lossy();
-        let shown = text.split('?').next().unwrap_or_default();
+        let shown = shown::address(&self.0.to_string_lossy());
         write!(f, "cues:{shown}")
     }
 }

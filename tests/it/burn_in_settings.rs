@@ -529,8 +529,12 @@ fn no_place_is_written_to_twice_or_read_from_too() {
     refused(&["a", "b", "--output", "./b"], &["./b", "given twice"]);
     refused(&["a", "-", "--output=-"], &["output - ", "given twice"]);
     let stream = "rtmp://h/x";
-    refused(&[stream, stream], &[stream, "is INPUT, too"]);
-    refused(&["a", stream, "--output", stream], &[stream, "given twice"]);
+    // What follows the host may be its key.
+    refused(&[stream, stream], &["rtmp://h is INPUT, too"]);
+    refused(
+        &["a", stream, "--output", stream],
+        &["rtmp://h is given twice"],
+    );
     assert_eq!(burn_in(&["-", "-", "--output=b"], &[], "").outputs.len(), 2);
     let far = path("nowhere/new.mp4");
     assert_eq!(burn_in(&[&new, &far], &[], "").outputs.len(), 1);

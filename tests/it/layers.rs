@@ -9,7 +9,8 @@ use crate::tree::{files_below, read, root};
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
     "pixel", "frame", "planes", "keyer", "matte", "motion", "reaction", "scatter", "token",
-    "emoji", "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "calendar", "chart",
+    "emoji", "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "calendar", "shown",
+    "chart",
 ];
 
 /// Modules that meet the world.

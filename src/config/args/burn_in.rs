@@ -11,6 +11,7 @@ use crate::burn_in::settings::{Bitrate, Delay, Fit, OnInputLoss, Region, Sync};
 use crate::config::args::{ConfigArgs, TopicArgs};
 use crate::config::keys::{LookKeys, SpriteKeys, StageKeys};
 use crate::config::value::{Crf, EncoderOption, EvenSize, Listen, Text, Whole, place};
+use crate::shown;
 use crate::source::Address;
 
 const USAGE: &str = "\
@@ -268,7 +269,7 @@ pub(in crate::config) fn parse_video(
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         clap::Error::raw(
             error.kind(),
-            format!("--output {}: {text}", target.display()),
+            format!("--output {}: {text}", shown::place(target)),
         )
     })
 }

@@ -8,6 +8,7 @@ use crate::config::args::{BurnInArgs, VideoArgs};
 use crate::config::keys::{LookKeys, OutputKeys, PictureKeys};
 use crate::config::resolve::{Env, Followed, Layers, source};
 use crate::config::{BurnInJob, ConfigError, Reactions};
+use crate::shown;
 
 pub(in crate::config) fn burn_in(args: BurnInArgs, env: Env<'_>) -> Result<BurnInJob, ConfigError> {
     let keys = PictureKeys {
@@ -85,7 +86,7 @@ fn output(target: OsString, video: VideoArgs) -> Result<OutputSettings, ConfigEr
         if options.iter().any(|(name, _)| *name == option.name) {
             return Err(ConfigError::Refused(format!(
                 "output {}: --encoder-option {} is given twice: expected each name once",
-                target.display(),
+                shown::place(&target),
                 option.name
             )));
         }
@@ -145,7 +146,7 @@ fn check_places(job: &BurnInJob) -> Result<(), ConfigError> {
     let read = read.map(|(name, place)| (name, place.map(real)));
     let mut written: Vec<PathBuf> = Vec::with_capacity(job.outputs.len());
     for output in &job.outputs {
-        let target = output.target.display();
+        let target = output.name();
         let place = real(&output.target);
         if let Some((name, _)) = read.iter().find(|(_, read)| read.as_ref() == Some(&place)) {
             return Err(ConfigError::Refused(format!(

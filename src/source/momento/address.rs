@@ -8,6 +8,7 @@ use reqwest::Url;
 
 use super::endpoint::topic_url;
 use crate::momento::Key;
+use crate::shown;
 use crate::source::address::{AddressError, Parts, Secrets, url};
 use crate::topic::{TopicName, encoded};
 
@@ -88,8 +89,9 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let expected = || {
             AddressError(format!(
-                "{text:?}: expected https://HOST/topics/CACHE/TOPIC or momento:CACHE/TOPIC, each \
-                 name percent-encoded"
+                "{:?}: expected https://HOST/topics/CACHE/TOPIC or momento:CACHE/TOPIC, each name \
+                 percent-encoded",
+                shown::address(text)
             ))
         };
         let decoded = |names: &str| {
