@@ -39,7 +39,7 @@ const FINISH_GRACE: Duration = Duration::from_secs(5);
 /// Whatever kept it from its work, with what can be done about it.
 pub fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve(job) => serve::run(job),
+        Command::Serve(job) => serve::run(*job),
         Command::Pipe(job) => pipe::run(&job),
         Command::Frame(job) => still::run(&job),
         Command::Render(job) => render::run(&job),

@@ -49,7 +49,7 @@ pub const DEFAULT_CHANNEL: &str = "demo";
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Run the service.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Write a channel's live frames to one output.
     Pipe(Pipe),
     /// Draw one still.
@@ -566,7 +566,7 @@ pub fn command(
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, ConfigError> {
     Ok(match args::parse(args)?.command {
-        Sub::Serve(args) => Command::Serve(resolve::serve(args, &env)?),
+        Sub::Serve(args) => Command::Serve(Box::new(resolve::serve(args, &env)?)),
         Sub::Pipe(args) => Command::Pipe(resolve::pipe(args, &env)?),
         Sub::Frame(args) => Command::Frame(resolve::frame(args, &env)?),
         Sub::Render(args) => Command::Render(resolve::render(args, &env)?),

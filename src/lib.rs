@@ -106,6 +106,7 @@
 //! | topic, item | a named sequence of messages in a cache, and one of them |
 //! | page | one incarnation of a topic; its items are numbered from 1 |
 //! | token | what lets its holder publish to or read one topic, for half an hour |
+//! | operator | who may change what the service does: with the control key, or at this machine |
 //! | source | what follows a topic |
 //! | room, member | a chat, of a channel or not, and one connection to it |
 //! | cue | one item's reactions, with its page and number |
@@ -167,6 +168,7 @@
 //! | IRC (RFC 2812), IRCv3 message tags, YouTube Data API v3 | [`source`] |
 //! | MQTT 3.1.1 (OASIS), NATS client protocol, NATS ADR-15 and ADR-17, Redis streams over RESP 3 | [`source`] |
 //! | JSON Web Signature (RFC 7515), HMAC SHA-256 | [`token`] |
+//! | TLS 1.2 and 1.3, PEM (RFC 7468), `X-Forwarded-For`, Content Security Policy 3 | [`server`] |
 //! | ISO 8601, dates of HTTP (RFC 9110, 5.6.7) | [`calendar`] |
 //! | Server-sent events (HTML, 9.2), CORS (Fetch) | [`server`] |
 //! | Amazon IVS Chat API (2020-07-14), Chat Messaging API, WebSocket (RFC 6455) | [`server`] |

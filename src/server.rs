@@ -211,7 +211,7 @@ pub async fn serve(
     let keep_fresh = async {
         match tls {
             Some(tls) => tls.keep_fresh().await,
-            None => std::future::pending().await,
+            None => std::future::pending::<()>().await,
         }
     };
     tokio::select! {

@@ -27,7 +27,7 @@ pub(super) fn run(job: &CuesJob) -> Result<()> {
     let mut cues = Cues::open(&address).with_context(|| format!("cannot read {name}"))?;
     let rules = Rules::new(job.palette.clone());
     let (mut reactions, mut others) = (0_u64, 0_u64);
-    while let Some(Cue { at, texts, .. }) = cues.next_cue().with_context(|| format!("{name}"))? {
+    while let Some(Cue { at, texts, .. }) = cues.next_cue().with_context(|| name.clone())? {
         for text in &texts {
             let Ok(read) = rules.read(&Message::payload(text)) else {
                 others += 1;

@@ -100,7 +100,7 @@ pub(super) struct ServiceKeys {
     #[arg(long, value_name = "COUNT")]
     pub connections_max: Option<Text<Whole<1, 1_000_000>>>,
 
-    /// Connections of one address at once, 1 to 1000000 [default: 2000]
+    /// Connections of one address at once, 1 to 1000000 [default: 4000]
     #[arg(long, value_name = "COUNT")]
     pub connections_per_address: Option<Text<Whole<1, 1_000_000>>>,
 
@@ -110,7 +110,7 @@ pub(super) struct ServiceKeys {
     pub requests_per_second: Option<Text<Whole<1, 1_000_000>>>,
 
     /// Addresses and networks, separated by commas, whose connections and requests are not
-    /// limited one by one [default: 127.0.0.0/8,::1]
+    /// limited one by one [default: `127.0.0.0/8,::1`]
     #[arg(long, value_name = "ADDRESS,...", value_delimiter = ',')]
     pub unlimited_addresses: Option<Vec<Text<Network>>>,
 

@@ -46,8 +46,8 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// Behind one address there may be a venue with hundreds of viewers. This machine is not
-    /// limited, since a proxy may be there.
+    /// Behind one address there may be a venue with hundreds of viewers, whose browsers each have six
+    /// connections when they come. This machine is not limited, since a proxy may be there.
     fn default() -> Self {
         let loopback = [
             IpNet::new_assert(IpAddr::from([127, 0, 0, 0]), 8),
@@ -55,7 +55,7 @@ impl Default for Bounds {
         ];
         Self {
             connections: 32_768,
-            connections_per_address: 2_000,
+            connections_per_address: 4_000,
             requests_per_second: 2_000,
             unlimited: loopback.map(Network).into(),
             trusted_proxies: Vec::new(),

@@ -54,6 +54,7 @@ impl Tls {
     ///
     /// # Errors
     /// A file can't be read, has no such thing in it, or the two don't belong together.
+    #[expect(clippy::missing_panics_doc, reason = "ring has the ciphers of TLS")]
     pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         let certified = read(cert, key)?;
         let current = Arc::new(Current(RwLock::new(Arc::new(certified))));
@@ -78,7 +79,7 @@ impl Tls {
     }
 
     /// Takes a new certificate from the files when they have one, for as long as it is awaited.
-    pub(super) async fn keep_fresh(&self) {
+    pub(super) async fn keep_fresh(&self) -> ! {
         let mut ticks = interval(REREAD_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = None;

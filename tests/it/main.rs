@@ -53,6 +53,7 @@ mod pages;
 mod presets;
 mod protocol;
 mod recipes;
+#[cfg(feature = "ffmpeg")]
 mod secrets;
 mod settings;
 mod setup;

@@ -54,10 +54,6 @@ fn get(address: &str, path: &str) -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 
-#[cfg_attr(
-    not(feature = "ffmpeg"),
-    expect(dead_code, reason = "such addresses are libav's")
-)]
 fn outputs(port: u16) -> [String; 3] {
     [
         format!("rtmp://127.0.0.1:{port}/app/{}", SECRETS[0]),
@@ -69,7 +65,6 @@ fn outputs(port: u16) -> [String; 3] {
     ]
 }
 
-#[cfg(feature = "ffmpeg")]
 #[test]
 fn serve_keeps_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
@@ -127,7 +122,6 @@ fn serve_keeps_its_secrets() {
     check("the log", &log);
 }
 
-#[cfg(feature = "ffmpeg")]
 #[test]
 fn burn_in_keeps_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
@@ -159,7 +153,6 @@ fn burn_in_keeps_its_secrets() {
 }
 
 /// All that a command says until it ends.
-#[cfg(feature = "ffmpeg")]
 fn said(mut command: Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     stderr(&output) + &String::from_utf8_lossy(&output.stdout)

@@ -315,7 +315,7 @@ fn serve(args: &[&str], env: &[(&str, &str)], file: &str) -> Result<config::Serv
         Some(found.1.into())
     };
     match config::command(args.iter().map(Into::into), env) {
-        Ok(Command::Serve(serve)) => Ok(serve),
+        Ok(Command::Serve(serve)) => Ok(*serve),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }
