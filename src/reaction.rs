@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use unicode_segmentation::UnicodeSegmentation;
 
 use self::payload::Lookup;
@@ -166,6 +167,8 @@ pub enum NotAReaction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Palette {
     by_name: BTreeMap<String, Emoji>,
+    /// By their text without presentation selectors.
+    by_text: FxHashMap<Box<str>, Emoji>,
     /// In the order given.
     entries: Vec<(String, Emoji)>,
 }
@@ -207,6 +210,7 @@ impl Palette {
     ) -> Result<Self, PaletteError> {
         let mut palette = Self {
             by_name: BTreeMap::new(),
+            by_text: FxHashMap::default(),
             entries: Vec::new(),
         };
         for (name, emoji) in entries {
@@ -227,6 +231,11 @@ impl Palette {
             if palette.by_name.insert(key, emoji.clone()).is_some() {
                 return Err(PaletteError::Twice(name.into()));
             }
+            let text: String = emoji.significant().collect();
+            palette
+                .by_text
+                .entry(text.into())
+                .or_insert_with(|| emoji.clone());
             palette.entries.push((name.into(), emoji));
         }
         Ok(palette)
@@ -256,9 +265,11 @@ impl Palette {
 
     /// The emoji that `text` is, if it is one of these.
     fn written(&self, text: &str) -> Option<&Emoji> {
-        let wanted = Emoji::new(text);
-        let mut emoji = self.entries.iter().map(|(_, emoji)| emoji);
-        emoji.find(|emoji| **emoji == wanted)
+        if !text.contains(PRESENTATION_SELECTOR) {
+            return self.by_text.get(text);
+        }
+        let text: String = text.replace(PRESENTATION_SELECTOR, "");
+        self.by_text.get(text.as_str())
     }
 
     /// Decodes a topic payload. The forms that samples in the field send:
