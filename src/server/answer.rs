@@ -169,22 +169,24 @@ async fn collect(body: Body, max: usize, too_large: &'static str) -> Result<Vec<
 /// preflight. `*` for the allowed headers would not cover `Authorization` (Fetch standard), so
 /// that is named. What doesn't say how it may be kept is not to be kept at all.
 pub(super) async fn for_any_origin(request: Request, next: Next) -> Response {
-    let asked = request
-        .headers()
-        .get(ACCESS_CONTROL_REQUEST_HEADERS)
-        .cloned();
+    let fixed = |value| HeaderValue::from_static(value);
     let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
+        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let headers = [
+            (ACCESS_CONTROL_ALLOW_METHODS, fixed(topics::METHODS)),
+            (
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                allowed_headers(asked.cloned()),
+            ),
+            (ACCESS_CONTROL_MAX_AGE, fixed("86400")),
+        ];
+        (StatusCode::NO_CONTENT, headers).into_response()
     } else {
         next.run(request).await
     };
     let headers = response.headers_mut();
-    let fixed = |value| HeaderValue::from_static(value);
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, fixed("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, fixed("*"));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, fixed(topics::METHODS));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(asked));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, fixed("86400"));
     headers.entry(CACHE_CONTROL).or_insert(fixed("no-store"));
     response
 }
