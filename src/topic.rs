@@ -8,9 +8,10 @@ mod ring;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -146,6 +147,8 @@ pub struct Item {
     pub published_at: Duration,
     /// The message.
     pub value: Value,
+    /// What a server sends of it to each of many subscribers, made for the first; `None` is nothing.
+    pub rendered: OnceLock<Option<Bytes>>,
 }
 
 /// What a subscriber is told.
@@ -205,7 +208,7 @@ impl Default for Limits {
             value_bytes: 4 * 1024,
             topics_max: 1_000,
             idle: Duration::from_secs(600),
-            batch_items: 100,
+            batch_items: 250,
             batch_bytes: 64 * 1024,
         }
     }
@@ -251,7 +254,7 @@ struct State {
 #[derive(Debug)]
 struct Topic {
     ring: Ring,
-    /// Every waiting subscriber holds a clone, and nothing else does.
+    /// Every waiting subscriber holds a clone, and for a moment whoever publishes.
     changed: Arc<Notify>,
     used: Instant,
 }
@@ -304,10 +307,14 @@ impl Broker {
             publisher,
             published_at,
             value,
+            rendered: OnceLock::new(),
         };
         let page = topic.ring.end().page;
         let sequence = topic.ring.push(item, now, &self.limits);
-        topic.changed.notify_waiters();
+        let changed = Arc::clone(&topic.changed);
+        // To wake thousands takes long, and each of them wants the lock.
+        drop(state);
+        changed.notify_waiters();
         Ok(ItemId { page, sequence })
     }
 

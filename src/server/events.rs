@@ -1,18 +1,18 @@
 //! `GET /channels/{channel}/events`: a channel's reactions as server-sent events, for the
 //! browser source. The event stream format is that of the HTML standard, section 9.2.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
-use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::server::answer::ApiError;
 use crate::server::path::{parameter, segments, whole};
@@ -54,54 +54,65 @@ pub(super) async fn subscribe(
     let mut subscriber = Subscriber {
         _counted: Counted::new(&app.service.metrics.sse_subscribers),
         _permit: permit,
-        queue: VecDeque::from([hello(cursor)]),
+        stop: app.stop.subscribe(),
         app,
         name,
         cursor,
+        ready: vec![hello(cursor)],
     };
     // Makes the topic, or fails while the status can still say so.
     subscriber.fetch(Duration::ZERO).await?;
-    let events = stream::unfold(subscriber, |mut subscriber| async move {
-        let event = subscriber.next().await?;
-        Some((Ok::<_, Infallible>(event), subscriber))
+    let chunks = stream::unfold(subscriber, |mut subscriber| async move {
+        let chunk = subscriber.next().await?;
+        Some((Ok::<_, Infallible>(chunk), subscriber))
     });
-    let mut response = Sse::new(events)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-        .into_response();
-    // A proxy that collects the answer before it passes it on would never pass it on.
-    response.headers_mut().insert(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    );
-    Ok(response)
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        // A proxy that collects the answer before it passes it on would never pass it on.
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
 struct Subscriber {
     app: Arc<App>,
+    stop: watch::Receiver<bool>,
     name: TopicName,
     cursor: Cursor,
-    /// One batch of the broker at most, and `hello`; the ring holds what comes meanwhile.
-    queue: VecDeque<SseEvent>,
+    /// Events of one batch of the broker at most, and `hello`; the ring holds what comes meanwhile.
+    ready: Vec<Bytes>,
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
 }
 
 impl Subscriber {
-    async fn next(&mut self) -> Option<SseEvent> {
-        let app = self.app.clone();
-        let next = async {
-            while self.queue.is_empty() {
-                if let Err(error) = self.fetch(app.service.hold).await {
-                    tracing::warn!("events of {}: {error:?}", self.name);
-                    return None;
-                }
+    /// What to send next: all that is ready, or a comment if nothing has come for long.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ready.is_empty() {
+            let mut stop = self.stop.clone();
+            let fetched = tokio::select! {
+                fetched = self.fetch(KEEP_ALIVE) => fetched,
+                _ = stop.wait_for(|stop| *stop) => return None,
+            };
+            if let Err(error) = fetched {
+                tracing::warn!("events of {}: {error:?}", self.name);
+                return None;
             }
-            self.queue.pop_front()
-        };
-        tokio::select! {
-            event = next => event,
-            () = app.stopped() => None,
         }
+        Some(match self.ready.len() {
+            0 => Bytes::from_static(b":\n\n"),
+            // Shared with every other subscriber.
+            1 => self.ready.swap_remove(0),
+            _ => {
+                let all = self.ready.concat();
+                self.ready.clear();
+                all.into()
+            }
+        })
     }
 
     async fn fetch(&mut self, hold: Duration) -> Result<(), ApiError> {
@@ -109,12 +120,14 @@ impl Subscriber {
         let (events, next) = broker.next(&self.name, self.cursor, hold).await?;
         self.cursor = next;
         let mut sent = true;
+        let mut shown = 0;
         for event in &events {
             let event = match event {
-                Event::Item(item) => match &item.value {
-                    Value::Retraction(sequences) => Some(retraction(item, sequences)),
-                    _ => self.reactions(item),
-                },
+                Event::Item(item) => {
+                    let rendered = item.rendered.get_or_init(|| self.rendered(item));
+                    shown += u64::from(rendered.is_some() && !is_retraction(item));
+                    rendered.clone()
+                }
                 Event::Gap {
                     last_sequence,
                     new_sequence,
@@ -122,17 +135,26 @@ impl Subscriber {
                 } => Some(gap(*last_sequence, *new_sequence, *new_page)),
             };
             sent = event.is_some();
-            self.queue.extend(event);
+            self.ready.extend(event);
         }
+        self.app.service.metrics.items_delivered.inc_by(shown);
         if !sent {
             // Moves the browser's last id past items that it has no use for, so that it does not
             // come back for them; an event without data is not dispatched.
-            self.queue.push_back(SseEvent::default().id(id(next)));
+            self.ready.push(format!("id: {}\n\n", id(next)).into());
         }
         Ok(())
     }
 
-    fn reactions(&self, item: &Item) -> Option<SseEvent> {
+    fn rendered(&self, item: &Item) -> Option<Bytes> {
+        match &item.value {
+            Value::Retraction(sequences) => Some(retraction(item, sequences)),
+            Value::Text(text) => self.reactions(item, text),
+            Value::Binary(_) => None,
+        }
+    }
+
+    fn reactions(&self, item: &Item, text: &str) -> Option<Bytes> {
         #[derive(Serialize)]
         struct Wire<'a> {
             page: u64,
@@ -145,11 +167,7 @@ impl Subscriber {
             emoji: &'a str,
             count: u32,
         }
-        let Value::Text(text) = &item.value else {
-            return None;
-        };
         let reactions = self.app.service.palette.decode(text).ok()?;
-        self.app.service.metrics.items_delivered.inc();
         let wire = Wire {
             page: item.page,
             sequence: item.sequence,
@@ -166,8 +184,12 @@ impl Subscriber {
     }
 }
 
+fn is_retraction(item: &Item) -> bool {
+    matches!(item.value, Value::Retraction(_))
+}
+
 /// Sprites of these items are to go.
-fn retraction(item: &Item, sequences: &[u64]) -> SseEvent {
+fn retraction(item: &Item, sequences: &[u64]) -> Bytes {
     #[derive(Serialize)]
     struct Wire<'a> {
         page: u64,
@@ -188,7 +210,7 @@ fn after(item: &Item) -> Cursor {
     }
 }
 
-fn hello(cursor: Cursor) -> SseEvent {
+fn hello(cursor: Cursor) -> Bytes {
     #[derive(Serialize)]
     struct Wire {
         page: u64,
@@ -198,10 +220,13 @@ fn hello(cursor: Cursor) -> SseEvent {
         page: exact_in_scripts(cursor.page),
         sequence: exact_in_scripts(cursor.sequence - 1),
     };
-    event("hello", cursor, &wire).retry(RETRY)
+    let retry = format!("retry: {}\n", RETRY.as_millis());
+    [retry.as_bytes(), &event("hello", cursor, &wire)]
+        .concat()
+        .into()
 }
 
-fn gap(last_sequence: u64, new_sequence: u64, new_page: u64) -> SseEvent {
+fn gap(last_sequence: u64, new_sequence: u64, new_page: u64) -> Bytes {
     #[derive(Serialize)]
     struct Wire {
         last_sequence: u64,
@@ -220,9 +245,10 @@ fn gap(last_sequence: u64, new_sequence: u64, new_page: u64) -> SseEvent {
     event("gap", cursor, &wire)
 }
 
-fn event(name: &str, cursor: Cursor, wire: &impl Serialize) -> SseEvent {
+fn event(name: &str, cursor: Cursor, wire: &impl Serialize) -> Bytes {
     let data = serde_json::to_string(wire).expect("invariant: wire types are valid JSON");
-    SseEvent::default().event(name).id(id(cursor)).data(data)
+    // JSON of one line: no line of it can be taken for another field.
+    format!("event: {name}\nid: {}\ndata: {data}\n\n", id(cursor)).into()
 }
 
 /// `{page}-{sequence}` of the last item before `cursor`.

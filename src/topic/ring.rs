@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use crate::topic::{Cursor, Event, Item, Limits};
 
-/// What an item weighs beside its value and publisher, in bytes; about what it takes in memory.
-const ITEM_BYTES: usize = 128;
+/// What an item weighs beside its value and publisher, in bytes; about what it takes in memory,
+/// with what is rendered of it.
+const ITEM_BYTES: usize = 320;
 
 /// Bounded by [`Limits::ring_items`], [`Limits::ring_bytes`] and [`Limits::ring_age`]; the oldest
 /// item leaves first.

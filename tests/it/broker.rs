@@ -100,6 +100,7 @@ async fn items_are_numbered_from_one_and_carry_what_was_sent() {
             publisher: publisher.map(Arc::from),
             published_at: PUBLISHED_AT,
             value,
+            rendered: Default::default(),
         }))
     };
     let expected = vec![item(1, Some("ann"), text("heart")), item(2, None, bytes)];
