@@ -113,9 +113,9 @@ async fn items_are_numbered_from_one_and_carry_what_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_in_items_and_in_bytes() {
     let broker = Broker::new(Limits::default(), PAGE);
-    publish(&broker, "many", 250);
+    publish(&broker, "many", 600);
     let mut cursor = at(PAGE, 1);
-    for expected in [1..=100, 101..=200, 201..=250] {
+    for expected in [1..=250, 251..=500, 501..=600] {
         let (events, next) = read(&broker, "many", cursor).await;
         assert_eq!(seen(&events), items(expected));
         cursor = next;
