@@ -23,6 +23,7 @@ use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
 use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
+use crate::crowd::{Schedule, Words};
 use crate::frame::{Alpha, FrameRate, Scan, Size};
 use crate::gate;
 use crate::matte::Matte;
@@ -64,6 +65,8 @@ pub enum Command {
     Cues(CuesJob),
     /// Publish to a topic.
     Publish(PublishJob),
+    /// Send as a crowd does.
+    Simulate(Box<SimulateJob>),
     /// Say what of the service's settings, or why there are none, would not work here.
     Doctor(Box<Result<Serve, String>>),
     /// Report the mistakes of a settings file.
@@ -439,6 +442,29 @@ pub struct PublishJob {
     pub messages: Vec<String>,
 }
 
+/// Settings of `floatup simulate`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulateJob {
+    /// The topic.
+    pub address: Address,
+    /// What opens it.
+    pub secrets: Secrets,
+    /// How many publish at once, 1 to 10,000.
+    pub publishers: usize,
+    /// When messages are due.
+    pub schedule: Schedule,
+    /// What that schedule is, for people.
+    pub about: String,
+    /// What they say.
+    pub words: Words,
+    /// Whether what the topic makes of them is looked at.
+    pub follow: bool,
+    /// Whether one that is lost makes it fail.
+    pub expect_all: bool,
+    /// Whether the report is for machines.
+    pub json: bool,
+}
+
 /// Settings of `floatup follow`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FollowJob {
@@ -574,6 +600,7 @@ pub fn command(
         Sub::Follow(args) => Command::Follow(resolve::follow(args, &env)?),
         Sub::Cues(args) => Command::Cues(resolve::cues(args, &env)?),
         Sub::Publish(args) => Command::Publish(resolve::publish(args, &env)?),
+        Sub::Simulate(args) => Command::Simulate(Box::new(resolve::simulate(args, &env)?)),
         Sub::Doctor(args) => {
             let serve = resolve::serve(args, &env);
             Command::Doctor(Box::new(serve.map_err(|error| error.to_string())))

@@ -145,6 +145,7 @@
 //! | burn-in, programme | reactions in the picture of a video, and that video with all its streams |
 //! | slate | a picture in place of those of a lost input |
 //! | turn | how a picture is turned by quarters before it is shown |
+//! | crowd, curve | simulated viewers, and their rate over time |
 //! | chart | the test picture of known colours and alpha |
 //! | capture | what others have made of frames, read back |
 //! | fate | what became of the chart's alpha in a capture |
@@ -204,6 +205,7 @@ pub mod log;
 pub mod calendar;
 pub mod shown;
 pub mod chart;
+pub mod crowd;
 
 // Shell.
 pub mod metrics;

@@ -11,7 +11,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 pub(super) use self::burn_in::{BurnInArgs, VideoArgs};
 use crate::config::ConfigError;
 use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, names};
-use crate::config::value::{BaseUrl, FontSize, Name, Text, Vary, Whole, target};
+use crate::config::value::{BaseUrl, FontSize, Name, PerSecond, Span, Text, Vary, Whole, target};
+use crate::crowd::{Counts, Curve, Mix};
 use crate::matte::Colour;
 use crate::output::{Pace, Target};
 use crate::shown;
@@ -53,6 +54,8 @@ pub(super) enum Sub {
     Cues(CuesArgs),
     /// Publishes messages to a topic: a running floatup's, or one of Momento
     Publish(PublishArgs),
+    /// Sends as a crowd of viewers does, and says what was accepted and seen, and how soon
+    Simulate(SimulateArgs),
     /// Checks whether the settings of serve would work here, connects to its sources, and says what
     /// to mend
     Doctor(ServeArgs),
@@ -166,6 +169,74 @@ pub(super) struct PublishArgs {
     /// [default: a token asked from the endpoint]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SimulateArgs {
+    /// Topic to publish to, such as `http://127.0.0.1:8787/topics/video/demo` [default: that of the
+    /// channel, at the listen key's address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<Text<Address>>,
+
+    /// Channel to whose topic to publish
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "demo",
+        conflicts_with = "to"
+    )]
+    pub channel: Text<Name>,
+
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// File with the token or key to publish and follow with; or put a token in `FLOATUP_TOKEN`,
+    /// Momento's key in `MOMENTO_API_KEY` [default: tokens asked from the endpoint, one for each
+    /// publisher]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Publishers at once, each with a connection of its own, 1 to 10000
+    #[arg(long, value_name = "COUNT", default_value = "10")]
+    pub publishers: Text<Whole<1, 10_000>>,
+
+    /// Highest rate, in messages a second of all publishers, 0.01 to 1000000
+    #[arg(long, value_name = "COUNT/s", default_value = "50/s")]
+    pub rate: Text<PerSecond>,
+
+    /// How the rate goes over time: steady, ramp (up from nothing), or spike (a goal at a quarter
+    /// of the time)
+    #[arg(long, value_name = "CURVE", default_value = "steady")]
+    pub curve: Text<Curve>,
+
+    /// How long to send, 100ms to 24h
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub duration: Text<Span>,
+
+    /// Reactions to send, and how often each compared with the others, such as heart=5,fire=1
+    #[arg(long, value_name = "NAME=SHARE,...", default_value = "heart")]
+    pub emoji: Text<Mix>,
+
+    /// How many of its reaction a message has, 1 to 1000, or the first and the last of several
+    /// numbers, such as 1..5
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    pub counts: Text<Counts>,
+
+    /// What times, reactions and counts are drawn from; the same for the same run again
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    pub seed: Text<Whole<0, { u64::MAX }>>,
+
+    /// Publish alone, for a token that may not follow the topic
+    #[arg(long)]
+    pub no_follow: bool,
+
+    /// Fail with exit code 1 unless every message was accepted and seen once
+    #[arg(long, conflicts_with = "no_follow")]
+    pub expect_all: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 mod account;
 mod burn_in;
 mod gate;
+mod publishing;
 mod source;
 
 use std::ffi::OsString;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::burn_in::burn_in;
+pub(super) use self::publishing::{publish, simulate};
 use crate::config::args::{
-    ConfigArgs, CuesArgs, EnvKeys, FollowArgs, FrameArgs, ObsArgs, PageArgs, PipeArgs, PublishArgs,
-    RenderArgs, ServeArgs, TopicArgs, env_keys, env_name,
+    ConfigArgs, CuesArgs, EnvKeys, FollowArgs, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs,
+    ServeArgs, TopicArgs, env_keys, env_name,
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
 use crate::config::keys::{
@@ -25,8 +27,8 @@ use crate::config::keys::{
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
     ChannelConfig, ConfigError, CuesJob, DEFAULT_CACHE, DEFAULT_CHANNEL, FollowJob, FrameJob,
-    LookSettings, ObsForm, ObsJob, OutputConfig, PageJob, Picture, Pipe, PublishJob, RenderJob,
-    Serve, TlsFiles, cache_exists,
+    LookSettings, ObsForm, ObsJob, OutputConfig, PageJob, Picture, Pipe, RenderJob, Serve,
+    TlsFiles, cache_exists,
 };
 use crate::frame::{FrameRate, Size};
 use crate::matte::Matte;
@@ -35,10 +37,8 @@ use crate::reaction::Palette;
 use crate::server::{
     Bounds, CONTROL_KEY_BYTES_MIN, ChatSettings, Network, WEBHOOK_SECRET_BYTES_MIN,
 };
-use crate::source::{Address, momento};
 use crate::stage::Limits;
 use crate::token::KEY_BYTES_MIN;
-use crate::topic::TopicName;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
@@ -188,29 +188,6 @@ pub(super) fn cues(args: CuesArgs, env: Env<'_>) -> Result<CuesJob, ConfigError>
     Ok(CuesJob {
         input: args.input,
         palette: layers.palette,
-    })
-}
-
-pub(super) fn publish(args: PublishArgs, env: Env<'_>) -> Result<PublishJob, ConfigError> {
-    let keys = (LookKeys::default(), PictureKeys::default());
-    let layers = Layers::read(&args.config, keys.0, keys.1, OutputKeys::default(), env)?;
-    let address = match args.to {
-        Some(Text(address)) => address,
-        None => {
-            let channel = layers.channel(layers.table(args.channel))?;
-            let name = TopicName::new(&channel.cache, &channel.topic);
-            let name = name.map_err(|error| ConfigError::Refused(error.to_string()))?;
-            Address::Momento(momento::Address::new(url_of(&layers)?, name))
-        }
-    };
-    let own = match &args.token_file {
-        Some(path) => Some(read_secret(path, "--token-file")?.expose().to_owned()),
-        None => None,
-    };
-    Ok(PublishJob {
-        secrets: source::secrets(&address, own, env)?,
-        address,
-        messages: args.messages,
     })
 }
 

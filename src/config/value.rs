@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -144,6 +145,47 @@ impl FromStr for VideoMode {
             rate: FrameRate::new(num, den).map_err(|_| error())?,
             scan,
         })
+    }
+}
+
+/// A rate of 0.01 to 1,000,000 a second: `500/s`, or `500`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct PerSecond(pub f64);
+
+impl FromStr for PerSecond {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix("/s").unwrap_or(text).trim();
+        let rate = number.parse().ok();
+        rate.filter(|rate| (0.01..=1e6).contains(rate))
+            .map(Self)
+            .ok_or_else(|| {
+                format!("{text:?}: expected a rate from 0.01/s to 1000000/s, such as 500/s")
+            })
+    }
+}
+
+/// A time of 100 ms to a day: `250ms`, `1.5s`, `10m` or `2h`; seconds, without a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The longer of two that end alike comes first.
+        let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+        let of_unit = |(unit, seconds): &(&str, f64)| Some((text.strip_suffix(unit)?, *seconds));
+        let (number, unit) = units.iter().find_map(of_unit).unwrap_or((text, 1.0));
+        let seconds = number.trim().parse().ok().map(|number: f64| number * unit);
+        seconds
+            .filter(|seconds| (0.1..=86_400.0).contains(seconds))
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(Self)
+            .ok_or_else(|| {
+                format!("{text:?}: expected a time from 100ms to 24h, such as 30s, 1.5s or 10m")
+            })
     }
 }
 
@@ -363,22 +405,6 @@ impl FromStr for Fraction {
             .filter(|share| (0.01..=1.0).contains(share))
             .map(Self)
             .ok_or_else(|| format!("{text:?}: expected a number from 0.01 to 1, such as 0.5"))
-    }
-}
-
-/// How often something may happen: 0.01 to 10,000 times a second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct PerSecond(pub f64);
-
-impl FromStr for PerSecond {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse()
-            .ok()
-            .filter(|rate| (0.01..=10_000.0).contains(rate))
-            .map(Self)
-            .ok_or_else(|| format!("{text:?}: expected a number from 0.01 to 10000, such as 5"))
     }
 }
 

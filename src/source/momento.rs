@@ -53,8 +53,11 @@ pub struct Publisher {
 
 /// Why a message was not published.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PublishError(String);
+#[error("{message}")]
+pub struct PublishError {
+    message: String,
+    status: Option<StatusCode>,
+}
 
 /// How far a topic has been read.
 #[derive(Default)]
@@ -279,23 +282,60 @@ impl Momento {
 }
 
 impl Publisher {
+    /// Another one to the same topic, with connections in common and a token of its own; a token
+    /// that was given is everyone's.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            token: Token::default(),
+        }
+    }
+
+    /// Gets the token to publish with, unless there is one.
+    ///
+    /// # Errors
+    /// The vending machine can't be reached. One that answers, but with no token, may be open.
+    pub async fn ready(&mut self) -> Result<(), PublishError> {
+        if self.token.is_due() {
+            let token = self.endpoint.token().await;
+            let token = token.or_else(|error| self.endpoint.without_token(error, RENEWAL_PAUSE));
+            self.token = token.map_err(|error| PublishError::new(&error, error.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// Publishes a text.
     ///
     /// # Errors
     /// What the endpoint says against it, or why it can't be reached.
     pub async fn publish(&mut self, text: &str) -> Result<(), PublishError> {
-        let told = |error: RequestError| PublishError(error.to_string());
-        if self.token.is_due() {
-            let token = self.endpoint.token().await;
-            let token = token.or_else(|error| self.endpoint.without_token(error, RENEWAL_PAUSE));
-            self.token = token.map_err(told)?;
-        }
+        self.ready().await?;
         let token = self.token.text.as_deref();
         let published = self.endpoint.publish(text, token).await;
-        published.map_err(|error| match error.is_refused_token() {
-            true => PublishError(with_trouble(&error, &std::mem::take(&mut self.token))),
-            false => told(error),
+        published.map_err(|error| {
+            let message = match error.is_refused_token() {
+                true => with_trouble(&error, &std::mem::take(&mut self.token)),
+                false => error.to_string(),
+            };
+            PublishError::new(&error, message)
         })
+    }
+}
+
+impl PublishError {
+    fn new(error: &RequestError, message: String) -> Self {
+        let status = match error {
+            RequestError::Status { status, .. } => Some(*status),
+            RequestError::Fetch(_) | RequestError::Malformed(_) | RequestError::NoToken => None,
+        };
+        Self { message, status }
+    }
+
+    /// The status that the endpoint answered with; none if there was no answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status.map(|status| status.as_u16())
     }
 }
 

@@ -9,8 +9,8 @@ use crate::tree::{files_below, read, root};
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
     "pixel", "frame", "planes", "keyer", "matte", "motion", "reaction", "scatter", "token",
-    "emoji", "artwork", "sprite", "cast", "stage", "paint", "scene", "log", "calendar", "shown",
-    "chart",
+    "emoji", "artwork", "sprite", "cast", "stage", "gate", "paint", "scene", "log", "calendar",
+    "shown", "chart", "crowd",
 ];
 
 /// Modules that meet the world.
@@ -311,7 +311,7 @@ fn flags(text: &str) -> BTreeSet<String> {
 #[test]
 fn every_flag_is_documented_and_every_documented_flag_exists() {
     let help = floatup::config::help_texts();
-    assert_eq!(help.len(), 16, "the program, its commands and theirs");
+    assert_eq!(help.len(), 17, "the program, its commands and theirs");
     let help = flags(&help.join("\n"));
     assert!(
         help.contains("--listen") && help.contains("--skip-bad-lines"),

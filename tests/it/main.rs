@@ -57,6 +57,7 @@ mod recipes;
 mod secrets;
 mod settings;
 mod setup;
+mod simulate;
 mod sinks;
 mod source;
 mod sources;

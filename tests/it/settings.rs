@@ -721,8 +721,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("spread_ms", "10001", "from 0 to 10000"),
     ("coverage_max", "0", "from 0.01 to 1"),
     ("opacity_max", "1.1", "from 0.01 to 1"),
-    ("publisher_rate", "0", "from 0.01 to 10000"),
-    ("channel_rate", "many", "from 0.01 to 10000"),
+    ("publisher_rate", "0", "from 0.01/s to 1000000/s"),
+    ("channel_rate", "many", "from 0.01/s to 1000000/s"),
     ("repeat_ms", "60001", "from 0 to 60000"),
 ];
 

@@ -7,12 +7,12 @@ use crate::config::value::{PerSecond, Text, Whole};
 #[command(next_help_heading = "Limits")]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct GateKeys {
-    /// Reactions' messages a second of each publisher, 0.01 to 10000, and at once as many as in two
+    /// Reactions' messages a second of each publisher, 0.01 to 1000000, and at once as many as in two
     /// seconds [default: no bound]
     #[arg(long, value_name = "RATE")]
     pub publisher_rate: Option<Text<PerSecond>>,
 
-    /// Reactions' messages a second of all together, 0.01 to 10000 [default: no bound]
+    /// Reactions' messages a second of all together, 0.01 to 1000000 [default: no bound]
     #[arg(long, value_name = "RATE")]
     pub channel_rate: Option<Text<PerSecond>>,
 

@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// longest messages.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
-/// A topic of a remote endpoint.
-#[derive(Debug)]
+/// A topic of a remote endpoint. Clones share their connections.
+#[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     client: Client,
     pub(super) topic: Url,
@@ -37,6 +37,7 @@ pub(super) struct Endpoint {
     pub(super) tokens: TokenSource,
 }
 
+#[derive(Clone)]
 pub(super) enum TokenSource {
     Given(String),
     Vended {
