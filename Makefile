@@ -38,6 +38,7 @@ bench: ## Measure, peers too, and write docs/benchmarks*.md; needs a machine tha
 	@.ci/setup bench
 	cargo bench --bench paint
 	cargo bench --bench sources -- --out docs/benchmarks-sources.md
+	cargo bench --bench load -- --out docs/benchmarks-load.md
 	cargo bench --bench table
 	cargo bench --bench table -- --only burn-in --out docs/benchmarks-burn-in.md
 
