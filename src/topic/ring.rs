@@ -103,6 +103,18 @@ impl Ring {
         (events, Cursor { page, sequence })
     }
 
+    /// When the items at `cursor` are to be handed out: see [`Limits::gather`]. `None` is at once.
+    pub(super) fn ready_at(&self, cursor: Cursor, limits: &Limits) -> Option<Instant> {
+        let (start, gap) = self.locate(cursor);
+        let first = usize::try_from(start - self.oldest()).ok()?;
+        if gap || self.items.len().saturating_sub(first) >= limits.batch_items {
+            return None;
+        }
+        let (before, _) = self.items.get(first.checked_sub(1)?)?;
+        let (at, _) = self.items.get(first)?;
+        (at.duration_since(*before) < limits.gather).then(|| *at + limits.gather)
+    }
+
     /// The number to go on with, and whether the subscriber must be told of a gap before it.
     fn locate(&self, cursor: Cursor) -> (u64, bool) {
         let named = cursor.page == self.page;

@@ -611,3 +611,35 @@ async fn run(steps: Vec<Step>) {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn items_close_together_are_handed_out_together_and_others_at_once() {
+    let broker = Broker::new(Limits::default(), PAGE);
+    let ms = Duration::from_millis;
+    let begun = Instant::now();
+    let publishing = broker.clone();
+    tokio::spawn(async move {
+        // One alone; one after 10 ms, and three more a millisecond later.
+        for pause in [10, 10, 1, 0, 0] {
+            tokio::time::sleep(ms(pause)).await;
+            publish(&publishing, "a", 1);
+        }
+    });
+    let mut cursor = at(PAGE, 1);
+    for (expected, after) in [(1..=1, 10), (2..=2, 20), (3..=5, 23)] {
+        let (events, next) = broker.next(&name("a"), cursor, SECOND).await.unwrap();
+        assert_eq!(seen(&events), items(expected));
+        // The runtime's timer has whole milliseconds.
+        let took = begun.elapsed();
+        assert!((ms(after)..=ms(after + 1)).contains(&took), "{took:?}");
+        cursor = next;
+    }
+    // A full batch waits for nothing, and no answer for longer than it may.
+    publish(&broker, "a", 300);
+    let (events, next) = broker.next(&name("a"), cursor, SECOND).await.unwrap();
+    assert_eq!(seen(&events), items(6..=255));
+    assert!(begun.elapsed() <= ms(25));
+    let (events, _) = broker.next(&name("a"), next, Duration::ZERO).await.unwrap();
+    assert_eq!(seen(&events), items(256..=305));
+    assert!(begun.elapsed() <= ms(25));
+}

@@ -262,7 +262,7 @@ async fn absurd_numbers_are_refused_or_answered_with_one_discontinuity() {
 #[tokio::test]
 async fn a_backlog_comes_in_batches_in_order() {
     let server = Server::start().await;
-    for n in 0..130 {
+    for n in 0..300 {
         server.publish("a", &n.to_string()).await;
     }
     let batch = |range: std::ops::RangeInclusive<u64>| {
@@ -270,11 +270,11 @@ async fn a_backlog_comes_in_batches_in_order() {
         items(all)
     };
     let url = server.url("/topics/video/a?sequence_number=1");
-    assert_eq!(get(&url).await, batch(1..=100));
+    assert_eq!(get(&url).await, batch(1..=250));
     let url = server.url(&format!(
-        "/topics/video/a?sequence_number=101&sequence_page={PAGE}"
+        "/topics/video/a?sequence_number=251&sequence_page={PAGE}"
     ));
-    assert_eq!(get(&url).await, batch(101..=130));
+    assert_eq!(get(&url).await, batch(251..=300));
 }
 
 #[tokio::test]
