@@ -53,7 +53,7 @@ pub(crate) fn load(address: &str, topic: &str, items_per_s: u32) -> Result<()> {
         let shared = Rc::new(Shared {
             // Numbers begin at 1.
             sent: RefCell::new(vec![Instant::now()]),
-            times: RefCell::new(Histogram::new(3)?),
+            times: RefCell::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
             open: Cell::new(0),
             delivered: Cell::new(0),
         });
