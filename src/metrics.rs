@@ -21,8 +21,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use self::chat::{Chat, Code, Review};
-pub use self::gate::Gate;
 pub use self::connections::{Connections, Why};
+pub use self::gate::Gate;
 pub use self::programme::{Encoding, Programme};
 pub use self::source::Source;
 pub use self::stage::Stage;

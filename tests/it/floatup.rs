@@ -51,7 +51,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// A running `floatup serve`, on a free port of loopback unless told otherwise.
 pub(crate) struct Service {
-    child: Running,
+    pub(crate) child: Running,
     /// `127.0.0.1:port`.
     pub(crate) address: String,
     log: Option<JoinHandle<String>>,
