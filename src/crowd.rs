@@ -394,7 +394,8 @@ mod tests {
         assert!((300..=350).contains(&counts[30]), "{counts:?}");
         assert!((750..=800).contains(&counts[31]), "{counts:?}");
         assert!((920..=960).contains(&counts[32]), "{counts:?}");
-        assert!(counts[32..].is_sorted_by(|a, b| *a + 1 >= *b), "{counts:?}");
+        // Down from there, but for the places of a few messages.
+        assert!(counts[32..].is_sorted_by(|a, b| *a + 4 >= *b), "{counts:?}");
         // What it is said to be: half of the peak is left 6.4 s after it.
         let half_at = 32.0 + 10.0 * (f64::powf(0.5, -1.0 / 1.4) - 1.0);
         assert!((half_at - 38.4).abs() < 0.05);
@@ -461,7 +462,7 @@ mod tests {
             "heart=-1",
             "heart=nan",
             "a=1,,b",
-            "a\n=1",
+            "a\nb=1",
         ] {
             let error = text.parse::<Mix>().unwrap_err();
             assert!(error.contains("heart=5,fire=1"), "{text:?}: {error}");
