@@ -133,10 +133,9 @@ pub(crate) fn to_topic(service: &Service, topic: &str) -> Result<Published> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let begun = "what it begins with";
     let [events, polled] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
     // Publishes what numbers begin at, so that the long poll names one.
-    crate::floatup::publish(&service.address, topic, begun);
+    crate::floatup::publish(&service.address, topic, MESSAGE);
     // The client wants one, though nothing here is encrypted; a second one is refused.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().no_proxy().build()?;
