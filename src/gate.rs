@@ -1,10 +1,11 @@
 //! Who may add to a channel's picture, and how often: rates, repetitions, and what is let in at all.
 //!
-//! A gate stands before the topic, so that pages and frames show the same. The time is an argument.
+//! A gate stands before the topic, so that pages and frames show the same. The time is an argument,
+//! on a clock that never goes back.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::reaction::{Emoji, Reaction};
 
@@ -88,7 +89,7 @@ struct Watch {
     publishers: HashMap<Box<str>, Seen>,
     /// Who was seen when, oldest first; a publisher that has been seen again since has an older entry
     /// too. At most twice [`PUBLISHERS_MAX`].
-    order: VecDeque<(Instant, Box<str>)>,
+    order: VecDeque<(Duration, Box<str>)>,
 }
 
 /// What is known of a publisher.
@@ -97,28 +98,28 @@ struct Seen {
     bucket: Bucket,
     /// What its last message asked for, and when.
     last: Vec<Reaction>,
-    at: Instant,
+    at: Duration,
 }
 
 /// A token bucket: full at first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
-    /// When it is full again; `None` if it is.
-    full_at: Option<Instant>,
+    /// When it is full again.
+    full_at: Duration,
 }
 
 impl Bucket {
     /// Takes one of `rate` a second, if there is one.
-    fn take(&mut self, rate: Option<f64>, now: Instant) -> bool {
+    fn take(&mut self, rate: Option<f64>, now: Duration) -> bool {
         let Some(rate) = rate else {
             return true;
         };
         let one = Duration::from_secs_f64(1.0 / rate);
-        let full_at = self.full_at.map_or(now, |at| at.max(now)) + one;
+        let full_at = self.full_at.max(now) + one;
         // A rate below one in that time still lets one in.
-        let is_there = full_at.duration_since(now) <= BURST.max(one);
+        let is_there = full_at.saturating_sub(now) <= BURST.max(one);
         if is_there {
-            self.full_at = Some(full_at);
+            self.full_at = full_at;
         }
         is_there
     }
@@ -154,7 +155,7 @@ impl Gate {
         &self,
         publisher: Option<&str>,
         reactions: Vec<Reaction>,
-        now: Instant,
+        now: Duration,
     ) -> Result<Vec<Reaction>, Refusal> {
         let mut watch = self.lock();
         let watch = &mut *watch;
@@ -192,7 +193,7 @@ impl Gate {
 
 impl Watch {
     /// Whether a known publisher may send this now.
-    fn look_at(&mut self, name: &str, reactions: &[Reaction], now: Instant) -> Result<(), Refusal> {
+    fn look_at(&mut self, name: &str, reactions: &[Reaction], now: Duration) -> Result<(), Refusal> {
         let Rules {
             publisher_rate,
             repeat,
@@ -243,16 +244,12 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    /// So many milliseconds after the first call in this process.
-    fn ms(ms: u64) -> Instant {
-        static ORIGIN: LazyLock<Instant> = LazyLock::new(|| tokio::time::Instant::now().into_std());
-        *ORIGIN + Duration::from_millis(ms)
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
     }
 
     fn one(emoji: &str) -> Vec<Reaction> {

@@ -13,13 +13,19 @@ use crate::reaction::Reaction;
 pub struct Guard {
     gate: Arc<Gate>,
     refusals: metrics::Gate,
+    /// When its time began.
+    began: Instant,
 }
 
 impl Guard {
     /// A guard at this gate.
     #[must_use]
     pub fn new(gate: Arc<Gate>, refusals: metrics::Gate) -> Self {
-        Self { gate, refusals }
+        Self {
+            gate,
+            refusals,
+            began: Instant::now(),
+        }
     }
 
     /// The gate.
@@ -37,7 +43,7 @@ impl Guard {
         publisher: Option<&str>,
         reactions: Vec<Reaction>,
     ) -> Result<Vec<Reaction>, Refusal> {
-        let now = Instant::now().into_std();
+        let now = self.began.elapsed();
         let admitted = self.gate.admit(publisher, reactions, now);
         admitted.inspect_err(|refusal| self.refusals.count(*refusal))
     }

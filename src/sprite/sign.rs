@@ -172,7 +172,7 @@ mod tests {
             for (layer, sign) in layers.iter().zip(SIGNS) {
                 let at = |x: usize, y: usize| layer.pixels[y * layer.width + x];
                 let white = layer.pixels.iter().filter(|p| p[0] > 150).count();
-                let dark = layer.pixels.iter().filter(|p| p[3] > 150 && p[0] < 60);
+                let dark = layer.pixels.iter().filter(|p| p[3] > 80 && p[0] < 60);
                 let dark = dark.count();
                 assert!(white > 0 && dark > 0, "{sign} at {em}: {white}, {dark}");
                 assert!(layer.pixels.iter().all(|p| p[0] <= p[3]));

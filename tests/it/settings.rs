@@ -828,7 +828,7 @@ fn every_mistake_of_a_file_is_reported_with_its_line_and_key() {
             "5: caches: \"a/b\": expected a name",
             "7: seed: invalid type: sequence, expected a string or a number",
             "8: css: invalid type: integer `3`, expected path string",
-            "9: nonsense_here: is no key: expected one of alpha, background, caches, channel, chat_length,",
+            "9: nonsense_here: is no key: expected one of allow, alpha, background, block, block_publishers,",
             "12: palette.x: palette entry \"x\": \"ab\" is not one emoji; expected one emoji",
             "13: palette.Heart: palette name \"Heart\" is given twice",
             "14: palette.y: expected one emoji in quotes",
