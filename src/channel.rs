@@ -20,7 +20,7 @@ use crate::output::still::png;
 use crate::output::{Artist, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::source::{Cue, Receiver};
-use crate::stage::Stage;
+use crate::stage::{Limits, Stage};
 use crate::topic::ItemId;
 
 /// A channel that is on.
@@ -127,13 +127,45 @@ impl Channel {
     pub fn deliver(&self, cue: &Cue) {
         let mut on_stage = lock(&self.stage);
         let elapsed = self.started.elapsed();
-        let at = on_stage
-            .next
-            .unwrap_or_else(|| self.rate.pts(self.rate.first_at_or_after(elapsed)));
+        let at = self.next_frame(&on_stage);
         let over = on_stage.drawn_until.unwrap_or(elapsed);
         on_stage.stage.retire(over);
         on_stage.stage.spawn(&cue.entrance(at));
         self.metrics.stage.show(&mut on_stage.stage);
+    }
+
+    /// How full the stage may get.
+    pub fn limits(&self) -> Limits {
+        *lock(&self.stage).stage.limits()
+    }
+
+    /// Bounds the stage otherwise from the next frame on.
+    pub fn set_limits(&self, limits: Limits) {
+        let mut on_stage = lock(&self.stage);
+        let at = self.next_frame(&on_stage);
+        on_stage.stage.set_limits(limits, at);
+        self.metrics.stage.show(&mut on_stage.stage);
+    }
+
+    /// Takes everything off the stage.
+    pub fn clear(&self) {
+        let mut on_stage = lock(&self.stage);
+        on_stage.stage.clear();
+        self.metrics.stage.show(&mut on_stage.stage);
+    }
+
+    /// How many sprites are on stage.
+    pub fn sprites(&self) -> usize {
+        lock(&self.stage).stage.len()
+    }
+
+    /// The media time of the frame that is next.
+    fn next_frame(&self, on_stage: &OnStage) -> Duration {
+        let first = || {
+            self.rate
+                .pts(self.rate.first_at_or_after(self.started.elapsed()))
+        };
+        on_stage.next.unwrap_or_else(first)
     }
 
     /// Takes the sprites of these items off the stage.

@@ -7,6 +7,7 @@ mod args;
 mod distance;
 pub mod file;
 mod keys;
+pub mod live;
 mod resolve;
 pub mod value;
 

@@ -10,6 +10,7 @@ mod answer;
 mod bounds;
 mod chat;
 mod control;
+mod desk;
 mod events;
 mod feed;
 mod gap_cure;
@@ -46,6 +47,7 @@ use self::answer::ApiError;
 pub use self::bounds::{Bounds, Network};
 use self::chat::Chat;
 pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri};
+pub use self::desk::Controls;
 use self::gap_cure::GapCure;
 use self::gate::Gate;
 pub use self::operator::{CONTROL_KEY_BYTES_MIN, ControlKey, ControlKeyError};
@@ -101,6 +103,8 @@ pub struct Channel {
     pub sources: Vec<Monitor>,
     /// What lets reactions in to its topic.
     pub guard: Guard,
+    /// What an operator may do to it.
+    pub controls: Box<dyn Controls>,
     /// The motion that its pages show: the text of a CSS file.
     pub stylesheet: Arc<str>,
     /// Its frame that is due.
@@ -353,7 +357,15 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/Token/tokens", post(tokens::mint))
         .route("/channels/{channel}/events", get(events::subscribe))
         .route("/channels/{channel}/frame.png", get(control::frame))
-        .route("/api/channels/{channel}", get(control::channel))
+        .route("/api/channels", get(desk::channels))
+        .route(
+            "/api/channels/{channel}",
+            get(control::channel).patch(desk::change),
+        )
+        .route("/api/channels/{channel}/clear", post(desk::clear))
+        .route("/api/channels/{channel}/pause", post(desk::pause))
+        .route("/api/channels/{channel}/resume", post(desk::resume))
+        .route("/api/channels/{channel}/burst", post(desk::burst))
         // A channel may have the name of a reaction: what is asked for is the reaction's image.
         .route(
             "/reactions/{name}",

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use super::{FrameLoop, asked_to_end, files, runtime};
 use crate::aws;
 use crate::channel::{Channel, Run};
+use crate::config::live::Live;
 use crate::config::{ChannelConfig, MetadataConfig, Picture, Serve, TlsFiles};
+use crate::gate;
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::momento::Minter;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
-use crate::reaction::Rules;
+use crate::reaction::{Palette, Rules};
 use crate::server::{
-    self, Access, Bounds, Channels, ControlKey, REACTION_CACHE, Service, Tls, TlsFile, Webhook,
-    WebhookSecret,
+    self, Access, Bounds, Channels, ControlKey, Controls, REACTION_CACHE, Service, Tls, TlsFile,
+    Webhook, WebhookSecret,
 };
 use crate::source::{Bridge, EMBEDDED, Guard, Inbox, Merge, Monitor, follow_topic, since_epoch};
 use crate::timed_metadata::TimedMetadata;
@@ -264,6 +267,11 @@ fn served(
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
             sources,
+            controls: Box::new(Desk {
+                channel: Arc::clone(&channel),
+                guard: guard.clone(),
+                palette: Arc::clone(&config.picture.palette),
+            }),
             guard,
             stylesheet: Arc::clone(&look.text),
             still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),
@@ -272,6 +280,56 @@ fn served(
         Ok((config.name.clone(), served))
     });
     served.collect()
+}
+
+/// A channel as its operator has it.
+struct Desk {
+    channel: Arc<Channel>,
+    guard: Guard,
+    palette: Arc<Palette>,
+}
+
+impl Desk {
+    fn live(&self) -> Live {
+        Live {
+            limits: self.channel.limits(),
+            rules: self.guard.gate().rules(),
+        }
+    }
+}
+
+impl Controls for Desk {
+    fn settings(&self) -> Map<String, Value> {
+        self.live().settings(&self.palette)
+    }
+
+    fn change(&self, changes: &Map<String, Value>) -> Result<(), String> {
+        let Live { limits, rules } = self.live().changed(changes, &self.palette)?;
+        self.channel.set_limits(limits);
+        self.guard.gate().change(|now| {
+            *now = gate::Rules {
+                paused: now.paused,
+                ..rules
+            }
+        });
+        Ok(())
+    }
+
+    fn pause(&self, paused: bool) {
+        self.guard.gate().change(|rules| rules.paused = paused);
+    }
+
+    fn is_paused(&self) -> bool {
+        self.guard.gate().rules().paused
+    }
+
+    fn clear(&self) {
+        self.channel.clear();
+    }
+
+    fn sprites(&self) -> usize {
+        self.channel.sprites()
+    }
 }
 
 /// Addresses to open go to stderr: stdout is for frames alone.

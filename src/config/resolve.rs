@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::burn_in::burn_in;
+pub(super) use self::gate::rules;
 pub(super) use self::publishing::{publish, simulate};
 use crate::config::args::{
     ConfigArgs, CuesArgs, EnvKeys, FollowArgs, FrameArgs, ObsArgs, PageArgs, PipeArgs, RenderArgs,
@@ -22,7 +23,7 @@ use crate::config::args::{
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
 use crate::config::keys::{
-    ChannelKeys, GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys,
+    ChannelKeys, GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys, StageKeys,
 };
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
@@ -43,7 +44,7 @@ use crate::token::KEY_BYTES_MIN;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
 /// Over how long the sprites of one message come on at most, where reactions come as they are sent.
-const SPREAD: Duration = Duration::from_secs(1);
+pub(super) const SPREAD: Duration = Duration::from_secs(1);
 
 /// A settings file, a key or a token longer than this is no such thing.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -350,7 +351,7 @@ impl Layers {
         let gate = self.gate.clone().over(self.env.gate.clone());
         let gate = gate.over(table.gate).over(self.file.gate.clone());
         Ok(ChannelConfig {
-            gate: gate::rules(gate, &self.palette)?,
+            gate: rules(gate, &self.palette)?,
             topic: topic.unwrap_or_else(|| name.clone()),
             name,
             cache: table
@@ -470,25 +471,7 @@ impl Layers {
             sprites,
             stage,
         } = keys;
-        let default = Limits::default();
-        let limits = Limits {
-            sprites_max: stage
-                .sprites_max
-                .map_or(default.sprites_max, |n| n.0.count()),
-            overflow: stage.overflow.unwrap_or_default().0,
-            queue_max: stage.queue_max.map_or(default.queue_max, |n| n.0.count()),
-            queue_age: stage
-                .queue_seconds
-                .map_or(default.queue_age, |s| Duration::from_secs(s.0.0)),
-            coverage_max: stage.coverage_max.map(|share| share.0.0),
-            spread: stage
-                .spread_ms
-                .map_or(spread, |ms| Duration::from_millis(ms.0.0)),
-            opacity_max: stage
-                .opacity_max
-                .map_or(default.opacity_max, |share| share.0.0),
-            quiet: stage.quiet.unwrap_or(false),
-        };
+        let limits = limits(stage, spread);
         Picture {
             size: frame.size.map_or_else(default_size, |size| size.0),
             rate: frame.fps.map_or_else(default_rate, |rate| rate.0),
@@ -513,6 +496,29 @@ impl Layers {
             emoji_font: keys.emoji_font,
             images: self.file.images.clone(),
         }
+    }
+}
+
+/// How full a stage may get; `spread` is [`Limits::spread`] when it isn't given.
+pub(super) fn limits(stage: StageKeys, spread: Duration) -> Limits {
+    let default = Limits::default();
+    Limits {
+        sprites_max: stage
+            .sprites_max
+            .map_or(default.sprites_max, |n| n.0.count()),
+        overflow: stage.overflow.unwrap_or_default().0,
+        queue_max: stage.queue_max.map_or(default.queue_max, |n| n.0.count()),
+        queue_age: stage
+            .queue_seconds
+            .map_or(default.queue_age, |s| Duration::from_secs(s.0.0)),
+        coverage_max: stage.coverage_max.map(|share| share.0.0),
+        spread: stage
+            .spread_ms
+            .map_or(spread, |ms| Duration::from_millis(ms.0.0)),
+        opacity_max: stage
+            .opacity_max
+            .map_or(default.opacity_max, |share| share.0.0),
+        quiet: stage.quiet.unwrap_or(false),
     }
 }
 

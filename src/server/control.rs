@@ -7,12 +7,13 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
 
 use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};
-use crate::server::App;
 use crate::server::answer::{ApiError, json};
 use crate::server::path::segments;
+use crate::server::{App, operator};
 use crate::source::{Monitor, State as SourceState, Status};
 
 /// The longest reason that anyone may read, in characters.
@@ -101,6 +102,11 @@ pub(super) async fn channel(
         channel: &'a str,
         cache: &'a str,
         topic: &'a str,
+        paused: bool,
+        sprites: usize,
+        /// For operators alone: whom they block is nobody else's business.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        settings: Option<Map<String, Value>>,
         sources: Vec<WireSource<'a>>,
     }
     #[derive(Serialize)]
@@ -118,7 +124,9 @@ pub(super) async fn channel(
         reconnects: u64,
         gap_items: u64,
     }
-    let segments = segments(request.uri())?;
+    let (head, _) = request.into_parts();
+    let is_operator = operator::admit(&app, &head).is_ok();
+    let segments = segments(&head.uri)?;
     let name = segments.get(2).map_or("", String::as_str);
     let Some(channel) = app.service.channels.get(name) else {
         return Err(no_channel(&app));
@@ -147,6 +155,9 @@ pub(super) async fn channel(
         channel: name,
         cache: channel.topic.cache(),
         topic: channel.topic.topic(),
+        paused: channel.controls.is_paused(),
+        sprites: channel.controls.sprites(),
+        settings: is_operator.then(|| channel.controls.settings()),
         sources: channel.sources.iter().map(wire).collect(),
     };
     Ok(json(StatusCode::OK, &answer))

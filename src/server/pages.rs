@@ -32,6 +32,7 @@ const RASTER_JS: &str = include_str!("../../assets/raster.js");
 const RULES_JS: &str = include_str!("../../assets/rules.js");
 const STAGE_JS: &str = include_str!("../../assets/stage.js");
 const VIEWER_HTML: &str = include_str!("../../assets/viewer.html");
+const CONTROL_HTML: &str = include_str!("../../assets/control.html");
 const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -51,6 +52,12 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("topic.js", JS, include_bytes!("../../assets/topic.js")),
     ("viewer.js", JS, include_bytes!("../../assets/viewer.js")),
     ("viewer.css", CSS, include_bytes!("../../assets/viewer.css")),
+    ("control.js", JS, include_bytes!("../../assets/control.js")),
+    (
+        "control.css",
+        CSS,
+        include_bytes!("../../assets/control.css"),
+    ),
     (FONT_PATH, "font/ttf", FONT),
     (
         "fonts/OFL.txt",
@@ -76,6 +83,11 @@ const VIEWER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 's
     media-src 'self' http: https: blob: data:; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'self'";
 
+/// It frames the browser source, and nothing else may frame it: its buttons are an operator's.
+const CONTROL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; frame-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'";
+
 /// Inline styles are let in, because OBS adds a source's "Custom CSS" as an inline style, and the
 /// page has one of its own. Any page may frame it.
 const OVERLAY_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -88,7 +100,7 @@ const ASSET_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Nothing may run in an image, or be fetched by it.
 const IMAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
-/// The routes `/`, `/overlay/{channel}`, `/assets/…` and `/palette.json`.
+/// The routes `/`, `/overlay/{channel}`, `/control`, `/assets/…` and `/palette.json`.
 ///
 /// `palette` is the viewer page's allow-list, and names each reaction's class in the stylesheet:
 /// `[{"name":"heart","emoji":"❤️","class":"heart"},…]` in the palette's order. A page of any origin
@@ -100,6 +112,7 @@ const IMAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandb
 pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) -> Router {
     let viewer = Page::new(VIEWER_HTML.into(), HTML, VIEWER_POLICY);
     let overlay = Page::new(OVERLAY_HTML.into(), HTML, OVERLAY_POLICY);
+    let control = Page::new(CONTROL_HTML.into(), HTML, CONTROL_POLICY);
     let css =
         |text: &Arc<str>| Page::new(Bytes::copy_from_slice(text.as_bytes()), CSS, ASSET_POLICY);
     let mut viewers = Variants::new(viewer);
@@ -136,6 +149,7 @@ pub fn router(stylesheet: Arc<str>, palette: Arc<Palette>, channels: &Channels) 
     let router = Router::new()
         .route("/", viewers.route("videoId", DEFAULT_VIDEO))
         .route("/overlay/{channel}", get(overlay))
+        .route("/control", control.route())
         .route("/assets/overlay.css", stylesheets.route("channel", ""))
         .route("/palette.json", palette.route());
     ASSETS.iter().fold(router, |router, (path, kind, body)| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use floatup::metrics::Metrics;
 use floatup::reaction::Palette;
-use floatup::server::{Access, Channel, Channels, REACTION_CACHE, Service, serve};
+use floatup::server::{Access, Channel, Channels, Controls, REACTION_CACHE, Service, serve};
 use floatup::token::{Claims, Key, Role, mint};
 use floatup::topic::{Broker, Limits, TopicName};
 use serde_json::{Value as Json, json};
@@ -127,6 +127,32 @@ pub(crate) fn service(address: SocketAddr) -> Service {
     }
 }
 
+/// A channel that is drawn nowhere has nothing to control.
+#[derive(Clone, Copy)]
+pub(crate) struct NoStage;
+
+impl Controls for NoStage {
+    fn settings(&self) -> serde_json::Map<String, Json> {
+        serde_json::Map::new()
+    }
+
+    fn change(&self, _: &serde_json::Map<String, Json>) -> Result<(), String> {
+        Err("this channel has no stage".into())
+    }
+
+    fn pause(&self, _: bool) {}
+
+    fn is_paused(&self) -> bool {
+        false
+    }
+
+    fn clear(&self) {}
+
+    fn sprites(&self) -> usize {
+        0
+    }
+}
+
 /// One who lets everything in.
 pub(crate) fn guard() -> floatup::source::Guard {
     floatup::source::Guard::new(Default::default(), Metrics::new().gate("demo"))
@@ -141,6 +167,7 @@ pub(crate) fn channel(
         topic: TopicName::new(REACTION_CACHE, topic).unwrap(),
         sources: Vec::new(),
         guard: guard(),
+        controls: Box::new(NoStage),
         stylesheet: "".into(),
         still: Box::new(still),
         feed: Box::new(|_| Err("this channel has no frames".into())),

@@ -39,6 +39,7 @@ mod fields;
 mod fidelity;
 mod formats;
 mod fuzz_corpus;
+mod desk;
 mod gate;
 mod images;
 mod ivs_chat;

@@ -9,7 +9,7 @@ use crate::gate::Rules;
 use crate::reaction::{Emoji, Palette};
 
 /// The rules that keys say, in the palette's reactions.
-pub(super) fn rules(keys: GateKeys, palette: &Palette) -> Result<Rules, ConfigError> {
+pub(in crate::config) fn rules(keys: GateKeys, palette: &Palette) -> Result<Rules, ConfigError> {
     let find = |key: &str, names: Vec<String>| {
         let emoji = names.iter().map(|name| {
             palette.find(name).ok_or_else(|| {
