@@ -156,7 +156,12 @@ impl Channel {
 
     /// How many sprites are on stage.
     pub fn sprites(&self) -> usize {
-        lock(&self.stage).stage.len()
+        let mut on_stage = lock(&self.stage);
+        if on_stage.drawn_until.is_none() {
+            on_stage.stage.retire(self.started.elapsed());
+            self.metrics.stage.show(&mut on_stage.stage);
+        }
+        on_stage.stage.len()
     }
 
     /// The media time of the frame that is next.

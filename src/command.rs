@@ -111,17 +111,39 @@ impl FrameLoop {
     }
 }
 
+/// What outputs are called in figures: two whose addresses differ in what is not shown of them, such
+/// as a stream's key, are told apart.
+#[derive(Debug, Default)]
+struct Names(Vec<String>);
+
+impl Names {
+    /// The name of one more, of which this is shown.
+    fn name(&mut self, shown: String) -> String {
+        let same = self.0.iter().filter(|other| {
+            let rest = other.strip_prefix(shown.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+        });
+        let name = match same.count() {
+            0 => shown,
+            before => format!("{shown} ({})", before + 1),
+        };
+        self.0.push(name.clone());
+        name
+    }
+}
+
 /// Adds an output to a channel; fill and key are two that have the same frames.
 fn attach(
     channel: &Channel,
     config: &ChannelConfig,
     output: &OutputConfig,
     metrics: &Metrics,
+    names: &mut Names,
 ) -> Result<()> {
     let plans = output.parts(&config.picture).into_iter();
     let plans = plans.map(|(target, spec)| {
         let plan = Plan::new(target, spec)?;
-        let counted = metrics.output(&config.name, &plan.to_string());
+        let counted = metrics.output(&config.name, &names.name(plan.to_string()));
         Ok((plan, counted))
     });
     let mut plans = plans.collect::<Result<Vec<_>>>()?;
@@ -253,5 +275,31 @@ async fn asked_to_end() {
     }
     if interrupt.await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_that_are_shown_alike_are_told_apart() {
+        let mut names = Names::default();
+        let given = [
+            "rtmp://a/…",
+            "b.mov",
+            "rtmp://a/…",
+            "rtmp://a/…",
+            "rtmp://a",
+        ];
+        let names = given.map(|shown| names.name(shown.into()));
+        let expected = [
+            "rtmp://a/…",
+            "b.mov",
+            "rtmp://a/… (2)",
+            "rtmp://a/… (3)",
+            "rtmp://a",
+        ];
+        assert_eq!(names, expected);
     }
 }

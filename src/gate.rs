@@ -193,7 +193,12 @@ impl Gate {
 
 impl Watch {
     /// Whether a known publisher may send this now.
-    fn look_at(&mut self, name: &str, reactions: &[Reaction], now: Duration) -> Result<(), Refusal> {
+    fn look_at(
+        &mut self,
+        name: &str,
+        reactions: &[Reaction],
+        now: Duration,
+    ) -> Result<(), Refusal> {
         let Rules {
             publisher_rate,
             repeat,

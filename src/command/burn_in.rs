@@ -37,11 +37,11 @@ mod with_libav {
 
     use super::line::Line;
     use crate::burn_in::overlay::{Inbox, Reactions, Show};
-    use crate::burn_in::settings::{OutputSettings, Sync};
+    use crate::burn_in::settings::Sync;
     use crate::burn_in::status::Status;
     use crate::burn_in::{BurnIn, Job};
     use crate::command::render::read_log;
-    use crate::command::{FINISH_GRACE, asked_to_end, runtime, tell};
+    use crate::command::{FINISH_GRACE, Names, asked_to_end, runtime, tell};
     use crate::config::{self, BurnInJob};
     use crate::look::Look;
     use crate::metrics::Metrics;
@@ -82,7 +82,9 @@ mod with_libav {
             return tell(&BurnIn::new(to_do, Arc::default(), stop)?.plan());
         }
         let mut all = Metrics::new();
-        let names = names(&job.outputs);
+        let mut names = Names::default();
+        let names = job.outputs.iter().map(|output| names.name(output.name()));
+        let names: Vec<String> = names.collect();
         let (status, encodings) = all.programme(names.iter().map(String::as_str));
         let status = Arc::new(status);
         let name = match &job.reactions {
@@ -148,23 +150,6 @@ mod with_libav {
         runtime.shutdown_background();
         sum_up(&status);
         result
-    }
-
-    /// What each output is called in figures, where those on one host are told apart.
-    fn names(outputs: &[OutputSettings]) -> Vec<String> {
-        let mut names: Vec<String> = Vec::with_capacity(outputs.len());
-        for output in outputs {
-            let name = output.name();
-            let same = names.iter().filter(|other| {
-                let rest = other.strip_prefix(name.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
-            });
-            names.push(match same.count() {
-                0 => name,
-                before => format!("{name} ({})", before + 1),
-            });
-        }
-        names
     }
 
     /// Serves what is counted, if that is asked for, and says where: the port may have been any.

@@ -20,7 +20,8 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     let all = Metrics::new();
     let metrics = all.channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics)?);
-    super::attach(&channel, &job.channel, &job.output, &all)?;
+    let mut names = super::Names::default();
+    super::attach(&channel, &job.channel, &job.output, &all, &mut names)?;
     let runtime = runtime()?;
     let merge = Merge::new(Box::new(Arc::clone(&channel)), since_epoch().as_secs());
     let (name, merge) = (&job.channel.name, Arc::new(merge));

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use super::{FrameLoop, asked_to_end, files, runtime};
+use super::{FrameLoop, Names, asked_to_end, files, runtime};
 use crate::aws;
 use crate::channel::{Channel, Run};
 use crate::config::live::Live;
@@ -227,9 +227,11 @@ fn webhook(job: &Serve, channels: BTreeMap<String, Inbox>) -> Result<Webhook> {
 
 /// Starts the channels' outputs.
 fn record(job: &Serve, channels: &[Arc<Channel>], metrics: &Metrics) -> Result<()> {
+    let mut names: Vec<Names> = channels.iter().map(|_| Names::default()).collect();
     for output in &job.outputs {
         let number = output.channel;
-        super::attach(&channels[number], &job.channels[number], output, metrics)?;
+        let (channel, config) = (&channels[number], &job.channels[number]);
+        super::attach(channel, config, output, metrics, &mut names[number])?;
     }
     Ok(())
 }
