@@ -229,36 +229,6 @@ fn runtime() -> Result<Runtime> {
         .context("cannot start threads")
 }
 
-/// Lets this process have as many files and connections open as the system allows it, and says so
-/// if that may be fewer than `connections`.
-fn raise_file_limit(connections: usize) {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-
-        /// Files that are open beside connections: libraries, outputs, sources.
-        const OTHERS: u64 = 256;
-        let mut limit = getrlimit(Resource::Nofile);
-        if limit.current != limit.maximum {
-            limit.current = limit.maximum;
-            if let Err(error) = setrlimit(Resource::Nofile, limit) {
-                tracing::warn!("cannot raise the limit of open files: {error}");
-            }
-        }
-        let needed = OTHERS + connections as u64;
-        let allowed = getrlimit(Resource::Nofile).current;
-        if let Some(allowed) = allowed.filter(|allowed| *allowed < needed) {
-            tracing::warn!(
-                "this process may have {allowed} files open, too few for {connections} \
-                 connections: `ulimit -Hn {needed}`, or LimitNOFILE={needed} of systemd, allows \
-                 more"
-            );
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = connections;
-}
-
 /// Resolves when the process is asked to end: SIGINT or SIGTERM.
 async fn asked_to_end() {
     let interrupt = tokio::signal::ctrl_c();

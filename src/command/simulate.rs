@@ -32,7 +32,7 @@ use self::pace::Pace;
 use self::report::Report;
 use self::tally::Tally;
 use self::watch::Watch;
-use super::{asked_to_end, raise_file_limit, runtime, tell};
+use super::{asked_to_end, files, runtime, tell};
 use crate::config::SimulateJob;
 use crate::source::Address;
 use crate::source::momento::{Momento, Publisher};
@@ -86,7 +86,7 @@ pub(super) fn run(job: &SimulateJob) -> Result<()> {
             job.address
         );
     };
-    raise_file_limit(job.publishers);
+    files::make_room(job.publishers);
     let publisher = Momento::at(address, &job.secrets)?.publisher();
     let runtime = runtime()?;
     let report = runtime.block_on(simulate(job, publisher));

@@ -26,8 +26,10 @@ const LEVELS: [f64; 3] = [4.0, 4.0, 13.0];
 /// Colours of the page, as CSS takes them.
 const BELOW: [[u8; 3]; 2] = [[255, 0, 255], [16, 96, 48]];
 
-const LOG: &str = "{\"at_ms\":0,\"reaction\":\"heart\",\"count\":20}
-{\"at_ms\":300,\"reaction\":\"fire\",\"count\":20}
+const LOG: &str = "{\"at_ms\":0,\"reaction\":\"heart\",\"count\":10}
+{\"at_ms\":0,\"reaction\":\"heart\",\"count\":10}
+{\"at_ms\":300,\"reaction\":\"fire\",\"count\":10}
+{\"at_ms\":300,\"reaction\":\"fire\",\"count\":10}
 ";
 
 /// A page with nothing but a video, which seeks when it is told to.
