@@ -88,13 +88,18 @@ impl Signs {
             length += 1;
         }
         let advance = ADVANCE * self.em_px * scale;
-        let edge = self.edge_px * scale;
+        let pad = self.pad_px() * scale;
         (1..).zip(0..=length).map(move |(place, n)| Sign {
             layer: self.first_layer + signs[n],
             scale,
-            x: right - f64::from(place) * advance - edge,
-            y: top - edge,
+            x: right - f64::from(place) * advance - pad,
+            y: top - pad,
         })
+    }
+
+    /// Around each sign: its edge, and room for what is round and so a little higher than the others.
+    fn pad_px(self) -> f64 {
+        self.edge_px + 1.0
     }
 
     #[expect(
@@ -105,18 +110,18 @@ impl Signs {
     fn draw(self, sign: char) -> Layer {
         let face =
             FontRef::try_from_slice(FACE).expect("invariant: the face is part of the program");
-        let side = |of_em: f64| (of_em * self.em_px).ceil() as u32 + 2 * self.edge_px as u32;
+        let side = |of_em: f64| (of_em * self.em_px).ceil() as u32 + 2 * self.pad_px() as u32;
         let (width, height) = (side(ADVANCE), side(DIGIT_HEIGHT));
         // `ab_glyph` scales by the line's height, and puts the line's top at 0.
         let units = f64::from(face.units_per_em().unwrap_or(1_000.0));
         let line = f64::from(face.height_unscaled()) / units * self.em_px;
         let ascent = f64::from(face.ascent_unscaled()) / units * self.em_px;
-        let top = self.edge_px + DIGIT_HEIGHT * self.em_px - ascent;
+        let top = self.pad_px() + DIGIT_HEIGHT * self.em_px - ascent;
         let mut inside = GrayImage::new(width, height);
         draw_text_mut(
             &mut inside,
             Luma([u8::MAX]),
-            self.edge_px as i32,
+            self.pad_px() as i32,
             top.round() as i32,
             PxScale::from(line as f32),
             &face,
@@ -161,8 +166,8 @@ mod tests {
         assert_eq!(written(u32::MAX), "×4294967295");
         let last = signs.number(37, 35.7, (100.0, 10.0)).next().unwrap();
         assert!((last.scale - 1.0).abs() < 1e-9);
-        assert!((last.x - (100.0 - 28.6 - 4.0)).abs() < 1e-9, "{last:?}");
-        assert!((last.y - 6.0).abs() < 1e-9);
+        assert!((last.x - (100.0 - 28.6 - 5.0)).abs() < 1e-9, "{last:?}");
+        assert!((last.y - 5.0).abs() < 1e-9);
     }
 
     #[test]
@@ -177,7 +182,7 @@ mod tests {
                 assert!(white > 0 && dark > 0, "{sign} at {em}: {white}, {dark}");
                 assert!(layer.pixels.iter().all(|p| p[0] <= p[3]));
                 // Nothing white is cut at a side.
-                let edge = signs.edge_px as usize - 1;
+                let edge = signs.pad_px() as usize - 1;
                 for y in 0..layer.height {
                     assert!(at(edge, y)[0] < 255 && at(layer.width - 1 - edge, y)[0] < 255);
                 }
