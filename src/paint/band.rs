@@ -264,7 +264,6 @@ fn fade(pixels: &mut [[u8; 4]], opacity: u8) {
         return;
     }
     for level in pixels.as_flattened_mut() {
-        #[expect(clippy::cast_possible_truncation, reason = "at most the level")]
         let faded = ((u16::from(*level) * u16::from(opacity) + 255) >> 8) as u8;
         *level = faded;
     }

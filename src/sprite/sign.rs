@@ -171,6 +171,11 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few pixels"
+    )]
     fn signs_are_white_with_a_dark_edge_and_whole() {
         for em in [16.0, 33.0, 4_000.0] {
             let (signs, layers) = Signs::new(em, 0);

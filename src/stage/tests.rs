@@ -181,8 +181,7 @@ fn no_publisher_hides_the_others() {
             spawn_of(&mut stage, Some("ann"), (1, n), &some(HEART, 1), ms(0));
             spawn_of(&mut stage, None, (2, n), &some(HEART, 1), ms(0));
         }
-        for n in 0..1_000 {
-            let emoji = [HEART, FIRE, PARTY][n as usize % 3];
+        for (n, emoji) in (0..1_000).zip([HEART, FIRE, PARTY].into_iter().cycle()) {
             spawn_of(&mut stage, Some("bob"), (3, n), &some(emoji, 1), ms(1));
         }
         stage.retire(ms(500));

@@ -1,14 +1,14 @@
 //! What an operator does to a channel while it runs: over HTTP, as documented, and on the page.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::chromium::Chromium;
 use crate::floatup::Service;
-use crate::in_process::client;
+use crate::in_process::{DEADLINE, client};
 
 const KEY: &str = "correct horse battery";
 
@@ -41,18 +41,14 @@ async fn ask(service: &Service, method: &str, path: &str, key: bool, body: &str)
 
 /// Waits until a part of what is said of the channel is this.
 async fn until(service: &Service, part: &str, expected: Value) {
-    let began = Instant::now();
-    loop {
-        let (_, channel) = ask(service, "GET", CHANNEL, true, "").await;
-        if channel[part] == expected {
-            return;
+    let mut last = Value::Null;
+    let looked = timeout(DEADLINE, async {
+        while last[part] != expected {
+            (_, last) = ask(service, "GET", CHANNEL, true, "").await;
         }
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "{part} of {channel}"
-        );
-        tokio::task::yield_now().await;
-    }
+    });
+    let looked = looked.await;
+    looked.unwrap_or_else(|_| panic!("{part} of {last} is not {expected}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
