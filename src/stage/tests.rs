@@ -238,8 +238,8 @@ fn the_number_is_written_over_the_corner_of_its_sprite_and_goes_with_it() {
     };
     let (step, right, down) = at(&stage, ms(0));
     assert!((11.0..12.0).contains(&step), "{step}");
-    assert!((28.0..33.0).contains(&right), "{right}");
-    assert!((18.0..22.0).contains(&down), "{down}");
+    assert!((27.0..33.0).contains(&right), "{right}");
+    assert!((17.0..22.0).contains(&down), "{down}");
     let (turned, ..) = at(&stage, ms(1_000));
     assert!(
         turned < step && turned > step - 0.1,

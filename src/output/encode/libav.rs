@@ -49,12 +49,25 @@ pub(super) fn open(recipe: &Recipe, container: format::Flags) -> Result<encoder:
     opened.with_context(|| format!("encoder {name}"))
 }
 
+/// Whether a picture in planes has alpha, and none of it shows.
+fn is_clear(picture: &Picture<'_>, size: Size) -> bool {
+    /// After luma and both of chroma.
+    const ALPHA: usize = 3;
+    match picture {
+        Picture::Packed(_) => false,
+        Picture::Planes(planes) if planes.format().planes(size).len() <= ALPHA => false,
+        Picture::Planes(planes) => planes.plane(ALPHA).0.iter().all(|&level| level == 0),
+    }
+}
+
 /// An encoder that pictures are being sent to.
 pub(super) struct Libav {
     encoder: encoder::Video,
     pixel: format::Pixel,
     /// Of pictures that are coded as fields, one that says which field is first.
     fields: Option<frame::Video>,
+    /// Whether the picture before was clear.
+    was_clear: bool,
     packet: Packet,
 }
 
@@ -74,6 +87,7 @@ impl Libav {
             encoder,
             pixel: pixel(recipe.samples.format),
             fields,
+            was_clear: true,
             packet: Packet::empty(),
         })
     }
@@ -105,6 +119,13 @@ impl Libav {
         video.set_color_transfer_characteristic(self.encoder.color_transfer_characteristic());
         video.set_color_range(self.encoder.color_range());
         video.set_pts(Some(pts));
+        // What a lossy codec leaves over of a picture that fades away stays for as long as nothing
+        // else shows; a clear key picture ends it.
+        let is_clear = is_clear(picture, size);
+        if is_clear && !self.was_clear {
+            video.set_kind(picture::Type::I);
+        }
+        self.was_clear = is_clear;
         self.encoder.send_frame(&video)
     }
 
