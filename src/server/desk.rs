@@ -1,5 +1,5 @@
 //! What an operator does to a channel while it runs: `PATCH /api/channels/{channel}`, and `clear`,
-//! `pause`, `resume` and `burst` below it. [`operator`](super::operator) says who may.
+//! `pause`, `resume` and `burst` below it. [`operator`] says who may.
 
 use std::sync::Arc;
 
