@@ -295,6 +295,19 @@ impl Placement {
         }
     }
 
+    /// The same on a smaller frame, `scale` pixels of which are one, and not on whole pixels.
+    #[must_use]
+    pub fn shrunk(self, scale: f64) -> Self {
+        let [a, b, c, d, e, f] = self.matrix;
+        let (e, f) = (e + f64::from(self.x), f + f64::from(self.y));
+        Self {
+            x: 0,
+            y: 0,
+            matrix: [a, b, c, d, e, f].map(|value| value * scale),
+            ..self
+        }
+    }
+
     /// The same on a frame whose pixels are not square: `across` and `down` of them to one.
     #[must_use]
     pub fn stretched(self, across: f64, down: f64) -> Self {

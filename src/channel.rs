@@ -13,6 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::chart::Chart;
 use crate::config::ChannelConfig;
+use crate::flash::FlashGuard;
 use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
 use crate::look::Look;
 use crate::metrics::{self, Channel as ChannelMetrics};
@@ -36,6 +37,8 @@ pub struct Channel {
     stage: Mutex<OnStage>,
     /// For stills, one at a time. The frame loop has an artist of its own.
     still: Mutex<Artist>,
+    /// Sees the frames of the frame loop.
+    flashes: Mutex<FlashGuard>,
     loop_artist: Mutex<Option<Artist>>,
     /// Draws nothing: those of outputs that fall behind are its clones.
     spare_artist: Arc<Artist>,
@@ -92,6 +95,7 @@ impl Channel {
         let threads = ThreadPoolBuilder::new().num_threads(picture.threads);
         let threads = threads.thread_name(|n| format!("paint-{n}")).build();
         let threads = Arc::new(threads.context("cannot start threads to draw on")?);
+        let flashes = FlashGuard::new(&sheet, picture.size).with_level(picture.simd);
         let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
         let chart = picture.test_pattern.then(|| Chart::new(picture.size));
         let chart = chart.transpose()?;
@@ -109,6 +113,7 @@ impl Channel {
                 next: None,
             }),
             still: Mutex::new(artist(painter.clone())),
+            flashes: Mutex::new(flashes),
             spare_artist: Arc::new(artist(painter.clone())),
             loop_artist: Mutex::new(Some(artist(painter.with_threads(Arc::clone(&threads))))),
             threads,
@@ -195,7 +200,9 @@ impl Channel {
             index: due.saturating_sub(1),
             ..Moment::default()
         };
-        self.place(pts, None, &mut moment);
+        if self.place(pts, None, &mut moment) {
+            moment.opacity = moment.opacity.min(lock(&self.flashes).last());
+        }
         let kind = Kind {
             size: self.size,
             alpha: Alpha::Straight,
@@ -289,7 +296,17 @@ impl Channel {
             }
             let begun = now();
             let late = run.pace == Pace::Clock && begun > self.started + next;
-            self.place(pts, Some(pts), &mut moment);
+            if run.pace == Pace::Clock {
+                let lateness = begun.saturating_duration_since(self.started + pts);
+                let lateness = lateness.as_secs_f64();
+                self.metrics.frame_lateness_seconds.observe(lateness);
+            }
+            if self.place(pts, Some(pts), &mut moment) {
+                let most = moment.opacity;
+                moment.guard(&mut lock(&self.flashes), self.rate);
+                let is_fainter = moment.opacity < most;
+                self.metrics.stage.fainter.inc_by(u64::from(is_fainter));
+            }
             if run.pace == Pace::Readers {
                 lock(&self.stage).next = Some(next);
             }
@@ -338,8 +355,9 @@ impl Channel {
         on_stage.next = None;
     }
 
-    /// Copied out, so that the stage is free while pixels are drawn.
-    fn place(&self, pts: Duration, drawn_until: Option<Duration>, moment: &mut Moment) {
+    /// Copied out, so that the stage is free while pixels are drawn. Returns whether flashes are to
+    /// be guarded against.
+    fn place(&self, pts: Duration, drawn_until: Option<Duration>, moment: &mut Moment) -> bool {
         let mut on_stage = lock(&self.stage);
         if let Some(until) = drawn_until {
             on_stage.drawn_until = Some(until);
@@ -350,17 +368,7 @@ impl Channel {
             self.metrics.stage.show(&mut on_stage.stage);
         }
         moment.see(&on_stage.stage, self.rate, self.scan);
-    }
-}
-
-impl Receiver for Arc<Channel> {
-    fn cue(&self, cue: Cue) -> Option<ItemId> {
-        self.deliver(&cue);
-        Some(cue.item())
-    }
-
-    fn retract(&self, items: &[ItemId]) {
-        Channel::retract(self, items);
+        on_stage.stage.limits().flash_guard
     }
 }
 

@@ -118,6 +118,7 @@
 //! | figure | one emoji or image of a sheet, with its box |
 //! | artwork | a reaction's own image |
 //! | stage | the sprites that are alive |
+//! | flash guard | what draws a picture fainter that would flash too often |
 //! | gate | what lets messages in to a channel, or not |
 //! | motion, pose | the stylesheet's curve, and a sprite on it at one age |
 //! | variable, share | a property that each sprite has its own value of, and how far through its range |
@@ -161,6 +162,7 @@
 //! | CSS Color 4, named and hexadecimal colours | [`matte`] |
 //! | PNG, APNG, GIF, WebP, SVG 1.1 | [`artwork`] |
 //! | Porter and Duff, source-over | [`pixel`], [`paint`] |
+//! | WCAG 2.2, relative luminance and 2.3.1 | [`flash`] |
 //! | AWS Signature Version 4, Amazon ECS and EC2 credentials endpoints | [`aws`] |
 //! | Amazon IVS Chat messaging API, WebSocket (RFC 6455) | [`source`] |
 //! | Amazon IVS `PutMetadata` | [`timed_metadata`] |
@@ -200,6 +202,7 @@ pub mod cast;
 pub mod stage;
 pub mod gate;
 pub mod paint;
+pub mod flash;
 pub mod scene;
 pub mod log;
 pub mod calendar;

@@ -453,6 +453,26 @@ vectors!(
     fearless_simd::f32x4<S>
 );
 
+/// A level of sRGB in linear light, both in `0.0..=1.0` (IEC 61966-2-1, 5.2).
+#[must_use]
+pub fn srgb_to_linear(signal: f64) -> f64 {
+    if signal <= 0.040_45 {
+        signal / 12.92
+    } else {
+        ((signal + 0.055) / 1.055).powf(2.4)
+    }
+}
+
+/// The inverse of [`srgb_to_linear`] (IEC 61966-2-1, 5.3).
+#[must_use]
+pub fn linear_to_srgb(linear: f64) -> f64 {
+    if linear <= 0.003_130_8 {
+        linear * 12.92
+    } else {
+        1.055 * linear.powf(1.0 / 2.4) - 0.055
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

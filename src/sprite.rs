@@ -228,6 +228,20 @@ impl SpriteSheet {
         self.layers.get(number as usize)
     }
 
+    /// The same pictures for a frame that is so many times smaller: means of pixels, so that nothing
+    /// of them is passed over. Boxes and signs are those of the frame that they were made for.
+    #[must_use]
+    pub fn reduced(&self, times: f64) -> Self {
+        Self {
+            layers: self
+                .layers
+                .iter()
+                .map(|layer| layer.reduced(times))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// The emoji that no font has, in the order given: they show the substitute.
     #[must_use]
     pub fn substituted(&self) -> &[Emoji] {
@@ -304,6 +318,47 @@ impl Layer {
             top: first as i32,
             scale: 1.0,
             pixels,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "means of bytes; sides of a layer, and less"
+)]
+impl Layer {
+    /// With squares of pixels made one, as large as they may be if the layer is then drawn so many
+    /// times smaller.
+    fn reduced(&self, times: f64) -> Self {
+        let side = (self.scale * times).max(1.0) as usize;
+        // The first row of squares may begin above the layer.
+        let above = (-self.top).max(0) as usize;
+        let top = above.div_ceil(side);
+        let skipped = top * side - above;
+        let (width, height) = (
+            self.width.div_ceil(side),
+            (skipped + self.height).div_ceil(side),
+        );
+        let mut sums = vec![[0_u64; 4]; width * height];
+        for (y, row) in self.pixels.chunks_exact(self.width.max(1)).enumerate() {
+            for (x, pixel) in row.iter().enumerate() {
+                let sum = &mut sums[(y + skipped) / side * width + x / side];
+                for (sum, value) in sum.iter_mut().zip(pixel) {
+                    *sum += u64::from(*value);
+                }
+            }
+        }
+        let count = (side * side) as u64;
+        Self {
+            width,
+            height,
+            top: -(top as i32),
+            scale: self.scale / side as f64,
+            pixels: sums
+                .into_iter()
+                .map(|sum| sum.map(|value| (value / count) as u8))
+                .collect(),
         }
     }
 }

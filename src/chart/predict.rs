@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::pixel::{linear_to_srgb, srgb_to_linear};
+
 /// R, G and B, in levels.
 pub(super) type Rgb = [f64; 3];
 
@@ -93,24 +95,12 @@ impl Blend {
 
 /// A level of sRGB in linear light, from 0 to 255 (IEC 61966-2-1).
 fn linear(level: f64) -> f64 {
-    let c = level / 255.0;
-    255.0
-        * if c <= 0.04045 {
-            c / 12.92
-        } else {
-            ((c + 0.055) / 1.055).powf(2.4)
-        }
+    255.0 * srgb_to_linear(level / 255.0)
 }
 
 /// The inverse of [`linear`]; what is above 255 is cut off.
 fn encoded(linear: f64) -> f64 {
-    let c = linear.min(255.0) / 255.0;
-    255.0
-        * if c <= 0.003_130_8 {
-            c * 12.92
-        } else {
-            1.055 * c.powf(1.0 / 2.4) - 0.055
-        }
+    255.0 * linear_to_srgb(linear.min(255.0) / 255.0)
 }
 
 /// A matrix of R′G′B′ to `Y′CbCr`: the luma coefficients of red and blue.

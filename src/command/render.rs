@@ -12,6 +12,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::chart::Chart;
 use crate::config::RenderJob;
+use crate::flash::FlashGuard;
 use crate::log::{Entry, entries};
 use crate::look::Look;
 use crate::metrics::Output;
@@ -36,6 +37,8 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let cast = look.cast(&picture.palette, emoji, picture.size)?;
     let sheet = Arc::clone(cast.sheet());
     let mut stage = Stage::new(cast, picture.limits);
+    let guard = || FlashGuard::new(&sheet, picture.size).with_level(picture.simd);
+    let mut flashes = picture.limits.flash_guard.then(guard);
     let painter = Painter::new(sheet, picture.size).with_level(picture.simd);
     let chart = picture.test_pattern.then(|| Chart::new(picture.size));
     let chart = chart.transpose()?;
@@ -70,6 +73,9 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
         }
         stage.retire(pts);
         moment.see(&stage, picture.rate, picture.scan);
+        if let Some(flashes) = &mut flashes {
+            moment.guard(flashes, picture.rate);
+        }
         fanout.give(&moment, false, || false);
         if fanout.is_empty() {
             break;

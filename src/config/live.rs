@@ -39,6 +39,7 @@ impl Live {
             "spread_ms": millis(limits.spread),
             "coverage_max": limits.coverage_max,
             "opacity_max": limits.opacity_max,
+            "flash_guard": limits.flash_guard,
             "quiet": limits.quiet,
             "publisher_rate": rules.publisher_rate,
             "channel_rate": rules.channel_rate,

@@ -518,6 +518,7 @@ pub(super) fn limits(stage: StageKeys, spread: Duration) -> Limits {
         opacity_max: stage
             .opacity_max
             .map_or(default.opacity_max, |share| share.0.0),
+        flash_guard: stage.flash_guard.unwrap_or(default.flash_guard),
         quiet: stage.quiet.unwrap_or(false),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::colour::{Colour, Primaries, Transfer};
 use crate::frame::BLOCK;
+use crate::pixel::{linear_to_srgb, srgb_to_linear};
 
 /// The luminance of a sprite's white, in cd/m² (ITU-R BT.2408-7, 2.1).
 const WHITE: f64 = 203.0;
@@ -92,24 +93,6 @@ impl Light {
 #[inline(always)]
 fn dot(weights: [f32; 3], values: [f32; 3]) -> f32 {
     weights[0] * values[0] + weights[1] * values[1] + weights[2] * values[2]
-}
-
-/// IEC 61966-2-1, 5.2.
-fn srgb_to_linear(signal: f64) -> f64 {
-    if signal <= 0.040_45 {
-        signal / 12.92
-    } else {
-        ((signal + 0.055) / 1.055).powf(2.4)
-    }
-}
-
-/// IEC 61966-2-1, 5.3.
-fn linear_to_srgb(linear: f64) -> f64 {
-    if linear <= 0.003_130_8 {
-        linear * 12.92
-    } else {
-        1.055 * linear.powf(1.0 / 2.4) - 0.055
-    }
 }
 
 /// PQ's inverse EOTF, of light of which 1 is 10,000 cd/m² (BT.2100-2, table 4).

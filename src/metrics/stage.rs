@@ -17,6 +17,7 @@ pub(super) struct Stages {
     shown: Family<ChannelLabel, Counter>,
     dropped: Family<DropLabel, Counter>,
     merged: Family<MergeLabel, Counter>,
+    fainter: Family<ChannelLabel, Counter>,
 }
 
 /// The figures of one channel's stage.
@@ -42,6 +43,8 @@ pub struct Stage {
     pub aggregated: Counter,
     /// Reactions that are on the bar of a quiet stage.
     pub on_bar: Counter,
+    /// Frames that are fainter than they would be, so that they don't flash.
+    pub fainter: Counter,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -110,6 +113,7 @@ impl Stages {
             condensed: merged("message"),
             aggregated: merged("badge"),
             on_bar: merged("bar"),
+            fainter: self.fainter.get_or_create_owned(&label),
         }
     }
 
@@ -134,6 +138,11 @@ impl Stages {
             "reactions_merged",
             "Reactions for which another sprite stands",
             self.merged.clone(),
+        );
+        r.register(
+            "frames_fainter",
+            "Frames drawn fainter by the flash guard",
+            self.fainter.clone(),
         );
     }
 }

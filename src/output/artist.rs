@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cast::Placement;
 use crate::chart::Chart;
+use crate::flash::FlashGuard;
 use crate::frame::{Frame, FrameRate, Scan, weave};
 use crate::paint::Painter;
 use crate::stage::Stage;
@@ -44,6 +45,11 @@ impl Moment {
             let pts = rate.second_field_pts(self.index);
             self.second_field.extend(stage.placements(pts));
         }
+    }
+
+    /// Makes it fainter if it would flash too often after those that this was told of before it.
+    pub fn guard(&mut self, flashes: &mut FlashGuard, rate: FrameRate) {
+        self.opacity = flashes.opacity(&self.placements, self.opacity, rate.pts(self.index));
     }
 
     /// How many placements there are.

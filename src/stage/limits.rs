@@ -81,6 +81,8 @@ pub struct Limits {
     pub spread: Duration,
     /// How opaque the picture is at most, in `0.0..=1.0`: everything is drawn this much fainter.
     pub opacity_max: f64,
+    /// Whether no more than three flashes a second are let through: see [`flash`](crate::flash).
+    pub flash_guard: bool,
     /// Whether a row of emoji with how many there were of late is shown in place of sprites.
     pub quiet: bool,
 }
@@ -95,6 +97,7 @@ impl Default for Limits {
             coverage_max: None,
             spread: Duration::ZERO,
             opacity_max: 1.0,
+            flash_guard: false,
             quiet: false,
         }
     }

@@ -10,9 +10,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use floatup::flash::FlashGuard;
 use floatup::frame::{Alpha, Frame, PixelFormat, Size};
 use floatup::pixel::SimdLevel;
-use scene::{Arrivals, Load, Scene};
+use scene::{Arrivals, Load, Scene, rate};
 
 /// A full-HD scene of 48 px sprites.
 fn scene(sprites: u32, arrivals: Arrivals) -> Scene {
@@ -104,6 +105,27 @@ fn pixels(criterion: &mut Criterion) {
     }
 }
 
+/// What looking for flashes takes of each frame, beyond drawing it.
+fn guard(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("guard");
+    for level in [SimdLevel::scalar(), SimdLevel::detect()] {
+        for sprites in [50, 1_000] {
+            let mut scene = scene(sprites, Arrivals::OnFrames);
+            let mut guard = FlashGuard::new(scene.sheet(), scene.size()).with_level(level);
+            let mut placements = Vec::new();
+            let mut number = 0;
+            group.bench_function(BenchmarkId::new(level.name(), sprites), |b| {
+                b.iter(|| {
+                    scene.advance();
+                    scene.place(&mut placements);
+                    number += 1;
+                    black_box(guard.opacity(&placements, 1.0, rate().pts(number)))
+                });
+            });
+        }
+    }
+}
+
 fn short() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_secs(1))
@@ -114,6 +136,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = steady, unlike, placements, pixels
+    targets = steady, unlike, placements, pixels, guard
 }
 criterion_main!(benches);

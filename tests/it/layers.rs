@@ -9,8 +9,8 @@ use crate::tree::{files_below, read, root};
 /// Pure modules: no clock, IO, environment, thread or tokio.
 const CORE: &[&str] = &[
     "pixel", "frame", "planes", "keyer", "matte", "motion", "reaction", "scatter", "token",
-    "emoji", "artwork", "sprite", "cast", "stage", "gate", "paint", "scene", "log", "calendar",
-    "shown", "chart", "crowd",
+    "emoji", "artwork", "sprite", "cast", "stage", "gate", "paint", "flash", "scene", "log",
+    "calendar", "shown", "chart", "crowd",
 ];
 
 /// Modules that meet the world.

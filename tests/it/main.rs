@@ -37,6 +37,8 @@ mod events;
 mod feed;
 mod fields;
 mod fidelity;
+mod figures;
+mod flashes;
 mod formats;
 mod fuzz_corpus;
 mod desk;

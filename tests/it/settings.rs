@@ -229,6 +229,7 @@ fn every_key_is_taken_from_every_layer() {
         ("spread_ms", "spread-ms", "7", "7"),
         ("coverage_max", "coverage-max", "0.5", "0.5"),
         ("opacity_max", "opacity-max", "0.5", "0.5"),
+        ("flash_guard", "flash-guard", "true", "true"),
         ("quiet", "quiet", "true", "true"),
         ("publisher_rate", "publisher-rate", "2.5", "2.5"),
         ("channel_rate", "channel-rate", "7", "7"),

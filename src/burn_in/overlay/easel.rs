@@ -12,6 +12,7 @@ use crate::burn_in::settings::Delay;
 use crate::burn_in::sync::Timekeeper;
 use crate::cast::Placement;
 use crate::chart::Chart;
+use crate::flash::FlashGuard;
 use crate::frame::Frame;
 use crate::paint::Painter;
 use crate::source::Cue;
@@ -22,6 +23,7 @@ struct Board {
     canvas: Canvas,
     stage: Stage,
     painter: Painter,
+    flashes: Option<FlashGuard>,
     placements: Vec<Placement>,
     chart: Option<Chart>,
     /// Pictures that were drawn.
@@ -90,6 +92,8 @@ impl Easel {
             let cast = (self.show.cast)(canvas.layout, canvas.scale)?;
             let sheet = Arc::clone(cast.sheet());
             let stage = Stage::new(cast, self.show.limits);
+            let guard = || FlashGuard::new(&sheet, canvas.layout).with_level(self.show.simd);
+            let flashes = self.show.limits.flash_guard.then(guard);
             let chart = self.show.test_pattern.then(|| Chart::new(canvas.size));
             Ok(Board {
                 chart: chart.transpose()?,
@@ -99,6 +103,7 @@ impl Easel {
                 painter: Painter::new(sheet, canvas.size)
                     .with_level(self.show.simd)
                     .with_threads(Arc::clone(&self.show.threads)),
+                flashes,
                 placements: Vec::new(),
             })
         });
@@ -118,7 +123,7 @@ impl Easel {
         let ahead = if is_ahead { by } else { Duration::ZERO };
         let (at, second) = (at.saturating_add(ahead), second.saturating_add(ahead));
         self.bring_on(at);
-        let (mut live, mut waiting) = (0, 0);
+        let (mut live, mut waiting, mut fainter) = (0, 0, false);
         for (board, pictures) in self.boards.iter_mut().zip(pictures) {
             board.stage.retire(at);
             live = live.max(board.stage.len());
@@ -129,13 +134,14 @@ impl Easel {
             }
             pictures.is_clear = true;
             for (frame, time) in pictures.frames.iter_mut().zip([at, second]) {
-                board.draw(time, frame);
+                fainter |= board.draw(time, frame);
                 pictures.is_clear &= frame.is_clear();
             }
         }
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.show.metrics.stage.live.set(gauge(live));
         self.show.metrics.stage.waiting.set(gauge(waiting));
+        self.show.metrics.stage.fainter.inc_by(u64::from(fainter));
         self.count();
     }
 
@@ -224,23 +230,30 @@ impl Easel {
 }
 
 impl Board {
-    fn draw(&mut self, at: Duration, frame: &mut Frame) {
+    /// Draws what is on stage at this time; `true` if it is fainter than it would be, so that it
+    /// doesn't flash.
+    fn draw(&mut self, at: Duration, frame: &mut Frame) -> bool {
         if let Some(chart) = &self.chart {
             chart.draw(self.drawn, frame);
             self.drawn += 1;
-            return;
+            return false;
         }
         let Canvas { size, layout, .. } = self.canvas;
         let ratio = |of: u32, to: u32| f64::from(of) / f64::from(to);
         let across = ratio(size.width(), layout.width());
         let down = ratio(size.height(), layout.height());
         self.placements.clear();
-        let placed = self.stage.placements(at);
-        self.placements
-            .extend(placed.map(|placement| placement.stretched(across, down)));
+        self.placements.extend(self.stage.placements(at));
+        let most = self.stage.limits().opacity_max;
+        let mut opacity = most;
+        if let Some(flashes) = &mut self.flashes {
+            opacity = flashes.opacity(&self.placements, opacity, at);
+        }
+        let placed = self.placements.iter();
         self.painter
-            .paint(self.placements.iter().copied())
-            .faded(self.stage.limits().opacity_max)
+            .paint(placed.map(|placement| placement.stretched(across, down)))
+            .faded(opacity)
             .draw(frame);
+        opacity < most
     }
 }

@@ -40,6 +40,11 @@ pub(in crate::config) struct StageKeys {
     #[arg(long, value_name = "SHARE")]
     pub opacity_max: Option<Text<Fraction>>,
 
+    /// Draw sprites fainter that would flash more than three times a second [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = switch)]
+    pub flash_guard: Option<bool>,
+
     /// Show a row of emoji with how many there were of late in place of sprites [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", value_parser = switch)]
@@ -57,6 +62,7 @@ impl StageKeys {
             spread_ms: self.spread_ms.or(under.spread_ms),
             coverage_max: self.coverage_max.or(under.coverage_max),
             opacity_max: self.opacity_max.or(under.opacity_max),
+            flash_guard: self.flash_guard.or(under.flash_guard),
             quiet: self.quiet.or(under.quiet),
         }
     }
