@@ -53,6 +53,8 @@ pub struct Metrics {
     pub anonymous_admissions: Counter,
     /// Published payloads, by what the palette makes of them.
     pub reactions: Family<Outcome, Counter>,
+    /// Times that the settings were read anew, by whether they were taken.
+    pub settings_reloads: Family<Outcome, Counter>,
     /// Emoji that had no glyph and were drawn as the documented substitute.
     pub glyphs_substituted: Counter,
     /// The chat.
@@ -127,6 +129,11 @@ impl Outcome {
     /// A message of another kind: a comment, a heartbeat.
     pub const OTHER_TYPE: Self = Self::new("other_type");
 
+    /// Settings that are in force.
+    pub const TAKEN: Self = Self::new("taken");
+    /// Settings that are not.
+    pub const REFUSED: Self = Self::new("refused");
+
     const fn new(outcome: &'static str) -> Self {
         Self { outcome }
     }
@@ -162,6 +169,7 @@ impl Metrics {
             items_delivered: Counter::default(),
             anonymous_admissions: Counter::default(),
             reactions: Family::default(),
+            settings_reloads: Family::default(),
             glyphs_substituted: Counter::default(),
             chat: Chat::default(),
             stages: stage::Stages::default(),
@@ -181,6 +189,9 @@ impl Metrics {
         // A series that exists from the start can be told from one that is missing.
         for outcome in [Outcome::ACCEPTED, Outcome::UNKNOWN, Outcome::OTHER_TYPE] {
             drop(metrics.reactions.get_or_create(&outcome));
+        }
+        for outcome in [Outcome::TAKEN, Outcome::REFUSED] {
+            drop(metrics.settings_reloads.get_or_create(&outcome));
         }
         metrics.register();
         metrics
@@ -259,6 +270,11 @@ impl Metrics {
             "anonymous_admissions",
             "Requests let in without a readable token",
             self.anonymous_admissions.clone(),
+        );
+        r.register(
+            "settings_reloads",
+            "Times that the settings were read anew",
+            self.settings_reloads.clone(),
         );
         r.register(
             "reactions",

@@ -1,5 +1,7 @@
 //! `floatup serve`: topics, pages, and the channels that draw them.
 
+mod reload;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -265,7 +267,7 @@ fn served(
             let attached = fed.attach(plan, Policy::Drop, counted.clone());
             attached.map_err(|e| format!("{e:#}")).map(|()| chunks)
         };
-        let channel = Arc::clone(channel);
+        let channel = Arc::clone(&desk.channel);
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
             sources,
@@ -285,6 +287,7 @@ fn served(
 }
 
 /// A channel as its operator has it.
+#[derive(Clone)]
 struct Desk {
     channel: Arc<Channel>,
     guard: Guard,
@@ -347,6 +350,7 @@ fn announce(service: &Service, channels: &[ChannelConfig]) {
     );
     for channel in channels {
         let name = encoded(&channel.name);
+        let of = Some(channel.name.as_str());
         // The viewer page's topics are of one cache.
         if channel.cache == REACTION_CACHE {
             let topic = encoded(&channel.topic);

@@ -56,6 +56,7 @@ mod pages;
 mod presets;
 mod protocol;
 mod recipes;
+mod reload;
 #[cfg(feature = "ffmpeg")]
 mod secrets;
 mod settings;
