@@ -18,11 +18,9 @@ use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
 use crate::look::Look;
 use crate::metrics::{self, Channel as ChannelMetrics};
 use crate::output::still::png;
-use crate::output::{Artist, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
+use crate::output::{Artist, Debuts, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
-use crate::source::{Cue, Receiver};
 use crate::stage::{Limits, Stage};
-use crate::topic::ItemId;
 
 /// A channel that is on.
 #[derive(Debug)]
@@ -40,6 +38,8 @@ pub struct Channel {
     /// Sees the frames of the frame loop.
     flashes: Mutex<FlashGuard>,
     loop_artist: Mutex<Option<Artist>>,
+    /// What outputs time reactions by.
+    debuts: Debuts,
     /// Draws nothing: those of outputs that fall behind are its clones.
     spare_artist: Arc<Artist>,
     /// The frame loop's, and those that help it to draw.
@@ -112,6 +112,7 @@ impl Channel {
                 drawn_until: None,
                 next: None,
             }),
+            debuts: Debuts::default(),
             still: Mutex::new(artist(painter.clone())),
             flashes: Mutex::new(flashes),
             spare_artist: Arc::new(artist(painter.clone())),
@@ -126,17 +127,6 @@ impl Channel {
     #[must_use]
     pub fn substituted(&self) -> u64 {
         self.substituted
-    }
-
-    /// Puts a cue on stage, in the frame that is next.
-    pub fn deliver(&self, cue: &Cue) {
-        let mut on_stage = lock(&self.stage);
-        let elapsed = self.started.elapsed();
-        let at = self.next_frame(&on_stage);
-        let over = on_stage.drawn_until.unwrap_or(elapsed);
-        on_stage.stage.retire(over);
-        on_stage.stage.spawn(&cue.entrance(at));
-        self.metrics.stage.show(&mut on_stage.stage);
     }
 
     /// How full the stage may get.
@@ -218,7 +208,8 @@ impl Channel {
     /// # Errors
     /// It can't be opened, and never will be.
     pub fn attach(&self, plan: Plan, policy: Policy, metrics: metrics::Output) -> Result<()> {
-        let sink = Sink::start(plan, policy, metrics, Arc::clone(&self.spare_artist))?;
+        let (artist, debuts) = (Arc::clone(&self.spare_artist), self.debuts.clone());
+        let sink = Sink::start(plan, policy, metrics, artist, debuts)?;
         lock(&self.control).attached.push(sink);
         self.changed.notify_all();
         Ok(())
@@ -229,7 +220,7 @@ impl Channel {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn attach_locked(&self, plans: Vec<(Plan, metrics::Output)>) -> Result<()> {
-        let sinks = Sink::start_all(plans, &self.spare_artist, true)?;
+        let sinks = Sink::start_all(plans, &self.spare_artist, &self.debuts, true)?;
         lock(&self.control).attached.extend(sinks);
         self.changed.notify_all();
         Ok(())

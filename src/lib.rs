@@ -142,6 +142,7 @@
 //! | sink | an output on a thread of its own, behind a bounded queue |
 //! | fanout | from the frame loop to every sink |
 //! | moment | what is on stage at one frame; a sink that is behind is owed it |
+//! | debut | a message's first frame on stage, from which outputs time it |
 //! | feed | a live stream to one reader |
 //! | burn-in, programme | reactions in the picture of a video, and that video with all its streams |
 //! | slate | a picture in place of those of a lost input |

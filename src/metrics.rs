@@ -7,6 +7,7 @@
 mod chat;
 mod gate;
 mod connections;
+mod output;
 mod programme;
 mod source;
 mod stage;
@@ -23,8 +24,9 @@ use prometheus_client::registry::Registry;
 pub use self::chat::{Chat, Code, Review};
 pub use self::connections::{Connections, Why};
 pub use self::gate::Gate;
+pub use self::output::Output;
 pub use self::programme::{Encoding, Programme};
-pub use self::source::Source;
+pub use self::source::{Lag, Source};
 pub use self::stage::Stage;
 pub use self::timed_metadata::TimedMetadata;
 
@@ -32,6 +34,12 @@ pub use self::timed_metadata::TimedMetadata;
 /// 0.0167 s, at 30 a second 0.0333 s.
 const RENDER_BUCKETS: [f64; 9] = [
     0.001, 0.002, 0.004, 0.008, 0.0167, 0.0333, 0.0667, 0.1333, 0.5,
+];
+
+/// Upper bounds of [`Channel::frame_lateness_seconds`], in seconds: fine where a frame is in time,
+/// and then in frames of 60 a second.
+const LATENESS_BUCKETS: [f64; 10] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.004, 0.0083, 0.0167, 0.0667, 0.5,
 ];
 
 /// Every figure of one process. Fields are handles: to clone one is cheap.
@@ -66,12 +74,10 @@ pub struct Metrics {
     frames_rendered: Family<ChannelLabel, Counter>,
     frames_late: Family<ChannelLabel, Counter>,
     frame_render_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
+    frame_lateness_seconds: Family<ChannelLabel, Histogram, fn() -> Histogram>,
     sources: source::Sources,
     timed_metadata: timed_metadata::All,
-    output_frames: Family<OutputLabel, Counter>,
-    output_frames_dropped: Family<OutputLabel, Counter>,
-    output_open: Family<OutputLabel, Gauge>,
-    output_reopened: Family<OutputLabel, Counter>,
+    outputs: output::Outputs,
     registry: Registry,
 }
 
@@ -86,19 +92,8 @@ pub struct Channel {
     pub frames_late: Counter,
     /// The time to draw one frame, in seconds.
     pub frame_render_seconds: Histogram,
-}
-
-/// The figures of one output.
-#[derive(Clone, Debug, Default)]
-pub struct Output {
-    /// Frames written.
-    pub frames: Counter,
-    /// Frames that it was not given, or that gave way to newer ones.
-    pub frames_dropped: Counter,
-    /// 1 while it is open, else 0; of live feeds, how many there are.
-    pub open: Gauge,
-    /// Times that its reader went away, or that it failed, and it was to be opened again.
-    pub reopened: Counter,
+    /// How long after it was due each frame was begun, in seconds.
+    pub frame_lateness_seconds: Histogram,
 }
 
 /// The label `status`: an HTTP status code.
@@ -107,7 +102,7 @@ pub struct Status {
     status: u16,
 }
 
-/// The label `outcome`: `accepted`, `unknown` or `other_type`.
+/// The label `outcome`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Outcome {
     outcome: &'static str,
@@ -144,12 +139,6 @@ struct ChannelLabel {
     channel: String,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutputLabel {
-    channel: String,
-    output: String,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -178,12 +167,12 @@ impl Metrics {
             frames_rendered: Family::default(),
             frames_late: Family::default(),
             frame_render_seconds: Family::new_with_constructor(|| Histogram::new(RENDER_BUCKETS)),
+            frame_lateness_seconds: Family::new_with_constructor(|| {
+                Histogram::new(LATENESS_BUCKETS)
+            }),
             sources: source::Sources::default(),
             timed_metadata: timed_metadata::All::default(),
-            output_frames: Family::default(),
-            output_frames_dropped: Family::default(),
-            output_open: Family::default(),
-            output_reopened: Family::default(),
+            outputs: output::Outputs::default(),
             registry: Registry::with_prefix("floatup"),
         };
         // A series that exists from the start can be told from one that is missing.
@@ -208,21 +197,7 @@ impl Metrics {
             frames_rendered: self.frames_rendered.get_or_create_owned(&label),
             frames_late: self.frames_late.get_or_create_owned(&label),
             frame_render_seconds: self.frame_render_seconds.get_or_create_owned(&label),
-        }
-    }
-
-    /// The figures of an output of a channel, whose names must come from the settings.
-    #[must_use]
-    pub fn output(&self, channel: &str, output: &str) -> Output {
-        let label = OutputLabel {
-            channel: channel.into(),
-            output: output.into(),
-        };
-        Output {
-            frames: self.output_frames.get_or_create_owned(&label),
-            frames_dropped: self.output_frames_dropped.get_or_create_owned(&label),
-            open: self.output_open.get_or_create_owned(&label),
-            reopened: self.output_reopened.get_or_create_owned(&label),
+            frame_lateness_seconds: self.frame_lateness_seconds.get_or_create_owned(&label),
         }
     }
 
@@ -303,30 +278,16 @@ impl Metrics {
             "Time to draw one frame",
             self.frame_render_seconds.clone(),
         );
+        r.register(
+            "frame_lateness_seconds",
+            "Time after it was due that a frame was begun",
+            self.frame_lateness_seconds.clone(),
+        );
         self.chat.register(r);
         self.connections.register(r);
         self.sources.register(r);
         self.timed_metadata.register(r);
-        r.register(
-            "output_frames",
-            "Frames that an output has written",
-            self.output_frames.clone(),
-        );
-        r.register(
-            "output_frames_dropped",
-            "Frames that an output was not given, or that gave way to newer ones",
-            self.output_frames_dropped.clone(),
-        );
-        r.register(
-            "output_open",
-            "Whether an output is open",
-            self.output_open.clone(),
-        );
-        r.register(
-            "output_reopened",
-            "Times that an output was to be opened again",
-            self.output_reopened.clone(),
-        );
+        self.outputs.register(r);
     }
 }
 

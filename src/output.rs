@@ -6,6 +6,7 @@
 
 mod artist;
 mod convert;
+mod debuts;
 #[cfg(feature = "ffmpeg")]
 mod encode;
 mod fanout;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 pub use self::artist::{Artist, Moment};
+pub use self::debuts::Debuts;
 pub use self::fanout::{Fanout, Pace};
 pub use self::form::{Codec, Container, Form, Quality, Speed};
 pub use self::live::{Body, Form as FeedForm, Newest, Stamps};

@@ -16,7 +16,7 @@ use crate::flash::FlashGuard;
 use crate::log::{Entry, entries};
 use crate::look::Look;
 use crate::metrics::Output;
-use crate::output::{Artist, Fanout, Moment, Pace, Plan, Sink};
+use crate::output::{Artist, Debuts, Fanout, Moment, Pace, Plan, Sink};
 use crate::paint::Painter;
 use crate::reaction::Palette;
 use crate::stage::{Entrance, Stage};
@@ -52,7 +52,7 @@ fn draw(job: &RenderJob, threads: &Arc<ThreadPool>) -> Result<()> {
     let plans = job.output.parts(picture).into_iter();
     let plans = plans.map(|(target, spec)| Ok((Plan::new(target, spec)?, Output::default())));
     let plans = plans.collect::<Result<Vec<_>>>()?;
-    for sink in Sink::start_all(plans, &spare, false)? {
+    for sink in Sink::start_all(plans, &spare, &Debuts::default(), false)? {
         fanout.add(sink);
     }
 

@@ -27,6 +27,9 @@ pub struct Code {
 }
 
 impl Code {
+    /// All that there are.
+    const ALL: [u16; 5] = [400, 403, 406, 413, 429];
+
     /// The label for one code.
     #[must_use]
     pub fn new(code: u16) -> Self {
@@ -58,6 +61,9 @@ impl Chat {
         // A series that exists from the start can be told from one that is missing.
         for outcome in [Review::ALLOWED, Review::DENIED, Review::FAILED] {
             drop(self.reviews.get_or_create(&outcome));
+        }
+        for code in Code::ALL {
+            drop(self.refusals.get_or_create(&Code::new(code)));
         }
         r.register(
             "chat_members",

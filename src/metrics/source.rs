@@ -1,5 +1,8 @@
 //! What a source counts, and the state that it is in.
 
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,6 +18,7 @@ pub(super) struct Sources {
     reconnects: Family<SourceLabel, Counter>,
     gap_items: Family<SourceLabel, Counter>,
     state: Family<StateLabel, Gauge>,
+    lag_seconds: Family<SourceLabel, Gauge<f64, AtomicU64>>,
 }
 
 /// The figures of one source of a channel, looked up once.
@@ -38,9 +42,25 @@ pub struct Source {
     pub gap_items: Counter,
     /// 1 for the state that it is in, else 0; in the order of the names given.
     pub states: Vec<Gauge>,
+    /// How long its newest message was on its way.
+    pub lag: Lag,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+/// How long a source's newest message was on its way. It is in no exposition before it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Lag {
+    all: Family<SourceLabel, Gauge<f64, AtomicU64>>,
+    label: SourceLabel,
+}
+
+impl Lag {
+    /// A message was on its way for so long.
+    pub fn set(&self, lag: Duration) {
+        self.all.get_or_create(&self.label).set(lag.as_secs_f64());
+    }
+}
+
+#[derive(Clone, Debug, Default, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct SourceLabel {
     channel: String,
     source: String,
@@ -92,6 +112,10 @@ impl Metrics {
             reconnects: self.sources.reconnects.get_or_create_owned(&label),
             gap_items: self.sources.gap_items.get_or_create_owned(&label),
             states: states.iter().map(state).collect(),
+            lag: Lag {
+                all: self.sources.lag_seconds.clone(),
+                label,
+            },
         }
     }
 }
@@ -117,6 +141,11 @@ impl Sources {
             "source_gap_items",
             "Items that a source reported as lost",
             self.gap_items.clone(),
+        );
+        r.register(
+            "source_lag_seconds",
+            "Time that a source's newest message was on its way",
+            self.lag_seconds.clone(),
         );
     }
 }

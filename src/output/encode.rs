@@ -12,6 +12,7 @@ use std::fmt;
 use anyhow::{Context, Result, bail};
 use ffmpeg_next::{self as ffmpeg, Dictionary, Error, codec, encoder, format};
 use image::ExtendedColorType;
+use prometheus_client::metrics::counter::Counter;
 
 use self::libav::Libav;
 use self::mux::Muxer;
@@ -140,18 +141,20 @@ impl Video {
         converter: Converter,
     ) -> Result<Self> {
         let container = mux::to_stream(stream, &recipe);
-        Self::begin(name, container, recipe, converter)
+        // The stream counts what the container adds, too.
+        Self::begin(name, container, recipe, converter, Counter::default())
     }
 
-    /// Writes to an address, by a protocol of libavformat.
+    /// Writes to an address, by a protocol of libavformat. `bytes` counts those of packets.
     pub(super) fn to_url(
         name: String,
         url: &str,
         recipe: Recipe,
         converter: Converter,
+        bytes: Counter,
     ) -> Result<Self> {
         let container = format::output_as(url, options::muxer(recipe.container));
-        Self::begin(name, container, recipe, converter)
+        Self::begin(name, container, recipe, converter, bytes)
     }
 
     fn begin(
@@ -159,12 +162,13 @@ impl Video {
         container: Result<format::context::Output, Error>,
         recipe: Recipe,
         converter: Converter,
+        bytes: Counter,
     ) -> Result<Self> {
         let begin = || {
             let container = container?;
             let flags = container.format().flags();
             let encoder = libav::open(&recipe, flags)?;
-            let muxer = Muxer::new(&name, container, &recipe, &encoder)?;
+            let muxer = Muxer::new(&name, container, &recipe, &encoder, bytes)?;
             Ok((muxer, Coder::new(&recipe, encoder)?))
         };
         let begun: Result<_> = begin();

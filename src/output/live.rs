@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
 #[cfg(feature = "ffmpeg")]
@@ -130,7 +131,11 @@ impl Form {
 /// The writing end of an answer's body: a few chunks long, so that a reader that is slow is waited
 /// for, and frames give way in the sink's queue.
 #[derive(Clone, Debug)]
-pub struct Body(mpsc::Sender<Bytes>);
+pub struct Body {
+    chunks: mpsc::Sender<Bytes>,
+    /// What it has taken.
+    bytes: Counter,
+}
 
 impl Body {
     /// Chunks that wait for the socket: a word ahead, the head of a frame, and the frame.
@@ -139,14 +144,25 @@ impl Body {
     /// A body, and the end that its chunks come out of.
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
-        let (sender, receiver) = mpsc::channel(Self::CHUNKS);
-        (Self(sender), receiver)
+        let (chunks, receiver) = mpsc::channel(Self::CHUNKS);
+        let bytes = Counter::default();
+        (Self { chunks, bytes }, receiver)
+    }
+
+    /// It, with its bytes counted there.
+    pub(super) fn counted(self, bytes: Counter) -> Self {
+        Self { bytes, ..self }
     }
 
     /// Waits until there is room; `Closed` if nobody reads any more.
     fn send(&self, chunk: impl Into<Bytes>) -> Flow {
-        match self.0.blocking_send(chunk.into()) {
-            Ok(()) => Flow::Open,
+        let chunk = chunk.into();
+        let bytes = chunk.len() as u64;
+        match self.chunks.blocking_send(chunk) {
+            Ok(()) => {
+                self.bytes.inc_by(bytes);
+                Flow::Open
+            }
             Err(_) => Flow::Closed,
         }
     }

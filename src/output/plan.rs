@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
+use prometheus_client::metrics::counter::Counter;
 
 use super::convert::{Converter, Samples};
 #[cfg(feature = "ffmpeg")]
@@ -13,7 +14,7 @@ use super::target::is_fifo;
 use super::{
     Body, FeedForm, Kind, Newest, Output, Policy, Spec, Target, cannot_write, gif, live, raw, still,
 };
-use crate::frame::{Alpha, Size};
+use crate::frame::{Alpha, FrameRate, Size};
 use crate::matte::Matte;
 use crate::planes::VideoFormat;
 
@@ -29,6 +30,8 @@ pub struct Plan {
     /// Of pictures; with fill and key in one larger than that of frames.
     size: Size,
     spec: Spec,
+    /// What it has written, however often it was opened.
+    bytes: Counter,
 }
 
 /// What is written.
@@ -94,6 +97,7 @@ impl Plan {
             samples,
             size,
             spec,
+            bytes: Counter::default(),
         })
     }
 
@@ -108,7 +112,20 @@ impl Plan {
             samples: form.samples(),
             size: spec.size,
             spec,
+            bytes: Counter::default(),
         }
+    }
+
+    /// Counts the bytes that it writes from now on there. Of an address that libavformat opens they
+    /// are those of the packets.
+    pub(super) fn count_bytes(&mut self, bytes: Counter) {
+        self.door.count_bytes(bytes.clone());
+        self.bytes = bytes;
+    }
+
+    /// How often it gets one.
+    pub(super) fn rate(&self) -> FrameRate {
+        self.spec.rate
     }
 
     /// The frames that it takes.
@@ -162,6 +179,7 @@ impl Plan {
             door: Door::of_reader(self.target.clone(), stream),
             once: true,
             content: self.content.clone(),
+            bytes: self.bytes.clone(),
             ..*self
         }))
     }
@@ -179,22 +197,23 @@ impl Plan {
     pub fn open(&mut self) -> Result<Option<Output>> {
         let name = self.target.to_string();
         let converter = Converter::new(self.spec.size, self.samples)?;
+        let bytes = self.bytes.clone();
         match &mut self.content {
             Content::Feed(feed) => {
                 let Some((body, form, newest)) = feed.take() else {
                     bail!("a feed's reader has gone");
                 };
-                let feed = live::Feed::new(body, form, newest, self.spec)?;
+                let feed = live::Feed::new(body.counted(bytes), form, newest, self.spec)?;
                 return Ok(Some(Output::Feed(feed)));
             }
             Content::Stills(pattern) => {
-                let stills = still::Sequence::new(pattern.clone(), self.size, converter);
+                let stills = still::Sequence::new(pattern.clone(), self.size, converter, bytes);
                 return Ok(Some(Output::Stills(stills)));
             }
             #[cfg(feature = "ffmpeg")]
             Content::Video(recipe) => {
                 if let Target::Url(url) = &self.target {
-                    let video = encode::Video::to_url(name, url, *recipe, converter)?;
+                    let video = encode::Video::to_url(name, url, *recipe, converter, bytes)?;
                     return Ok(Some(Output::Video(Box::new(video))));
                 }
             }

@@ -22,6 +22,7 @@ pub(super) use self::queue::Item;
 use self::queue::{Queue, State};
 use self::worker::Worker;
 use super::artist::Artist;
+use super::debuts::Debuts;
 use super::lock::Lock;
 use super::{Kind, Plan};
 use crate::metrics;
@@ -42,6 +43,10 @@ const SPRITES_OWED: usize = 2_000_000;
 
 /// Frames that one sink is owed: ten minutes at 60 a second. Beyond it as above.
 const FRAMES_OWED: usize = 36_000;
+
+/// A sink for which frames of more than this time wait is said to be behind, once; and once that it
+/// has caught up, when fewer than [`FRAMES_HELD`] do.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// How long the frame loop waits for a sink until it looks whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -112,6 +117,8 @@ impl Sink {
     /// One that listens and may drop frames is for many readers at once: each has a sink of its own,
     /// with a stream that begins when it comes, and frames of its own that it is too slow for.
     ///
+    /// By `debuts` it times how long reactions took until it had written them.
+    ///
     /// # Errors
     /// It can't be opened, and never will be; there is no thread.
     pub fn start(
@@ -119,9 +126,10 @@ impl Sink {
         policy: Policy,
         metrics: metrics::Output,
         artist: Arc<Artist>,
+        debuts: Debuts,
     ) -> Result<Self> {
         let lasting = plan.reopens();
-        Self::start_locked(plan, policy, metrics, artist, lasting, None)
+        Self::start_locked(plan, policy, metrics, artist, debuts, lasting, None)
     }
 
     /// Starts outputs that get the same frames, from the same one on. Each must have every frame.
@@ -132,13 +140,14 @@ impl Sink {
     pub fn start_all(
         plans: Vec<(Plan, metrics::Output)>,
         artist: &Arc<Artist>,
+        debuts: &Debuts,
         lasting: bool,
     ) -> Result<Vec<Self>> {
         let lock = Lock::default();
         let start = |(plan, metrics): (Plan, _)| {
             let lasting = lasting && plan.reopens();
-            let (lock, artist) = (Some(lock.clone()), Arc::clone(artist));
-            Self::start_locked(plan, Policy::Block, metrics, artist, lasting, lock)
+            let (lock, artist, debuts) = (Some(lock.clone()), Arc::clone(artist), debuts.clone());
+            Self::start_locked(plan, Policy::Block, metrics, artist, debuts, lasting, lock)
         };
         plans.into_iter().map(start).collect()
     }
@@ -148,9 +157,11 @@ impl Sink {
         policy: Policy,
         metrics: metrics::Output,
         artist: Arc<Artist>,
+        debuts: Debuts,
         lasting: bool,
         lock: Option<Lock>,
     ) -> Result<Self> {
+        plan.count_bytes(metrics.bytes.clone());
         let (name, kind, has_end) = (plan.to_string(), plan.kind(), plan.has_end());
         let shared = policy == Policy::Drop && plan.listens();
         let output = if shared {
@@ -164,7 +175,9 @@ impl Sink {
                 opened => opened?,
             }
         };
-        let queue = Arc::new(Queue::default());
+        let frames_behind = usize::try_from(plan.rate().first_at_or_after(BEHIND));
+        let frames_behind = frames_behind.unwrap_or(usize::MAX).max(FRAMES_HELD);
+        let queue = Arc::new(Queue::new(metrics.clone(), frames_behind));
         {
             let mut state = queue.lock();
             state.items.reserve(FRAMES_HELD.max(FRAMES_LIVE) + 1);
@@ -182,6 +195,7 @@ impl Sink {
             generation,
             metrics: metrics.clone(),
             artist,
+            debuts,
             own: None,
             queue: Arc::clone(&queue),
         };
@@ -280,6 +294,7 @@ impl Sink {
                 }
             }
         }
+        let fell_behind = state.falls_behind();
         drop(state);
         self.queue.given.notify_one();
         self.metrics.frames_dropped.inc_by(dropped);
@@ -355,7 +370,8 @@ mod tests {
         let sheet = Arc::new(SpriteSheet::new(&EmojiFonts::bundled(), []).unwrap());
         let artist = Artist::new(Painter::new(sheet, size), Scan::Progressive, None);
         let metrics = metrics::Metrics::new().output("demo", "frame-%d.png");
-        let start = Sink::start(plan, Policy::Block, metrics.clone(), artist.clone().into());
+        let (spare, debuts) = (Arc::new(artist.clone()), Debuts::default());
+        let start = Sink::start(plan, Policy::Block, metrics.clone(), spare, debuts);
         let sink = start.unwrap();
         let small = Frame::new(Size::new(2, 2).unwrap(), Alpha::Straight, PixelFormat::Rgba);
         sink.give(Item::Drawn(0, Arc::new(small)));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use prometheus_client::metrics::counter::Counter;
 
 use super::convert::Converter;
 use super::{Flow, cannot_write};
@@ -80,16 +81,18 @@ pub struct Sequence {
     size: Size,
     converter: Converter,
     next: u64,
+    bytes: Counter,
 }
 
 impl Sequence {
-    /// Files of pictures of this size.
-    pub(super) fn new(pattern: Pattern, size: Size, converter: Converter) -> Self {
+    /// Files of pictures of this size, whose bytes are counted there.
+    pub(super) fn new(pattern: Pattern, size: Size, converter: Converter, bytes: Counter) -> Self {
         Self {
             pattern,
             size,
             converter,
             next: 0,
+            bytes,
         }
     }
 
@@ -97,7 +100,8 @@ impl Sequence {
         let path = self.pattern.path(self.next);
         let picture = self.converter.convert(frame);
         let file = encode(picture.as_bytes(), self.size, ExtendedColorType::Rgba8)?;
-        fs::write(&path, file).with_context(|| cannot_write(path.display()))?;
+        fs::write(&path, &file).with_context(|| cannot_write(path.display()))?;
+        self.bytes.inc_by(file.len() as u64);
         self.next += 1;
         Ok(Flow::Open)
     }

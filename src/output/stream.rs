@@ -1,17 +1,26 @@
 //! A file, a pipe or a socket that takes bytes.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
+
+use prometheus_client::metrics::counter::Counter;
 
 use super::target::{Role, Target, is_fifo};
 
 /// It is open. A reader that goes away is an error of [`io::ErrorKind::BrokenPipe`] or
 /// [`io::ErrorKind::ConnectionReset`] at the next write.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    way: Way,
+    /// What it has taken.
+    bytes: Counter,
+}
+
+#[derive(Debug)]
+enum Way {
     File(File),
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -26,6 +35,8 @@ pub(super) struct Door {
     listener: Option<Listener>,
     /// Of a reader who has come already.
     came: Option<Stream>,
+    /// What its streams have taken.
+    bytes: Counter,
 }
 
 #[derive(Debug)]
@@ -41,7 +52,13 @@ impl Door {
             target,
             listener: None,
             came: None,
+            bytes: Counter::default(),
         }
+    }
+
+    /// Counts what its streams take from now on there.
+    pub(super) fn count_bytes(&mut self, bytes: Counter) {
+        self.bytes = bytes;
     }
 
     /// The way to a reader who has come to a target that listens.
@@ -61,11 +78,17 @@ impl Door {
         if let Some(stream) = self.came.take() {
             return Ok(Some(stream));
         }
+        let way = self.way()?;
+        let bytes = self.bytes.clone();
+        Ok(way.map(|way| Stream { way, bytes }))
+    }
+
+    fn way(&mut self) -> io::Result<Option<Way>> {
         match &self.target {
-            Target::Stdout => stdout().map(|file| Some(Stream::File(file))),
+            Target::Stdout => stdout().map(|file| Some(Way::File(file))),
             #[cfg(unix)]
             Target::File(path) if is_fifo(path) => open_fifo(path),
-            Target::File(path) => File::create(path).map(|file| Some(Stream::File(file))),
+            Target::File(path) => File::create(path).map(|file| Some(Way::File(file))),
             Target::Tcp { role, .. } | Target::Unix { role, .. } => match role {
                 Role::Listen => self.accept(),
                 Role::Connect => absent_is_none(self.connect()),
@@ -74,7 +97,7 @@ impl Door {
         }
     }
 
-    fn connect(&self) -> io::Result<Stream> {
+    fn connect(&self) -> io::Result<Way> {
         match &self.target {
             Target::Tcp { address, .. } => {
                 let stream = TcpStream::connect(address)?;
@@ -84,15 +107,15 @@ impl Door {
                     return Err(io::ErrorKind::ConnectionRefused.into());
                 }
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(Way::Tcp(stream))
             }
             #[cfg(unix)]
-            Target::Unix { path, .. } => UnixStream::connect(path).map(Stream::Unix),
+            Target::Unix { path, .. } => UnixStream::connect(path).map(Way::Unix),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    fn accept(&mut self) -> io::Result<Option<Stream>> {
+    fn accept(&mut self) -> io::Result<Option<Way>> {
         let listener = match self.listener.take() {
             Some(listener) => listener,
             None => listen(&self.target)?,
@@ -101,12 +124,12 @@ impl Door {
             Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(false)?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(Way::Tcp(stream))
             }),
             #[cfg(unix)]
             Listener::Unix(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(false)?;
-                Ok(Stream::Unix(stream))
+                Ok(Way::Unix(stream))
             }),
         };
         absent_is_none(stream)
@@ -142,9 +165,9 @@ fn remove_stale(path: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-fn absent_is_none(stream: io::Result<Stream>) -> io::Result<Option<Stream>> {
-    match stream {
-        Ok(stream) => Ok(Some(stream)),
+fn absent_is_none(way: io::Result<Way>) -> io::Result<Option<Way>> {
+    match way {
+        Ok(way) => Ok(Some(way)),
         Err(error) if is_absence(&error) => Ok(None),
         Err(error) => Err(error),
     }
@@ -158,7 +181,7 @@ fn is_absence(error: &io::Error) -> bool {
 
 /// A FIFO that has a reader.
 #[cfg(unix)]
-fn open_fifo(path: &std::path::Path) -> io::Result<Option<Stream>> {
+fn open_fifo(path: &std::path::Path) -> io::Result<Option<Way>> {
     use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
     use rustix::io::Errno;
 
@@ -167,7 +190,7 @@ fn open_fifo(path: &std::path::Path) -> io::Result<Option<Stream>> {
     match open(path, flags, Mode::empty()) {
         Ok(fifo) => {
             fcntl_setfl(&fifo, OFlags::empty())?;
-            Ok(Some(Stream::File(fifo.into())))
+            Ok(Some(Way::File(fifo.into())))
         }
         Err(Errno::NXIO) => Ok(None),
         Err(error) => Err(error.into()),
@@ -184,6 +207,12 @@ fn stdout() -> io::Result<File> {
 }
 
 impl Stream {
+    /// Whether it is a file, or what the system takes for one.
+    #[cfg(feature = "ffmpeg")]
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.way, Way::File(_))
+    }
+
     /// Lets a pipe hold `bytes`, or as much of them as it may: writer and reader then take turns a
     /// few times a frame and not after every 64 KiB, which is half of the CPU time that writing
     /// takes. No more than a frame, so that a slow reader is not further behind.
@@ -194,7 +223,7 @@ impl Stream {
         /// What Linux lets every user's pipe hold.
         const PIPE_BYTES_MAX: usize = 1 << 20;
 
-        let Self::File(file) = self else { return };
+        let Way::File(file) = &self.way else { return };
         let wanted = bytes.min(PIPE_BYTES_MAX);
         // What is no pipe has no size.
         if fcntl_getpipe_size(file).is_ok_and(|bytes| bytes < wanted)
@@ -207,20 +236,33 @@ impl Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.write(bytes),
-            Self::Tcp(socket) => socket.write(bytes),
+        let written = match &mut self.way {
+            Way::File(file) => file.write(bytes),
+            Way::Tcp(socket) => socket.write(bytes),
             #[cfg(unix)]
-            Self::Unix(socket) => socket.write(bytes),
-        }
+            Way::Unix(socket) => socket.write(bytes),
+        };
+        written.inspect(|bytes| {
+            self.bytes.inc_by(*bytes as u64);
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.flush(),
-            Self::Tcp(socket) => socket.flush(),
+        match &mut self.way {
+            Way::File(file) => file.flush(),
+            Way::Tcp(socket) => socket.flush(),
             #[cfg(unix)]
-            Self::Unix(socket) => socket.flush(),
+            Way::Unix(socket) => socket.flush(),
+        }
+    }
+}
+
+/// A file alone can be gone back in.
+impl Seek for Stream {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match &mut self.way {
+            Way::File(file) => file.seek(to),
+            _ => Err(io::ErrorKind::NotSeekable.into()),
         }
     }
 }

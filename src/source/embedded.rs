@@ -50,6 +50,7 @@ pub async fn follow_topic(broker: &Broker, name: &TopicName, inbox: &Inbox) -> !
                                 place: Some(place),
                                 user: item.publisher.as_deref(),
                                 published_at: Some(item.published_at),
+                                taken_at: Some(item.taken_at.into_std()),
                                 ..Arrival::of(Message::payload(text))
                             });
                         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -118,6 +118,8 @@ pub struct Arrival<'a> {
     pub place: Option<ItemId>,
     /// When it was published, since the Unix epoch.
     pub published_at: Option<Duration>,
+    /// When the topic took it that it comes from, if that is one of this process.
+    pub taken_at: Option<Instant>,
 }
 
 impl<'a> Arrival<'a> {
@@ -130,7 +132,16 @@ impl<'a> Arrival<'a> {
             user: None,
             place: None,
             published_at: None,
+            taken_at: None,
         }
+    }
+
+    /// How long it was on its way, as far as that is known: since this process's topic took it, or
+    /// else since it was published, by the clock of whoever says so.
+    fn lag(&self, now: Duration) -> Option<Duration> {
+        let here = self.taken_at.map(|at| at.elapsed());
+        let published = || plausible(self.published_at, now);
+        here.or_else(|| published().map(|at| now.saturating_sub(at)))
     }
 }
 
@@ -284,9 +295,13 @@ impl Inbox {
     /// Takes a message: decides what it is, shows what it asks for, and counts it.
     pub fn take(&self, arrival: &Arrival<'_>) -> Outcome {
         let read = self.rules.read(&arrival.message);
+        let now = since_epoch();
+        if let Some(lag) = arrival.lag(now) {
+            self.metrics.lag.set(lag);
+        }
         let sent_at = match arrival.message.kind {
-            Kind::Payload => sent_at(arrival.message.text, arrival.published_at, since_epoch()),
-            Kind::Chat | Kind::Event(_) => plausible(arrival.published_at, since_epoch()),
+            Kind::Payload => sent_at(arrival.message.text, arrival.published_at, now),
+            Kind::Chat | Kind::Event(_) => plausible(arrival.published_at, now),
         };
         let (outcome, reactions) = match read {
             Err(NotAReaction::Unknown) => (Outcome::Unknown, Vec::new()),
@@ -325,10 +340,7 @@ impl Inbox {
         };
         let shown = self.weighted(&reactions);
         let publisher = arrival.user.map(Publisher::named);
-        let is_taken = shown.is_empty()
-            || self
-                .merge
-                .deliver(id, arrival.place, publisher, shown, sent_at);
+        let is_taken = shown.is_empty() || self.merge.deliver(arrival, publisher, shown, sent_at);
         if is_taken {
             return (Outcome::Accepted, reactions);
         }

@@ -5,8 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::Arrival;
 use crate::reaction::Reaction;
 use crate::stage::{Entrance, Publisher};
 use crate::topic::ItemId;
@@ -33,6 +34,8 @@ pub struct Cue {
     /// When it was sent, since the Unix epoch, if that is known: what the payload says, or else
     /// when it was published.
     pub sent_at: Option<Duration>,
+    /// When this process's topic took the item; `None` if it comes straight from a source.
+    pub taken_at: Option<Instant>,
 }
 
 impl Cue {
@@ -157,13 +160,12 @@ impl Merge {
     /// Delivers what a message asks for.
     pub(super) fn deliver(
         &self,
-        id: Option<&str>,
-        place: Option<ItemId>,
+        arrival: &Arrival<'_>,
         publisher: Option<Publisher>,
         reactions: Vec<Reaction>,
         sent_at: Option<Duration>,
     ) -> bool {
-        let ItemId { page, sequence } = place.unwrap_or_else(|| ItemId {
+        let ItemId { page, sequence } = arrival.place.unwrap_or_else(|| ItemId {
             page: self.page,
             sequence: self.next.fetch_add(1, Ordering::Relaxed),
         });
@@ -173,8 +175,9 @@ impl Merge {
             reactions,
             publisher,
             sent_at,
+            taken_at: arrival.taken_at,
         });
-        let (Some(item), Some(id)) = (item, id) else {
+        let (Some(item), Some(id)) = (item, arrival.id) else {
             return item.is_some();
         };
         let mut remembered = self.lock();

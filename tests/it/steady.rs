@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use floatup::frame::{Alpha, FrameRate, Scan, Size};
 use floatup::metrics::Metrics;
-use floatup::output::{Artist, Fanout, Flow, Form, Moment, Pace, Plan, Policy, Sink, Spec, Target};
+use floatup::output::{
+    Artist, Debuts, Fanout, Flow, Form, Moment, Pace, Plan, Policy, Sink, Spec, Target,
+};
 use floatup::paint::Painter;
 use floatup::stage::Stage;
 
@@ -54,10 +56,14 @@ fn the_frame_loop_allocates_no_frame_after_frame() {
     let (size, stage, artist) = scene();
     let metrics = Metrics::new();
     let mut fanout = Fanout::new(artist.clone(), Pace::Readers);
+    let debuts = Debuts::default();
+    let came = tokio::time::Instant::now().into_std();
+    (0..1_000).for_each(|frame| debuts.add(frame, came));
     for ending in ENDINGS {
         let plan = plan(folder.path(), size, ending);
         let spare = Arc::new(artist.clone());
-        let sink = Sink::start(plan, Policy::Block, metrics.output("demo", ending), spare);
+        let (metrics, debuts) = (metrics.output("demo", ending), debuts.clone());
+        let sink = Sink::start(plan, Policy::Block, metrics, spare, debuts);
         fanout.add(sink.unwrap());
     }
     let mut now = Moment::default();
@@ -75,6 +81,13 @@ fn the_frame_loop_allocates_no_frame_after_frame() {
     fanout.finish().unwrap();
     let written = ENDINGS.map(|ending| metrics.output("demo", ending).frames.get());
     assert_eq!(written, [550; 4]);
+    // Every reaction was timed, once by each output.
+    let figures = metrics.encode();
+    let counts = figures.lines().filter_map(|line| {
+        let line = line.strip_prefix("floatup_output_latency_seconds_count{")?;
+        line.split_once("} ").map(|(_, count)| count)
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), ["550"; 4], "{figures}");
 }
 
 #[test]

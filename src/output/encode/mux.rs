@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use ffmpeg_next::error::{ECONNABORTED, ECONNRESET, EPIPE};
 use ffmpeg_next::format::context::StreamIo;
 use ffmpeg_next::{self as ffmpeg, Error, Packet, codec, encoder, format};
+use prometheus_client::metrics::counter::Counter;
 
 use super::{Recipe, dictionary, options, ratio};
 use crate::output::stream::Stream;
@@ -16,11 +17,9 @@ const BUFFER_BYTES: usize = 1 << 18;
 
 /// A container that writes to a stream that is open.
 pub(super) fn to_stream(stream: Stream, recipe: &Recipe) -> Result<format::context::Output, Error> {
-    let io = match stream {
-        Stream::File(file) if recipe.to_file => {
-            StreamIo::from_write_seek_with_capacity(file, BUFFER_BYTES)?
-        }
-        stream => StreamIo::from_write_with_capacity(stream, BUFFER_BYTES)?,
+    let io = match recipe.to_file && stream.is_file() {
+        true => StreamIo::from_write_seek_with_capacity(stream, BUFFER_BYTES)?,
+        false => StreamIo::from_write_with_capacity(stream, BUFFER_BYTES)?,
     };
     format::output_to_stream(io, None, Some(options::muxer(recipe.container)))
 }
@@ -32,6 +31,8 @@ pub(super) struct Muxer {
     container: format::context::Output,
     /// One picture, and the container's unit.
     time_bases: [ffmpeg::Rational; 2],
+    /// The bytes of its packets.
+    bytes: Counter,
 }
 
 impl fmt::Display for Muxer {
@@ -41,7 +42,8 @@ impl fmt::Display for Muxer {
 }
 
 impl Muxer {
-    /// Writes the header; the video is what `encoder` says that it makes.
+    /// Writes the header; the video is what `encoder` says that it makes. `bytes` counts those of
+    /// packets.
     ///
     /// # Errors
     /// It can't be written.
@@ -50,6 +52,7 @@ impl Muxer {
         mut container: format::context::Output,
         recipe: &Recipe,
         encoder: &encoder::Video,
+        bytes: Counter,
     ) -> Result<Self> {
         let (num, den) = (recipe.rate.num(), recipe.rate.den());
         let time_base = ratio(den, num)?;
@@ -73,6 +76,7 @@ impl Muxer {
             name: name.into(),
             container,
             time_bases: [time_base, own],
+            bytes,
         })
     }
 
@@ -93,7 +97,9 @@ impl Muxer {
         packet.set_duration(1);
         // Each time stamp is rounded by itself, so nothing drifts.
         packet.rescale_ts(self.time_bases[0], self.time_bases[1]);
+        let bytes = packet.size();
         let written = packet.write_interleaved(&mut self.container);
+        self.bytes.inc_by(bytes as u64);
         self.flow(written)
     }
 

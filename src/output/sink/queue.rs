@@ -4,7 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::FRAMES_HELD;
 use crate::frame::Frame;
+use crate::metrics;
 use crate::output::artist::Moment;
 
 /// What a sink is given.
@@ -30,10 +34,16 @@ pub(super) struct Queue {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) items: VecDeque<Item>,
+    /// What counts them.
+    metrics: metrics::Output,
     /// The sprites of those that are owed.
     pub(super) sprites: usize,
     /// There will be no more.
     pub(super) ended: bool,
+    /// So many frames that wait and one more make it behind.
+    frames_behind: usize,
+    /// It has been said to be behind, and not that it has caught up.
+    is_behind: bool,
     /// The output is not open now.
     pub(super) shut: bool,
     /// Of outputs that are locked: they have begun.
@@ -43,6 +53,18 @@ pub(super) struct State {
 }
 
 impl Queue {
+    /// An empty one, whose frames are counted there; more of them than these are behind.
+    pub(super) fn new(metrics: metrics::Output, frames_behind: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                metrics,
+                frames_behind,
+                ..State::default()
+            }),
+            ..Self::default()
+        }
+    }
+
     /// No code under this lock leaves a change half made, so a poisoned value is whole.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,6 +92,15 @@ impl Queue {
 }
 
 impl Item {
+    /// The frame's, if it is one.
+    pub(super) fn index(&self) -> Option<u64> {
+        match self {
+            Self::Drawn(index, _) => Some(*index),
+            Self::Owed(moment) => Some(moment.index),
+            Self::Again => None,
+        }
+    }
+
     /// The sprites that it is owed.
     fn sprites(&self) -> usize {
         match self {
@@ -86,14 +117,43 @@ impl State {
         if locked { self.admits } else { !self.shut }
     }
 
+    /// Whether it is behind from now on.
+    pub(super) fn falls_behind(&mut self) -> bool {
+        let falls = !self.is_behind && self.items.len() > self.frames_behind;
+        self.is_behind |= falls;
+        falls
+    }
+
+    /// Whether it is behind no longer from now on.
+    pub(super) fn catches_up(&mut self) -> bool {
+        let catches_up = self.is_behind && self.items.len() < FRAMES_HELD;
+        self.is_behind &= !catches_up;
+        catches_up
+    }
+
     pub(super) fn push(&mut self, item: Item) {
         self.sprites += item.sprites();
+        if let Some(queued) = self.queued(&item) {
+            queued.inc();
+        }
         self.items.push_back(item);
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.sprites -= item.sprites();
+        if let Some(queued) = self.queued(&item) {
+            queued.dec();
+        }
         Some(item)
+    }
+
+    /// What counts the frames among which this is.
+    fn queued(&self, item: &Item) -> Option<&Gauge> {
+        match item {
+            Item::Drawn(..) => Some(&self.metrics.queued_drawn),
+            Item::Owed(_) => Some(&self.metrics.queued_owed),
+            Item::Again => None,
+        }
     }
 }

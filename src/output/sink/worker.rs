@@ -10,6 +10,7 @@ use super::{Policy, Room, Sink};
 use crate::frame::Frame;
 use crate::metrics;
 use crate::output::artist::Artist;
+use crate::output::debuts::Debuts;
 use crate::output::lock::Lock;
 use crate::output::{Flow, Output, Plan};
 
@@ -32,7 +33,7 @@ impl Drop for Gone {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.gone = true;
-        state.items.clear();
+        while state.pop().is_some() {}
         drop(state);
         self.0.taken.notify_all();
     }
@@ -63,6 +64,8 @@ pub(super) struct Worker {
     pub(super) metrics: metrics::Output,
     /// Has drawn nothing yet.
     pub(super) artist: Arc<Artist>,
+    /// What it times reactions by.
+    pub(super) debuts: Debuts,
     /// Draws what the sink is owed.
     pub(super) own: Option<(Artist, [Arc<Frame>; 1])>,
     pub(super) queue: Arc<Queue>,
@@ -119,8 +122,8 @@ impl Worker {
             tracing::warn!("{plan} has {READERS_MAX} readers; another one is turned away");
             return;
         }
-        let artist = Arc::clone(&self.artist);
-        match Sink::start(plan, Policy::Drop, self.metrics.clone(), artist) {
+        let (artist, debuts) = (Arc::clone(&self.artist), self.debuts.clone());
+        match Sink::start(plan, Policy::Drop, self.metrics.clone(), artist, debuts) {
             Ok(sink) => readers.push(sink),
             Err(error) => tracing::warn!("{error:#}"),
         }
@@ -162,10 +165,13 @@ impl Worker {
 
     /// Writes frame after frame: until the last, which is `None`, or until the reader is gone.
     fn deliver(&mut self, mut output: Output) -> Result<Option<Flow>> {
+        // The frame after the last that was written.
+        let mut next = None;
         while let Some(item) = self.queue.next() {
             if !self.is_due(&item) {
                 continue;
             }
+            let index = item.index();
             let flow = match &item {
                 Item::Again => Ok(Flow::Closed),
                 Item::Drawn(index, frame) => output.write(frame, *index),
@@ -210,6 +216,8 @@ impl Worker {
             while self.lock.is_none() && state.pop().is_some() {
                 self.metrics.frames_dropped.inc();
             }
+            // That it is closed has been said.
+            state.catches_up();
         }
         self.queue.taken.notify_all();
         let mut backoff = BACKOFF.0;
