@@ -4,13 +4,16 @@
 //! that is due when or after it arrives; frame `n` is due at `pts(n)`, exactly, however late the
 //! frames before it were.
 
-use std::collections::HashSet;
+mod delivery;
+mod pulse;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use self::pulse::Pulse;
 use crate::chart::Chart;
 use crate::config::ChannelConfig;
 use crate::flash::FlashGuard;
@@ -46,6 +49,7 @@ pub struct Channel {
     threads: Arc<ThreadPool>,
     control: Mutex<Control>,
     changed: Condvar,
+    pulse: Pulse,
 }
 
 /// What the frame loop is told.
@@ -120,6 +124,7 @@ impl Channel {
             threads,
             control: Mutex::default(),
             changed: Condvar::new(),
+            pulse: Pulse::default(),
         })
     }
 
@@ -168,13 +173,11 @@ impl Channel {
         on_stage.next.unwrap_or_else(first)
     }
 
-    /// Takes the sprites of these items off the stage.
-    pub fn retract(&self, items: &[ItemId]) {
-        let items: HashSet<_> = items.iter().copied().collect();
-        let is_retracted = |page, sequence| items.contains(&ItemId { page, sequence });
-        let mut on_stage = lock(&self.stage);
-        on_stage.stage.retract(is_retracted);
-        self.metrics.stage.show(&mut on_stage.stage);
+    /// For how long its frame loop has stood still that follows the clock and has outputs, if that is
+    /// too long: more than 2 s, and more than three frames.
+    #[must_use]
+    pub fn stalled(&self) -> Option<Duration> {
+        self.pulse.stalled(now(), self.rate.interval())
     }
 
     /// The frame that is due now, as a PNG with straight alpha.
@@ -279,6 +282,7 @@ impl Channel {
             let pts = self.rate.pts(moment.index);
             let next = self.rate.pts(moment.index + 1);
             if run.pace == Pace::Clock {
+                self.pulse.beat(now());
                 let due = self.started + pts;
                 if now() < due && self.wait(Some(due)) {
                     // It is due, or there is another output.
@@ -344,6 +348,7 @@ impl Channel {
         let mut on_stage = lock(&self.stage);
         on_stage.drawn_until = None;
         on_stage.next = None;
+        self.pulse.rest();
     }
 
     /// Copied out, so that the stage is free while pixels are drawn. Returns whether flashes are to

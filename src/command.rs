@@ -139,15 +139,20 @@ fn attach(
     output: &OutputConfig,
     metrics: &Metrics,
     names: &mut Names,
-) -> Result<()> {
+) -> Result<Vec<OutputMonitor>> {
+    let mut monitors = Vec::new();
     let plans = output.parts(&config.picture).into_iter();
     let plans = plans.map(|(target, spec)| {
         let plan = Plan::new(target, spec)?;
         let counted = metrics.output(&config.name, &names.name(plan.to_string()));
+        monitors.push(OutputMonitor {
+            is_required: output.is_required,
+            metrics: counted.clone(),
+        });
         Ok((plan, counted))
     });
     let mut plans = plans.collect::<Result<Vec<_>>>()?;
-    match (plans.pop(), plans.is_empty()) {
+    let attached = match (plans.pop(), plans.is_empty()) {
         (Some((plan, counted)), true) => {
             let policy = output.policy.unwrap_or_else(|| plan.policy());
             channel.attach(plan, policy, counted)
@@ -156,13 +161,8 @@ fn attach(
             plans.extend(last);
             channel.attach_locked(plans)
         }
-    }
-}
-
-/// A line of a reaction log.
-fn log_line(at: Duration, reaction: &Reaction) -> String {
-    let (at_ms, emoji) = (milliseconds(at), reaction.emoji.as_str());
-    serde_json::json!({ "at_ms": at_ms, "reaction": emoji, "count": reaction.count }).to_string()
+    };
+    attached.map(|()| monitors)
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -203,6 +203,8 @@ pub struct OutputConfig {
     pub policy: Option<Policy>,
     /// Where the key goes, frame to frame with the fill that the target gets.
     pub key: Option<Target>,
+    /// Whether the service is not ready while it is not open.
+    pub is_required: bool,
 }
 
 impl OutputConfig {

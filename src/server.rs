@@ -8,6 +8,7 @@ mod accept;
 mod admission;
 mod answer;
 mod bounds;
+mod channel;
 mod chat;
 mod control;
 mod desk;
@@ -24,7 +25,7 @@ mod topics;
 mod waiting;
 mod webhook;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::hash::RandomState;
@@ -34,17 +35,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use self::accept::Entrance;
 use self::answer::ApiError;
 pub use self::bounds::{Bounds, Network};
+pub use self::channel::{Channel, Channels, Feed, OutputMonitor, Stalled, Still};
 use self::chat::Chat;
 pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri};
 pub use self::desk::Controls;
@@ -60,7 +61,7 @@ use crate::metrics::Metrics;
 use crate::momento::Minter;
 use crate::output::FeedForm;
 use crate::reaction::{Emoji, Palette};
-use crate::source::{Guard, Inbox, Monitor};
+use crate::source::{Guard, Inbox};
 use crate::token::Key;
 use crate::topic::{Broker, TopicName};
 
@@ -167,14 +168,6 @@ pub struct Service {
     pub tls: Option<Tls>,
     /// The address listened on, for callers that don't name one in `Host`.
     pub address: SocketAddr,
-}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel")
-            .field("topic", &self.topic)
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Service {

@@ -11,7 +11,7 @@ use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::reaction::Rules;
 use crate::source::momento::Momento;
-use crate::source::{Inbox, Merge, Source, since_epoch};
+use crate::source::{Inbox, Merge, Source};
 use crate::topic::TopicName;
 
 pub(super) fn run(job: &Pipe) -> Result<()> {
@@ -21,7 +21,13 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
     let metrics = all.channel(&job.channel.name);
     let channel = Arc::new(Channel::new(&job.channel, &look, metrics)?);
     let mut names = super::Names::default();
-    super::attach(&channel, &job.channel, &job.output, &all, &mut names)?;
+    drop(super::attach(
+        &channel,
+        &job.channel,
+        &job.output,
+        &all,
+        &mut names,
+    )?);
     let runtime = runtime()?;
     let merge = Merge::new(Box::new(Arc::clone(&channel)), since_epoch().as_secs());
     let (name, merge) = (&job.channel.name, Arc::new(merge));

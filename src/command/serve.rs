@@ -23,8 +23,8 @@ use crate::momento::Minter;
 use crate::output::{Body, FeedForm, Form, Newest, Pace, Plan, Policy, Spec};
 use crate::reaction::{Palette, Rules};
 use crate::server::{
-    self, Access, Bounds, Channels, ControlKey, Controls, REACTION_CACHE, Service, Tls, TlsFile,
-    Webhook, WebhookSecret,
+    self, Access, Bounds, Channels, ControlKey, Controls, OutputMonitor, REACTION_CACHE, Service,
+    Tls, TlsFile, Webhook, WebhookSecret,
 };
 use crate::source::{Bridge, EMBEDDED, Guard, Inbox, Merge, Monitor, follow_topic, since_epoch};
 use crate::timed_metadata::TimedMetadata;
@@ -61,7 +61,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
             )
         })?;
     let address = listener.local_addr().context("cannot listen")?;
-    record(&job, &channels, &metrics)?;
+    let outputs = record(&job, &channels, &metrics)?;
     let run = Run {
         frames: None,
         pace: Pace::Clock,
@@ -129,8 +129,8 @@ pub(super) fn run(job: Serve) -> Result<()> {
         channels: served(
             &job.channels,
             &looks,
-            &channels,
-            monitors.into_iter().zip(guards),
+            &desks,
+            monitors.into_iter().zip(outputs).zip(guards),
             &metrics,
         )?,
         chat: job.chat.clone(),
@@ -227,15 +227,21 @@ fn webhook(job: &Serve, channels: BTreeMap<String, Inbox>) -> Result<Webhook> {
     })
 }
 
-/// Starts the channels' outputs.
-fn record(job: &Serve, channels: &[Arc<Channel>], metrics: &Metrics) -> Result<()> {
+/// Starts the channels' outputs, and gives what others see of those of each.
+fn record(
+    job: &Serve,
+    channels: &[Arc<Channel>],
+    metrics: &Metrics,
+) -> Result<Vec<Vec<OutputMonitor>>> {
+    let mut outputs = vec![Vec::new(); channels.len()];
     let mut names: Vec<Names> = channels.iter().map(|_| Names::default()).collect();
     for output in &job.outputs {
         let number = output.channel;
         let (channel, config) = (&channels[number], &job.channels[number]);
-        super::attach(channel, config, output, metrics, &mut names[number])?;
+        let names = &mut names[number];
+        outputs[number].extend(super::attach(channel, config, output, metrics, names)?);
     }
-    Ok(())
+    Ok(outputs)
 }
 
 /// What a channel's feed has in common.
@@ -253,13 +259,14 @@ fn spec(picture: &Picture) -> Spec {
 fn served(
     configs: &[ChannelConfig],
     looks: &[Look],
-    channels: &[Arc<Channel>],
-    watched: impl Iterator<Item = (Vec<Monitor>, Guard)>,
+    desks: &[Desk],
+    watched: impl Iterator<Item = ((Vec<Monitor>, Vec<OutputMonitor>), Guard)>,
     metrics: &Metrics,
 ) -> Result<Channels> {
-    let channels = configs.iter().zip(looks).zip(channels).zip(watched);
-    let served = channels.map(|(((config, look), channel), (sources, guard))| {
-        let (fed, newest) = (Arc::clone(channel), Newest::default());
+    let channels = configs.iter().zip(looks).zip(desks).zip(watched);
+    let served = channels.map(|(((config, look), desk), ((sources, outputs), guard))| {
+        let (fed, newest) = (Arc::clone(&desk.channel), Newest::default());
+        let beating = Arc::clone(&desk.channel);
         let (spec, counted) = (spec(&config.picture), metrics.output(&config.name, "feed"));
         let feed = move |form: FeedForm| {
             let (body, chunks) = Body::new();
@@ -271,11 +278,9 @@ fn served(
         let served = server::Channel {
             topic: TopicName::new(&config.cache, &config.topic)?,
             sources,
-            controls: Box::new(Desk {
-                channel: Arc::clone(&channel),
-                guard: guard.clone(),
-                palette: Arc::clone(&config.picture.palette),
-            }),
+            outputs,
+            stalled: Box::new(move || beating.stalled()),
+            controls: Box::new(desk.clone()),
             guard,
             stylesheet: Arc::clone(&look.text),
             still: Box::new(move || channel.still().map_err(|e| format!("{e:#}"))),

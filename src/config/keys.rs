@@ -440,11 +440,13 @@ pub(super) struct TargetKeys {
     pub alpha: Option<Text<Alpha>>,
     /// Where the key goes; the fill goes to `to`.
     pub key: Option<Text<Target>>,
+    /// Whether the service is not ready while it is not open.
+    pub required: Option<bool>,
 }
 
 impl TargetKeys {
     /// The names of the fields.
-    pub(super) const NAMES: [&str; 4] = ["to", "channel", "alpha", "key"];
+    pub(super) const NAMES: [&str; 5] = ["to", "channel", "alpha", "key", "required"];
 
     /// These keys, and where one is not given, `under`'s.
     pub(super) fn over(self, under: Self) -> Self {
@@ -453,6 +455,7 @@ impl TargetKeys {
             channel: self.channel.or(under.channel),
             alpha: self.alpha.or(under.alpha),
             key: self.key.or(under.key),
+            required: self.required.or(under.required),
         }
     }
 }

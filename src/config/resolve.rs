@@ -424,6 +424,7 @@ impl Layers {
             },
             policy: keys.policy.map(|policy| policy.0),
             key: table.keys.key.map(|key| key.0),
+            is_required: table.keys.required.unwrap_or(false),
         };
         let refused = match &output {
             OutputConfig { key: None, .. } => return Ok(output),

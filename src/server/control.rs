@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Metrics};
 use crate::server::answer::{ApiError, json};
 use crate::server::path::segments;
-use crate::server::{App, operator};
+use crate::server::{App, OutputMonitor, operator};
 use crate::source::{Monitor, State as SourceState, Status};
 
 /// The longest reason that anyone may read, in characters.
@@ -65,8 +65,9 @@ pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: whether it takes on work, and how each source stands. It does not while a source
-/// that is required brings nothing.
+/// `GET /readyz`: whether it takes on work, and how each source and each output stands. It does not
+/// while a source that is required brings nothing, one of those outputs is not open, or a channel's
+/// clock stands still.
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     let sources = || {
         let channels = app.service.channels.iter();
@@ -76,7 +77,17 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
         let state = source.status.borrow().state;
         source.is_required && !state.is_up() && state != SourceState::Ended
     };
-    let missing = sources().any(|(_, source)| is_missing(source));
+    let outputs = || {
+        let channels = app.service.channels.iter();
+        channels.flat_map(|(name, channel)| channel.outputs.iter().map(move |o| (name, o)))
+    };
+    let is_open = |output: &OutputMonitor| output.metrics.open.get() > 0;
+    let stalled = app.service.channels.iter();
+    let stalled = stalled.filter_map(|(name, channel)| Some((name, (channel.stalled)()?)));
+    let stalled: Vec<_> = stalled.collect();
+    let missing = sources().any(|(_, source)| is_missing(source))
+        || outputs().any(|(_, output)| output.is_required && !is_open(output))
+        || !stalled.is_empty();
     let (status, word) = match (app.is_stopping(), missing) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
@@ -88,6 +99,18 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
         let why = public(why);
         let colon = if why.is_empty() { "" } else { ": " };
         text += &format!("\n{channel} {} {state}{colon}{why}", source.name);
+    }
+    for (channel, output) in outputs() {
+        let state = match (is_open(output), output.is_required) {
+            (true, _) => "open",
+            (false, true) => "not open: it is required",
+            (false, false) => "not open",
+        };
+        text += &format!("\n{channel} {} {state}", output.metrics.name);
+    }
+    for (channel, silent) in stalled {
+        let seconds = silent.as_secs_f64();
+        text += &format!("\n{channel} clock stalled: no frame for {seconds:.1} s");
     }
     (status, text)
 }

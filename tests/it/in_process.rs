@@ -12,7 +12,7 @@ use floatup::topic::{Broker, Limits, TopicName};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -166,6 +166,8 @@ pub(crate) fn channel(
     Channel {
         topic: TopicName::new(REACTION_CACHE, topic).unwrap(),
         sources: Vec::new(),
+        outputs: Vec::new(),
+        stalled: Box::new(|| None),
         guard: guard(),
         controls: Box::new(NoStage),
         stylesheet: "".into(),

@@ -55,6 +55,8 @@ mod outputs;
 mod pages;
 mod presets;
 mod protocol;
+#[cfg(unix)]
+mod readiness;
 mod recipes;
 mod reload;
 #[cfg(feature = "ffmpeg")]

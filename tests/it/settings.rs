@@ -435,6 +435,7 @@ fn outputs_have_keys_of_their_own_over_the_common_ones() {
         policy = 'block'
         background = 'lime'
         speed = 'fast'
+        required = true
         container = 'nut'";
     let got = serve(&["--quality=20"], &[], file);
     let [a, b] = &got.outputs[..] else {
@@ -451,6 +452,7 @@ fn outputs_have_keys_of_their_own_over_the_common_ones() {
     assert_eq!(a.form, form);
     assert_eq!((b.channel, b.alpha), (1, Alpha::Straight));
     assert_eq!(b.policy, Some(Policy::Block));
+    assert_eq!((a.is_required, b.is_required), (false, true));
     let form = Form {
         container: Some(Container::Nut),
         codec: Some(Codec::RawVideo),
