@@ -8,6 +8,7 @@ mod distance;
 pub mod file;
 mod keys;
 pub mod live;
+mod log;
 mod resolve;
 pub mod value;
 
@@ -18,11 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::log::{LogFormat, log_format};
 use crate::aws::{self, Arn};
 use crate::burn_in;
 use crate::config::args::{ObsSub, Sub};
 use crate::config::file::Mistake;
-use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys};
+use crate::config::keys::{GateKeys, LogKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys};
 use crate::config::value::{Name, Secret, Text};
 use crate::crowd::{Schedule, Words};
 use crate::frame::{Alpha, FrameRate, Scan, Size};
@@ -129,6 +131,8 @@ pub struct Serve {
     pub momento_tokens: Option<MomentoTokens>,
     /// Where the first channel's reactions go as timed metadata.
     pub timed_metadata: Option<MetadataConfig>,
+    /// What is said on stderr.
+    pub log_format: LogFormat,
 }
 
 /// Where a certificate and its key are, both as PEM.
@@ -573,7 +577,8 @@ impl fmt::Display for Mistakes<'_> {
     }
 }
 
-/// The settings of this process: its arguments and its environment.
+/// The settings of this process: its arguments and its environment; and how to say what is wrong
+/// with them.
 ///
 /// # Errors
 /// As [`command`].
@@ -581,8 +586,10 @@ impl fmt::Display for Mistakes<'_> {
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-pub fn from_process() -> Result<Command, ConfigError> {
-    command(std::env::args_os(), |name| std::env::var_os(name))
+pub fn from_process() -> (LogFormat, Result<Command, ConfigError>) {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let env = |name: &str| std::env::var_os(name);
+    (log_format(&args, env), command(args, env))
 }
 
 /// The settings that `args` (the program's name first), `env` and the files they name make.
@@ -653,6 +660,7 @@ pub fn key_names() -> Vec<String> {
         keys::names::<PictureKeys>(),
         keys::names::<GateKeys>(),
         keys::names::<OutputKeys>(),
+        keys::names::<LogKeys>(),
         tables.to_vec(),
     ]
     .concat()

@@ -226,6 +226,7 @@ pub mod server;
 
 // Top.
 pub mod config;
+pub mod stderr;
 pub mod look;
 pub mod channel;
 pub mod command;

@@ -30,6 +30,14 @@ pub struct BadLine {
     pub reason: String,
 }
 
+/// A line of a log, without its end. The time is that of its last whole millisecond.
+#[must_use]
+pub fn line(at: Duration, reaction: &Reaction) -> String {
+    let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+    let emoji = reaction.emoji.as_str();
+    serde_json::json!({ "at_ms": at_ms, "reaction": emoji, "count": reaction.count }).to_string()
+}
+
 #[derive(Deserialize)]
 struct EntryJson<'a> {
     at_ms: f64,

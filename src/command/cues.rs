@@ -18,6 +18,7 @@ pub(super) fn run(job: &CuesJob) -> Result<()> {
 
     use anyhow::Context as _;
 
+    use crate::log;
     use crate::reaction::{Message, Rules};
     use crate::shown;
     use crate::source::cues::{Address, Cue, Cues};
@@ -35,7 +36,7 @@ pub(super) fn run(job: &CuesJob) -> Result<()> {
             };
             for reaction in &read {
                 reactions += 1;
-                let line = crate::command::log_line(at, reaction);
+                let line = log::line(at, reaction);
                 writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")?;
             }
         }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{asked_to_end, follow, log_line, milliseconds, open, runtime};
 use crate::config::FollowJob;
+use crate::log;
 use crate::metrics::Metrics;
 use crate::reaction::Reaction;
 use crate::source::{Merge, Observation, Outcome, since_epoch};
@@ -144,7 +145,7 @@ fn log_lines(seen: &Observation<'_>, at: Duration) -> String {
     if seen.outcome != Outcome::Accepted {
         return String::new();
     }
-    let line = |reaction: &Reaction| log_line(at, reaction) + "\n";
+    let line = |reaction: &Reaction| log::line(at, reaction) + "\n";
     seen.reactions.iter().map(line).collect()
 }
 

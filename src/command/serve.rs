@@ -15,7 +15,7 @@ use super::{FrameLoop, Names, asked_to_end, files, runtime};
 use crate::aws;
 use crate::channel::{Channel, Run};
 use crate::config::live::Live;
-use crate::config::{ChannelConfig, MetadataConfig, Picture, Serve, TlsFiles};
+use crate::config::{ChannelConfig, LogFormat, MetadataConfig, Picture, Serve, TlsFiles};
 use crate::gate;
 use crate::look::Look;
 use crate::metrics::Metrics;
@@ -142,8 +142,25 @@ pub(super) fn run(job: Serve) -> Result<()> {
         tls,
         address,
     };
-    announce(&service, &job.channels);
-    runtime.block_on(server::serve(listener, Arc::new(service), asked_to_end()));
+    let entered = runtime.enter();
+    let asked = asked_to_end();
+    let (channels, format) = (job.channels.clone(), job.log_format);
+    let reload = Reload::new(job, desks, metrics);
+    drop(entered);
+    // Whoever reads the address may send a signal.
+    announce(&service, &channels, format);
+    let end = async {
+        tokio::select! {
+            () = asked => {}
+            () = reload.run() => {}
+        }
+        tracing::info!(
+            "asked to end; clients have {} s to take their answers, and outputs {} s to write what is left",
+            server::STOP_GRACE.as_secs(),
+            super::FINISH_GRACE.as_secs()
+        );
+    };
+    runtime.block_on(server::serve(listener, Arc::new(service), end));
     let finished = runtime.block_on(futures_util::future::join_all(
         loops.into_iter().map(FrameLoop::finish),
     ));
@@ -343,27 +360,32 @@ impl Controls for Desk {
 }
 
 /// Addresses to open go to stderr: stdout is for frames alone.
-fn announce(service: &Service, channels: &[ChannelConfig]) {
+fn announce(service: &Service, channels: &[ChannelConfig], format: LogFormat) {
     let scheme = match service.tls {
         Some(_) => "https",
         None => "http",
     };
     let url = format!("{scheme}://{}", service.address);
-    eprintln!(
-        "floatup {} is running; Ctrl-C ends it.",
-        env!("CARGO_PKG_VERSION")
-    );
+    let running = format!("floatup {} is running", env!("CARGO_PKG_VERSION"));
+    match format {
+        LogFormat::Text => eprintln!("{running}; Ctrl-C ends it."),
+        LogFormat::Json => tracing::info!(url, "{running}"),
+    }
+    let say = |channel: Option<&str>, what: &str, url: &str| match format {
+        LogFormat::Text => eprintln!("  {what:16}{url}"),
+        LogFormat::Json => tracing::info!(channel, url, "{what}"),
+    };
     for channel in channels {
         let name = encoded(&channel.name);
         let of = Some(channel.name.as_str());
         // The viewer page's topics are of one cache.
         if channel.cache == REACTION_CACHE {
             let topic = encoded(&channel.topic);
-            eprintln!("  viewer page     {url}/?videoId={topic}");
+            say(of, "viewer page", &format!("{url}/?videoId={topic}"));
         }
-        eprintln!("  browser source  {url}/overlay/{name}");
-        eprintln!("  still           {url}/channels/{name}/frame.png");
-        eprintln!("  live feed       {url}/channels/{name}/feed.mkv");
+        say(of, "browser source", &format!("{url}/overlay/{name}"));
+        say(of, "still", &format!("{url}/channels/{name}/frame.png"));
+        say(of, "live feed", &format!("{url}/channels/{name}/feed.mkv"));
     }
-    eprintln!("  metrics         {url}/metrics");
+    say(None, "metrics", &format!("{url}/metrics"));
 }

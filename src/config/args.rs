@@ -10,7 +10,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub(super) use self::burn_in::{BurnInArgs, VideoArgs};
 use crate::config::ConfigError;
-use crate::config::keys::{GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, names};
+use crate::config::keys::{
+    GateKeys, LogKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, names,
+};
 use crate::config::value::{BaseUrl, FontSize, Name, PerSecond, Span, Text, Vary, Whole, target};
 use crate::crowd::{Counts, Curve, Mix};
 use crate::matte::Colour;
@@ -87,12 +89,14 @@ pub(super) struct KeyArgs {
     pub key: Option<Target>,
 }
 
-/// Where the settings file is.
+/// Where the settings file is, and what all commands that read one have.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ConfigArgs {
     /// Settings file, in TOML; its paths are relative to the current folder [default: none]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub log: LogKeys,
 }
 
 #[derive(Debug, clap::Args)]
@@ -418,6 +422,7 @@ pub(super) struct EnvKeys {
     pub picture: PictureKeys,
     pub gate: GateKeys,
     pub output: OutputKeys,
+    pub log: LogKeys,
 }
 
 /// Parses a command line, the program's name first.
@@ -470,6 +475,7 @@ pub(super) fn command_line() -> clap::Command {
     keys.extend(names::<LookKeys>());
     keys.extend(names::<PictureKeys>());
     keys.extend(names::<OutputKeys>());
+    keys.extend(names::<LogKeys>());
     keys.push("config".into());
     Cli::command().mut_subcommands(move |command| {
         let keys = keys.clone();
@@ -498,6 +504,7 @@ pub(super) fn env_keys(env: &dyn Fn(&str) -> Option<OsString>) -> Result<EnvKeys
         picture: env_group(env)?,
         gate: env_group(env)?,
         output: env_group(env)?,
+        log: env_group(env)?,
     })
 }
 

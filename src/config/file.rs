@@ -14,8 +14,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::distance::distance;
 use crate::config::keys::{
-    ChannelKeys, FrameKeys, GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SourceKeys,
-    SpriteKeys, StageKeys, TargetKeys, names,
+    ChannelKeys, FrameKeys, GateKeys, LogKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys,
+    SourceKeys, SpriteKeys, StageKeys, TargetKeys, names,
 };
 use crate::config::value::{Name, Text};
 use crate::config::{CHANNELS_MAX, DEFAULT_CACHE, DEFAULT_CHANNEL, cache_exists, key_names};
@@ -67,6 +67,7 @@ pub(super) struct FileKeys {
     pub picture: PictureKeys,
     pub gate: GateKeys,
     pub output: OutputKeys,
+    pub log: LogKeys,
     /// Each with a target.
     pub outputs: Vec<OutputTable>,
     /// Each with an address.
@@ -159,6 +160,7 @@ impl Reader<'_> {
         let stage = names::<StageKeys>();
         let gate = names::<GateKeys>();
         let output = names::<OutputKeys>();
+        let log = names::<LogKeys>();
         let known = key_names();
         let mut channel_lines = Vec::new();
         let mut output_lines = Vec::new();
@@ -205,6 +207,9 @@ impl Reader<'_> {
                 }
                 k if output.iter().any(|n| n == k) => {
                     file.output = file.output.over(self.entry("", (key, value)));
+                }
+                k if log.iter().any(|n| n == k) => {
+                    file.log = file.log.over(self.entry("", (key, value)));
                 }
                 _ => self.unknown("", &name, &key.span(), &known),
             }

@@ -5,12 +5,14 @@
 //! environment variable; with dashes it is the flag.
 
 mod gate;
+mod log;
 mod stage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub(super) use self::gate::GateKeys;
+pub(super) use self::log::LogKeys;
 pub(super) use self::stage::StageKeys;
 
 use crate::config::value::{

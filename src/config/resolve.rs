@@ -23,7 +23,8 @@ use crate::config::args::{
 };
 use crate::config::file::{self, ChannelTable, FileKeys, OutputTable};
 use crate::config::keys::{
-    ChannelKeys, GateKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys, StageKeys,
+    ChannelKeys, GateKeys, LogKeys, LookKeys, OutputKeys, PictureKeys, ServiceKeys, SpriteKeys,
+    StageKeys,
 };
 use crate::config::value::{Name, Secret, Text};
 use crate::config::{
@@ -95,7 +96,9 @@ pub(super) fn serve(args: ServeArgs, env: Env<'_>) -> Result<Serve, ConfigError>
         })
     };
     let seconds = |given: Option<u64>, default| Duration::from_secs(given.unwrap_or(default));
+    let log = layers.log.over(layers.env.log).over(layers.file.log);
     Ok(Serve {
+        log_format: log.format(),
         listen,
         signing_key,
         webhook_secret,
@@ -283,6 +286,7 @@ struct Layers {
     picture: PictureKeys,
     gate: GateKeys,
     output: OutputKeys,
+    log: LogKeys,
     env: EnvKeys,
     file: FileKeys,
     palette: Arc<Palette>,
@@ -314,6 +318,7 @@ impl Layers {
             picture,
             gate: GateKeys::default(),
             output,
+            log: config.log.clone(),
             env: env_keys(env)?,
             file,
             palette,

@@ -171,10 +171,12 @@ impl Fanout {
     /// Takes away the sinks that are gone, with the memory that no other needs.
     fn bury(&mut self) {
         while let Some(at) = self.sinks.iter().position(|s| s.room() == Room::Gone) {
-            let result = self.sinks.swap_remove(at).join();
+            let sink = self.sinks.swap_remove(at);
+            let (channel, output) = sink.labels();
+            let result = sink.join();
             if let Err(error) = &result {
                 // Said now, since the service may go on for days.
-                tracing::error!("{error:#}");
+                tracing::error!(channel = &*channel, output = &*output, "{error:#}");
             }
             let before = std::mem::replace(&mut self.result, Ok(()));
             self.result = before.and(result);

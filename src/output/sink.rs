@@ -169,7 +169,8 @@ impl Sink {
         } else {
             match plan.open() {
                 Err(error) if plan.reopens() => {
-                    tracing::warn!("{error:#}; it is tried again");
+                    let (channel, output) = (&*metrics.channel, &*metrics.name);
+                    tracing::warn!(channel, output, "{error:#}; it is tried again");
                     None
                 }
                 opened => opened?,
@@ -213,6 +214,12 @@ impl Sink {
             told: 0,
             thread: Some(thread.context("cannot start a thread")?),
         })
+    }
+
+    /// The channel's name, and its own.
+    pub(super) fn labels(&self) -> (Arc<str>, Arc<str>) {
+        let metrics::Output { channel, name, .. } = &self.metrics;
+        (Arc::clone(channel), Arc::clone(name))
     }
 
     /// What frames it takes.
@@ -298,6 +305,16 @@ impl Sink {
         drop(state);
         self.queue.given.notify_one();
         self.metrics.frames_dropped.inc_by(dropped);
+        if fell_behind {
+            let (channel, output) = (&*self.metrics.channel, &*self.metrics.name);
+            tracing::warn!(
+                channel,
+                output,
+                "{} is more than {} s behind; frames are kept for it, {FRAMES_OWED} at most",
+                self.name,
+                BEHIND.as_secs()
+            );
+        }
     }
 
     /// Counts a frame that it was not given.

@@ -92,7 +92,7 @@ pub(super) async fn clear(
     let items: Vec<ItemId> = (first..next.sequence).map(item).collect();
     broker.retract(&channel.topic, &items, since_epoch())?;
     channel.controls.clear();
-    tracing::info!("channel {name}: cleared by an operator");
+    tracing::info!(channel = &*name, "channel {name}: cleared by an operator");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -116,7 +116,7 @@ fn set_paused(app: &Arc<App>, request: Request, paused: bool) -> Result<StatusCo
     let (name, channel, ..) = admitted(app, request)?;
     if channel.controls.is_paused() != paused {
         let done = if paused { "paused" } else { "resumed" };
-        tracing::info!("channel {name}: {done} by an operator");
+        tracing::info!(channel = &*name, "channel {name}: {done} by an operator");
     }
     channel.controls.pause(paused);
     Ok(StatusCode::NO_CONTENT)

@@ -182,6 +182,7 @@ type Observer = Box<dyn Fn(&Observation<'_>) + Send + Sync>;
 pub struct Inbox {
     /// The channel's and the source's name, for the log.
     label: String,
+    channel: Arc<str>,
     name: Arc<str>,
     rules: Rules,
     weight: f64,
@@ -216,6 +217,7 @@ impl Inbox {
         let words = State::ALL.map(State::word);
         let inbox = Self {
             label: format!("channel {channel}: {name}"),
+            channel: channel.into(),
             name: name.into(),
             rules,
             weight: 1.0,
@@ -382,10 +384,15 @@ impl Inbox {
     /// Messages are missing: so many as are known of.
     pub(super) fn gap(&self, lost: u64, was_reset: bool) {
         self.metrics.gap_items.inc_by(lost);
-        let label = &self.label;
+        let (label, channel, source) = self.labels();
         match was_reset {
-            true => tracing::warn!("{label} was reset, with {lost} messages lost since"),
-            false => tracing::warn!("{label}: {lost} messages lost"),
+            true => tracing::warn!(
+                channel,
+                source,
+                lost,
+                "{label} was reset, with {lost} messages lost since"
+            ),
+            false => tracing::warn!(channel, source, lost, "{label}: {lost} messages lost"),
         }
     }
 
@@ -411,7 +418,8 @@ impl Inbox {
 
     /// Says something that is no state.
     pub(super) fn note(&self, what: impl fmt::Display) {
-        tracing::info!("{}: {what}", self.label);
+        let (label, channel, source) = self.labels();
+        tracing::info!(channel, source, "{label}: {what}");
     }
 
     /// Notes and says a state, once for each reason: a server that is away for an hour is one line
@@ -447,14 +455,24 @@ impl Inbox {
             self.metrics.reconnects.inc();
         }
         self.show(state);
-        let label = &self.label;
+        let (label, channel, source) = self.labels();
+        let word = state.word();
         match state {
-            State::Live | State::Connecting => tracing::info!("{label} is {state}"),
-            State::Ended => tracing::info!("{label} has {state}: {why}"),
+            State::Live | State::Connecting => {
+                tracing::info!(channel, source, state = word, "{label} is {state}");
+            }
+            State::Ended => {
+                tracing::info!(channel, source, state = word, "{label} has {state}: {why}");
+            }
             State::Degraded | State::Waiting | State::Refused => {
-                tracing::warn!("{label} is {state}: {why}");
+                tracing::warn!(channel, source, state = word, "{label} is {state}: {why}");
             }
         }
+    }
+
+    /// What the log has of it: in words, and the channel's and the source's names.
+    fn labels(&self) -> (&str, &str, &str) {
+        (&self.label, &self.channel, &self.name)
     }
 
     fn show(&self, state: State) {

@@ -27,6 +27,7 @@ const SHELL: &[&str] = &[
     "burn_in",
     "server",
     "config",
+    "stderr",
     "look",
     "channel",
     "command",

@@ -45,6 +45,8 @@ mod desk;
 mod gate;
 mod images;
 mod ivs_chat;
+#[cfg(unix)]
+mod json_log;
 mod key_fill;
 mod layers;
 mod limits;

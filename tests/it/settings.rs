@@ -169,6 +169,7 @@ fn a_video_mode_stands_for_size_rate_and_scan() {
 fn every_key_is_taken_from_every_layer() {
     let cases = [
         ("listen", "listen", "127.0.0.1:1", "'127.0.0.1:1'"),
+        ("log_format", "log-format", "json", "'json'"),
         ("require_token", "require-token", "true", "true"),
         ("caches", "caches", "video,b", "['video', 'b']"),
         ("gap_cure", "gap-cure", "false", "false"),

@@ -102,14 +102,14 @@ impl Worker {
                 };
                 while let Some(at) = readers.iter().position(|r| r.room() == Room::Gone) {
                     if let Err(error) = readers.swap_remove(at).join() {
-                        tracing::warn!("{error:#}");
+                        self.warn(&error, "");
                     }
                     self.metrics.reopened.inc();
                 }
                 match self.plan.accept() {
                     Ok(Some(plan)) => self.admit(&mut readers, plan),
                     Ok(None) => {}
-                    Err(error) => tracing::warn!("{error:#}"),
+                    Err(error) => self.warn(&error, ""),
                 }
                 readers.iter().for_each(|reader| reader.give(item.clone()));
             }
@@ -119,14 +119,31 @@ impl Worker {
     /// Starts the sink of a reader who has come.
     fn admit(&self, readers: &mut Vec<Sink>, plan: Plan) {
         if readers.len() == READERS_MAX {
-            tracing::warn!("{plan} has {READERS_MAX} readers; another one is turned away");
+            let (channel, output) = (&*self.metrics.channel, &*self.metrics.name);
+            tracing::warn!(
+                channel,
+                output,
+                "{plan} has {READERS_MAX} readers; another one is turned away"
+            );
             return;
         }
         let (artist, debuts) = (Arc::clone(&self.artist), self.debuts.clone());
         match Sink::start(plan, Policy::Drop, self.metrics.clone(), artist, debuts) {
             Ok(sink) => readers.push(sink),
-            Err(error) => tracing::warn!("{error:#}"),
+            Err(error) => self.warn(&error, ""),
         }
+    }
+
+    /// Says how the output stands.
+    fn tell(&self, how: &str) {
+        let (channel, output) = (&*self.metrics.channel, &*self.metrics.name);
+        tracing::info!(channel, output, "{} {how}", self.plan);
+    }
+
+    /// Says what is wrong with the output, and what is done about it.
+    fn warn(&self, error: &anyhow::Error, then: &str) {
+        let (channel, output) = (&*self.metrics.channel, &*self.metrics.name);
+        tracing::warn!(channel, output, "{error:#}{then}");
     }
 
     pub(super) fn work(&mut self) -> Result<()> {
@@ -139,13 +156,21 @@ impl Worker {
                 },
             };
             let open = Open::new(&self.metrics);
+            if self.lasting {
+                self.tell("is open");
+            }
             let result = self.deliver(output);
             drop(open);
             let flow = match result {
-                Ok(Some(flow)) => flow,
+                Ok(Some(flow)) => {
+                    if self.lasting {
+                        self.tell("is closed, and waits for a reader");
+                    }
+                    flow
+                }
                 Ok(None) => return Ok(()),
                 Err(error) if self.lasting => {
-                    tracing::warn!("{error:#}; it is opened again");
+                    self.warn(&error, "; it is opened again");
                     if self.queue.ends_within(BACKOFF.0) {
                         return Ok(());
                     }
@@ -193,6 +218,16 @@ impl Worker {
                 return Ok(Some(Flow::Closed));
             }
             self.metrics.frames.inc();
+            if self.queue.lock().catches_up() {
+                self.tell("has caught up");
+            }
+            if let Some(index) = index {
+                let frames = next.unwrap_or(index)..=index;
+                self.debuts.shown_in(&frames, |since| {
+                    self.metrics.latency_seconds.observe(since.as_secs_f64());
+                });
+                next = Some(index + 1);
+            }
         }
         output.finish()?;
         Ok(None)
@@ -235,7 +270,7 @@ impl Worker {
                 Ok(None) => ABSENT,
                 Err(error) if self.plan.reopens() => {
                     if !said {
-                        tracing::warn!("{error:#}; it is tried again");
+                        self.warn(&error, "; it is tried again");
                         said = true;
                     }
                     let wait = backoff;
