@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, Url};
+
+use crate::calendar::http_date;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -79,11 +81,17 @@ pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
     asked_pause(response.headers())
 }
 
-/// The pause that an answer with these headers asks for in seconds, of at most
-/// [`RETRY_AFTER_MAX`]; a date as `Retry-After` is not read.
+/// The pause that an answer with these headers asks for, of at most [`RETRY_AFTER_MAX`]: in seconds,
+/// or until a date, by the clock of who answers.
 pub(crate) fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let asked = seconds.trim().parse().ok().map(Duration::from_secs);
+    let text = |name| headers.get(name)?.to_str().ok();
+    let after = text(RETRY_AFTER)?;
+    let seconds = after.trim().parse().ok().map(Duration::from_secs);
+    let until_then = || {
+        let now = http_date(text(DATE)?)?;
+        Some(http_date(after)?.saturating_sub(now))
+    };
+    let asked = seconds.or_else(until_then);
     asked.map(|asked| asked.min(RETRY_AFTER_MAX))
 }
 
@@ -127,12 +135,21 @@ mod tests {
 
     #[test]
     fn no_server_asks_for_a_pause_without_end() {
-        let asked = |text: &'static str| {
-            let value = reqwest::header::HeaderValue::from_static(text);
-            asked_pause(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+        let headers = |headers: &[(_, &'static str)]| {
+            let value = reqwest::header::HeaderValue::from_static;
+            let headers = headers.iter().cloned();
+            asked_pause(&headers.map(|(name, text)| (name, value(text))).collect())
         };
+        let asked = |text| headers(&[(RETRY_AFTER, text)]);
         assert_eq!(asked(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(asked("18446744073709551615"), Some(RETRY_AFTER_MAX));
+        let at = |then| headers(&[(DATE, "Fri, 31 Dec 1999 23:59:59 GMT"), (RETRY_AFTER, then)]);
+        let soon = Duration::from_secs(61);
+        assert_eq!(at("Sat, 01 Jan 2000 00:01:00 GMT"), Some(soon));
+        assert_eq!(at("Fri, 31 Dec 1999 00:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(at("Fri, 31 Dec 2100 00:00:00 GMT"), Some(RETRY_AFTER_MAX));
+        assert_eq!(at("some day"), None);
+        // Ours may be another time.
         assert_eq!(asked("Fri, 31 Dec 1999 23:59:59 GMT"), None);
         assert_eq!(asked_pause(&HeaderMap::new()), None);
     }

@@ -26,7 +26,7 @@ pub use self::irc::{Chat, Line};
 use self::joins::turn_to_join;
 use super::inbox::{Arrival, Inbox, Outcome};
 use super::retry::{Backoff, Failure};
-use crate::fetch::use_ring;
+use crate::fetch::{asked_pause, use_ring};
 use crate::reaction::Message;
 
 /// It needs no secret.
@@ -189,7 +189,7 @@ impl Twitch {
             .read_buffer_size(READ_BYTES);
         let connect = connect_async_with_config(self.server.as_str(), Some(config), true);
         let (mut socket, _) = match timeout(CONNECT_TIMEOUT, connect).await {
-            Ok(connected) => connected.map_err(Failure::passing)?,
+            Ok(connected) => connected.map_err(|error| refusal(&error))?,
             Err(_) => return Err(Failure::passing("the server does not answer")),
         };
         // `twitch.tv/membership` is left out: who comes and goes is of no use here.
@@ -357,6 +357,15 @@ impl Twitch {
 
 fn lost(why: impl fmt::Display) -> Failure {
     Failure::passing(format!("{why}; what is written meanwhile is lost"))
+}
+
+/// Why there is no connection.
+fn refusal(error: &Error) -> Failure {
+    let pause = match error {
+        Error::Http(response) => asked_pause(response.headers()),
+        _ => None,
+    };
+    Failure::passing(error).with_pause(pause)
 }
 
 /// Another platform's ids may be the same.

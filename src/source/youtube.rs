@@ -23,7 +23,7 @@ use super::inbox::{Arrival, Inbox};
 use super::retry::{Backoff, Failure};
 use super::since_epoch;
 use crate::calendar::iso_8601;
-use crate::fetch::{FetchError, client, read};
+use crate::fetch::{FetchError, client, read, retry_after};
 use crate::reaction::Message;
 
 /// Where the key is looked for.
@@ -289,7 +289,7 @@ impl Youtube {
         let mut response = sent.map_err(|error| passing(FetchError::from(error).to_string()))?;
         let body = read(&mut response, ANSWER_BYTES_MAX).await;
         let body = body.map_err(|error| passing(error.to_string()))?;
-        let status = response.status();
+        let (status, pause) = (response.status(), retry_after(&response));
         if status.is_success() {
             return match serde_json::from_slice(&body) {
                 Ok(answer @ Value::Object(_)) => Ok(answer.into()),
@@ -297,7 +297,7 @@ impl Youtube {
                 Err(error) => Err(passing(format!("the answer is not YouTube's: {error}"))),
             };
         }
-        let refusal = Refusal::read(status, &body, |text| self.redacted(text));
+        let refusal = Refusal::read(status, pause, &body, |text| self.redacted(text));
         Err(refusal.trouble())
     }
 

@@ -489,6 +489,14 @@ async fn after_a_failure_it_goes_on_where_it_was() {
             told(429, "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n"),
             PAUSE_LEAST,
         ),
+        (
+            "429 until then",
+            told(
+                429,
+                "Date: Wed, 21 Oct 2026 07:27:59 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n",
+            ),
+            second,
+        ),
         ("503 in time", told(503, "Retry-After: 1\r\n"), second),
         ("500", told(500, ""), PAUSE_LEAST),
         ("502", told(502, ""), PAUSE_LEAST),

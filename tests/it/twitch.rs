@@ -8,8 +8,9 @@ use floatup::source::{Source, State};
 use futures_util::{SinkExt as _, StreamExt as _};
 use prometheus_client::metrics::counter::Counter;
 use proptest::prelude::*;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
@@ -19,8 +20,8 @@ use crate::fuzz_corpus::bodies;
 use crate::in_process::{DEADLINE, now_unix, until};
 
 /// A server that does what a test says.
-struct Server {
-    listener: TcpListener,
+pub(crate) struct Server {
+    pub(crate) listener: TcpListener,
 }
 
 fn twitch(server: &str) -> Twitch {
@@ -29,12 +30,12 @@ fn twitch(server: &str) -> Twitch {
 }
 
 /// The server's side of a connection.
-struct Peer {
-    socket: WebSocketStream<TcpStream>,
+pub(crate) struct Peer {
+    pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self { listener }
     }
@@ -57,7 +58,7 @@ impl Server {
     }
 
     /// Accepts a client, and lets it join.
-    async fn joined(&self) -> Peer {
+    pub(crate) async fn joined(&self) -> Peer {
         let mut peer = self.accept().await;
         let nick = peer.hello().await;
         peer.send(&format!(
@@ -103,7 +104,7 @@ impl Peer {
         nick.replace("NICK ", "")
     }
 
-    async fn say(&mut self, id: &str, text: &str) {
+    pub(crate) async fn say(&mut self, id: &str, text: &str) {
         let line = format!("@emotes=;id={id};user-id=7 :ann!ann@h PRIVMSG #some_body :{text}\r\n");
         self.send(&line).await;
     }
@@ -356,6 +357,21 @@ async fn pings_are_answered_and_a_silent_server_is_asked() {
     assert!(status.why.contains("silent"), "{status:?}");
     server.joined().await.say("2", "🔥").await;
     following.delivered(2).await;
+}
+
+#[tokio::test]
+async fn a_server_may_ask_for_a_pause() {
+    let server = Server::start().await;
+    let following = Following::start(server.source());
+    let (mut stream, _) = server.listener.accept().await.unwrap();
+    let asked = Instant::now();
+    let head = b"HTTP/1.1 429 Too Many\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let status = following.is(State::Waiting).await;
+    assert!(status.why.contains("429"), "{status:?}");
+    server.joined().await.say("1", "🔥").await;
+    assert!(asked.elapsed() >= Duration::from_secs(2));
+    following.delivered(1).await;
 }
 
 #[tokio::test]

@@ -285,6 +285,25 @@ async fn failures_lose_nothing_and_double_nothing() {
     following.is(State::Live).await;
 }
 
+/// 5 s are ours, if it doesn't say.
+#[tokio::test]
+async fn it_may_ask_for_a_pause() {
+    let slow = |status| Reply::text(status, "slow").with("retry-after", "1");
+    let answers = [
+        page("1", []),
+        slow(429),
+        slow(503),
+        page("2", [said("a", "🔥")]),
+    ];
+    let upstream = upstream([live()], answers).await;
+    let begun = Instant::now();
+    let following = Following::start(source(&upstream, "abc"));
+    following.delivered(1).await;
+    let took = begun.elapsed();
+    let expected = Duration::from_secs(2)..Duration::from_secs(5);
+    assert!(expected.contains(&took), "{took:?}");
+}
+
 #[tokio::test]
 async fn a_page_that_is_unknown_is_followed_by_the_last_one() {
     let published = |id: &str, text: &str, time: Duration| {

@@ -153,12 +153,15 @@ pub(super) struct Refusal {
     /// The words for it of the Data API and of Google's newer ones, such as `quotaExceeded` and
     /// `API_KEY_INVALID`.
     reasons: Vec<String>,
+    /// The pause that it asks for.
+    pause: Option<Duration>,
 }
 
 impl Refusal {
     /// That of an answer, whose text is made fit to be shown.
     pub(super) fn read(
         status: StatusCode,
+        pause: Option<Duration>,
         body: &[u8],
         redacted: impl FnOnce(&str) -> String,
     ) -> Self {
@@ -174,6 +177,7 @@ impl Refusal {
             // What is cut before might keep a part of what it hides.
             message: redacted(&told).chars().take(SHOWN_CHARS_MAX).collect(),
             reasons: reasons.collect(),
+            pause,
         }
     }
 
@@ -197,7 +201,7 @@ impl Refusal {
             "RATE_LIMIT_EXCEEDED",
         ]) || self.status == StatusCode::TOO_MANY_REQUESTS
         {
-            Failure::passing(told).with_pause(Some(super::PAUSE_UNTOLD))
+            Failure::passing(told).with_pause(self.pause.or(Some(super::PAUSE_UNTOLD)))
         } else if self.says(&["pageTokenInvalid", "invalidPageToken"]) {
             return Trouble::BadPage;
         } else if self.says(&["liveChatEnded"]) {
@@ -216,7 +220,7 @@ impl Refusal {
                     refused("give a key that may use the YouTube Data API v3 from here")
                 }
                 status if status.is_client_error() => refused("check the address of the source"),
-                _ => Failure::passing(told),
+                _ => Failure::passing(told).with_pause(self.pause),
             }
         })
     }
