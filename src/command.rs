@@ -28,8 +28,8 @@ use crate::gate::{self, Gate};
 use crate::look::preset::{PRESETS, Preset};
 use crate::metrics::Metrics;
 use crate::output::Plan;
-use crate::reaction::Reaction;
-use crate::source::{Guard, Inbox, Merge, Monitor, Source};
+use crate::server::OutputMonitor;
+use crate::source::{Guard, Inbox, Merge, Monitor, Source, since_epoch};
 
 /// How long outputs may take to write the last frame and their ends, once asked to.
 const FINISH_GRACE: Duration = Duration::from_secs(5);
@@ -167,6 +167,11 @@ fn attach(
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The first page of this run's topics, above those of every run before: milliseconds since 1970.
+fn page() -> u64 {
+    milliseconds(since_epoch())
 }
 
 /// What lets messages in to a channel.

@@ -265,7 +265,7 @@ struct Topic {
 }
 
 impl Broker {
-    /// A broker without topics, whose first page is `page`: the process's start in seconds since
+    /// A broker without topics, whose first page is `page`: the process's start in milliseconds since
     /// 1970, so that pages grow from one run to the next. A `page` of 0 is taken for 1.
     #[must_use]
     pub fn new(limits: Limits, page: u64) -> Self {

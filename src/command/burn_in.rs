@@ -41,14 +41,14 @@ mod with_libav {
     use crate::burn_in::status::Status;
     use crate::burn_in::{BurnIn, Job};
     use crate::command::render::read_log;
-    use crate::command::{FINISH_GRACE, Names, asked_to_end, runtime, tell};
+    use crate::command::{FINISH_GRACE, Names, asked_to_end, page, runtime, tell};
     use crate::config::{self, BurnInJob};
     use crate::look::Look;
     use crate::metrics::Metrics;
     use crate::reaction::{Emoji, Palette, Rules};
     use crate::server;
     use crate::source::momento::Momento;
-    use crate::source::{self, Merge, Source, since_epoch};
+    use crate::source::{self, Merge, Source};
     use crate::topic::TopicName;
 
     /// How often progress is shown.
@@ -196,7 +196,7 @@ mod with_libav {
                 let token = token.as_ref().map(|token| token.expose().to_owned());
                 let source = Momento::new(url, topic, token).context("cannot set up HTTP")?;
                 let inbox = Arc::new(Inbox::default());
-                let merge = Merge::new(Box::new(Arc::clone(&inbox)), since_epoch().as_secs());
+                let merge = Merge::new(Box::new(Arc::clone(&inbox)), page());
                 let rules = Rules::new(Arc::clone(palette));
                 let called = source.name().to_string();
                 let way = source::Inbox::new(name, &called, rules, Arc::new(merge), metrics);
@@ -209,7 +209,7 @@ mod with_libav {
                 gate,
             } => {
                 let inbox = Arc::new(Inbox::default());
-                let merge = Merge::new(Box::new(Arc::clone(&inbox)), since_epoch().as_secs());
+                let merge = Merge::new(Box::new(Arc::clone(&inbox)), page());
                 let (guard, merge) = (crate::command::guard(gate, name, metrics), Arc::new(merge));
                 crate::command::follow_all(sources, name, &guard, &merge, metrics, runtime)?;
                 Ok((Reactions::Live(inbox), all_of(palette)))

@@ -9,12 +9,12 @@ use anyhow::{Result, bail};
 use futures_util::future::join_all;
 
 use super::serve::tls;
-use super::{open, runtime, tell};
+use super::{open, page, runtime, tell};
 use crate::config::{Serve, SourceConfig};
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::output::{Plan, missing_codecs};
-use crate::source::{Address, Merge, State, Status, since_epoch};
+use crate::source::{Address, Merge, State, Status};
 
 /// How long a source may take to connect before that is said to be too long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -173,7 +173,7 @@ fn can_be_tried(config: &&SourceConfig) -> bool {
 /// How a source stands once it is no longer connecting, or the time is over; `None` of one whose
 /// secret that would spend.
 async fn connect(config: &SourceConfig) -> Result<Option<Status>> {
-    let merge = Arc::new(Merge::new(Box::new(()), since_epoch().as_secs()));
+    let merge = Arc::new(Merge::new(Box::new(()), page()));
     let (source, inbox) = open(&config.for_a_look(), "doctor", &merge, &Metrics::new())?;
     if source.is_for_once() {
         return Ok(None);

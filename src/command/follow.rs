@@ -10,12 +10,12 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{asked_to_end, follow, log_line, milliseconds, open, runtime};
+use super::{asked_to_end, follow, milliseconds, open, page, runtime};
 use crate::config::FollowJob;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::reaction::Reaction;
-use crate::source::{Merge, Observation, Outcome, since_epoch};
+use crate::source::{Merge, Observation, Outcome};
 
 /// Messages that wait to be printed. Of more, the newest are not printed, and how many is said at
 /// the end: sources don't wait for a slow terminal.
@@ -56,7 +56,7 @@ pub(super) fn run(job: FollowJob) -> Result<()> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let metrics = Metrics::new();
-    let merge = Arc::new(Merge::new(Box::new(()), since_epoch().as_secs()));
+    let merge = Arc::new(Merge::new(Box::new(()), page()));
     let (lines, printed) = mpsc::channel::<String>(MESSAGES_MAX);
     let waiting = Arc::new(Waiting::default());
     let begun = Instant::now();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::{FrameLoop, asked_to_end, runtime};
+use super::{FrameLoop, asked_to_end, page, runtime};
 use crate::channel::{Channel, Run};
 use crate::config::Pipe;
 use crate::look::Look;
@@ -29,7 +29,7 @@ pub(super) fn run(job: &Pipe) -> Result<()> {
         &mut names,
     )?);
     let runtime = runtime()?;
-    let merge = Merge::new(Box::new(Arc::clone(&channel)), since_epoch().as_secs());
+    let merge = Merge::new(Box::new(Arc::clone(&channel)), page());
     let (name, merge) = (&job.channel.name, Arc::new(merge));
     if job.sources.is_empty() {
         let topic = TopicName::new(&job.channel.cache, &job.channel.topic)?;

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use super::{FrameLoop, Names, asked_to_end, files, runtime};
+use self::reload::Reload;
+use super::{FrameLoop, Names, asked_to_end, files, page, runtime};
 use crate::aws;
 use crate::channel::{Channel, Run};
 use crate::config::live::Live;
@@ -36,7 +37,7 @@ const WEBHOOK: &str = "webhook";
 
 pub(super) fn run(job: Serve) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let broker = Broker::new(limits(&job), since_epoch().as_secs());
+    let broker = Broker::new(limits(&job), page());
     let looks = job.channels.iter().map(load).collect::<Result<Vec<_>>>()?;
     let channels = job
         .channels
@@ -78,7 +79,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
     let (mut monitors, mut hooks) = (Vec::new(), BTreeMap::new());
     for (number, (config, channel)) in job.channels.iter().zip(&channels).enumerate() {
         let topic = TopicName::new(&config.cache, &config.topic)?;
-        let page = since_epoch().as_secs();
+        let page = page();
         let merge = Merge::new(Box::new(Arc::clone(channel)), page);
         let rules = Rules::new(Arc::clone(&config.picture.palette));
         let inbox = Inbox::new(&config.name, EMBEDDED, rules, Arc::new(merge), &metrics);

@@ -112,7 +112,7 @@ struct Known {
 }
 
 impl Merge {
-    /// `page` is that of messages without one: the process's start in seconds since 1970, so that
+    /// `page` is that of messages without one: the process's start in milliseconds since 1970, so that
     /// no two runs put them at the same places.
     #[must_use]
     pub fn new(receiver: Box<dyn Receiver>, page: u64) -> Self {

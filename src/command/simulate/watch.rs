@@ -9,11 +9,12 @@ use tokio::time::{Instant, timeout};
 
 use super::tally::Tally;
 use super::{Mark, cannot};
+use crate::command::page;
 use crate::config::SimulateJob;
 use crate::metrics::Metrics;
 use crate::reaction::{Palette, Rules};
 use crate::source::momento::Publisher;
-use crate::source::{Inbox, Merge, Observation, Source, since_epoch};
+use crate::source::{Inbox, Merge, Observation, Source};
 
 /// How long a probe may take to be seen until there is another, and all of them. A poll that asks
 /// for what comes next may begin after a probe was published.
@@ -43,7 +44,7 @@ impl Watch {
                 _ => {}
             }
         };
-        let merge = Arc::new(Merge::new(Box::new(()), since_epoch().as_secs()));
+        let merge = Arc::new(Merge::new(Box::new(()), page()));
         let rules = Rules::new(Arc::new(Palette::default()));
         let name = job.address.to_string();
         let inbox = Inbox::new("simulate", &name, rules, merge, &Metrics::new());
