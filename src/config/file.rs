@@ -25,6 +25,9 @@ use crate::reaction::{Emoji, Palette, PaletteError};
 /// A text with more lines than this that are no TOML is no settings file; reading stops there.
 const SYNTAX_MISTAKES_MAX: usize = 100;
 
+/// Of more mistakes than this the rest is not looked into, nor told.
+const MISTAKES_MAX: usize = 1_000;
+
 /// Tables of the settings file that are no flags.
 pub(super) const TABLES: [&str; 4] = ["palette", "channel", "stage", "limits"];
 
@@ -115,7 +118,7 @@ pub(super) fn read(text: &str) -> Result<FileKeys, Vec<Mistake>> {
     let (text, mistakes, unread) = syntax(text);
     let (table, _) = DeTable::parse_recoverable(&text);
     let mut reader = Reader {
-        text: &text,
+        lines: Lines::of(&text),
         mistakes,
     };
     let keys = reader.file(table.into_inner());
@@ -144,13 +147,13 @@ fn image(value: &DeValue<'_>) -> Option<PathBuf> {
 
 type Entry<'i> = (Spanned<toml::de::DeString<'i>>, Spanned<DeValue<'i>>);
 
-struct Reader<'t> {
-    /// What spans count in: the file's text, without lines that are no TOML.
-    text: &'t str,
+struct Reader {
+    /// Of what spans count in: the file's text, without lines that are no TOML.
+    lines: Lines,
     mistakes: Vec<Mistake>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn file(&mut self, table: DeTable<'_>) -> FileKeys {
         let mut file = FileKeys::default();
         let service = names::<ServiceKeys>();
@@ -607,6 +610,9 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, prefix: &str, name: &str, span: &Range<usize>, known: &[String]) {
+        if self.mistakes.len() >= MISTAKES_MAX {
+            return;
+        }
         // No key is this long, and distances of long texts take long.
         let short = name.len() <= 64;
         let nearest = known
@@ -628,11 +634,14 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, line: usize, key: Option<String>, message: String) {
+        if self.mistakes.len() >= MISTAKES_MAX {
+            return;
+        }
         self.mistakes.push(Mistake { line, key, message });
     }
 
     fn line(&self, offset: usize) -> usize {
-        line_of(self.text, offset)
+        self.lines.line(offset)
     }
 }
 
@@ -647,9 +656,10 @@ fn syntax(text: &str) -> (String, Vec<Mistake>, HashSet<usize>) {
     let mut broken = HashSet::new();
     loop {
         let left = lines.join("\n");
+        let lines_left = Lines::of(&left);
         let before = broken.len();
         for error in DeTable::parse_recoverable(&left).1 {
-            let line = line_of(&left, error.span().map_or(0, |span| span.start));
+            let line = lines_left.line(error.span().map_or(0, |span| span.start));
             if broken.insert(line) {
                 lines[line - 1] = "";
                 mistakes.push(Mistake {
@@ -680,8 +690,16 @@ fn unread(text: &str, mut broken: HashSet<usize>) -> HashSet<usize> {
     broken
 }
 
-/// The line of a byte, from 1.
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte, from 1.
+    fn line(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|&end| end < offset)
+    }
 }

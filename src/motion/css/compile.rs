@@ -18,6 +18,9 @@ use crate::motion::{Range, Stylesheet, Variable};
 /// What the name of a custom property ends in that has the range of another one.
 const RANGE: &str = "-range";
 
+/// Reactions that may have rules of their own: each goes through all rules. More are refused.
+const REACTIONS_MAX: usize = 1_000;
+
 type Read<T> = Result<T, CssError>;
 
 fn refuse<T>(at: SourceLocation, message: impl Into<String>) -> Read<T> {
@@ -40,6 +43,14 @@ pub(super) fn compile(sheet: &Sheet) -> Read<Stylesheet> {
     let plain = compiler.program(None)?;
     let selectors = sheet.rules.iter().flat_map(|rule| &rule.selectors);
     let names: BTreeSet<_> = selectors.filter_map(|s| s.reaction.as_deref()).collect();
+    if names.len() > REACTIONS_MAX {
+        let at = sheet.rules[sheet.rules.len() - 1].at;
+        let message = format!(
+            "{} reactions have rules of their own; expected at most {REACTIONS_MAX}",
+            names.len()
+        );
+        return refuse(at, message);
+    }
     let reactions = names
         .into_iter()
         .map(|name| Ok((name.to_owned(), compiler.program(Some(name))?)))
