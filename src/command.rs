@@ -132,7 +132,8 @@ impl Names {
     }
 }
 
-/// Adds an output to a channel; fill and key are two that have the same frames.
+/// Adds an output to a channel, and gives what others see of it; fill and key are two that have the
+/// same frames.
 fn attach(
     channel: &Channel,
     config: &ChannelConfig,
@@ -234,22 +235,27 @@ fn runtime() -> Result<Runtime> {
         .context("cannot start threads")
 }
 
-/// Resolves when the process is asked to end: SIGINT or SIGTERM.
-async fn asked_to_end() {
-    let interrupt = tokio::signal::ctrl_c();
+/// Resolves when the process is asked to end: by SIGINT or SIGTERM, which from this call on end nothing
+/// by themselves.
+fn asked_to_end() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let mut caught: Vec<_> = kinds.into_iter().flat_map(signal).collect();
+        async move {
+            let asked = caught.iter_mut().map(|signal| Box::pin(signal.recv()));
+            match asked.len() {
+                0 => std::future::pending().await,
+                _ => drop(futures_util::future::select_all(asked).await),
             }
-            return;
         }
     }
-    if interrupt.await.is_err() {
-        std::future::pending::<()>().await;
+    #[cfg(not(unix))]
+    async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

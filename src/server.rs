@@ -88,34 +88,7 @@ const FEEDS_ENCODED_MAX: usize = 8;
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a client may take to read its last answer once the service stops.
-const STOP_GRACE: Duration = Duration::from_secs(3);
-
-/// Draws one PNG, or says why it can't. It may take long: it runs on a thread for blocking work.
-pub type Still = Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
-
-/// Starts a live feed to one reader, in chunks. It may take long, as a still.
-pub type Feed = Box<dyn Fn(FeedForm) -> Result<mpsc::Receiver<Bytes>, String> + Send + Sync>;
-
-/// A channel that is drawn here.
-pub struct Channel {
-    /// Where its reactions come from.
-    pub topic: TopicName,
-    /// How those sources stand.
-    pub sources: Vec<Monitor>,
-    /// What lets reactions in to its topic.
-    pub guard: Guard,
-    /// What an operator may do to it.
-    pub controls: Box<dyn Controls>,
-    /// The motion that its pages show: the text of a CSS file.
-    pub stylesheet: Arc<str>,
-    /// Its frame that is due.
-    pub still: Still,
-    /// Its frames from now on.
-    pub feed: Feed,
-}
-
-/// Channels by name.
-pub type Channels = BTreeMap<String, Channel>;
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// Who is let in to the topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

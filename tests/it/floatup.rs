@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -54,7 +54,8 @@ pub(crate) struct Service {
     pub(crate) child: Running,
     /// `127.0.0.1:port`.
     pub(crate) address: String,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -79,27 +80,28 @@ impl Service {
             .expect("floatup starts");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let (found, address) = mpsc::sync_channel(1);
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
+        let log = Arc::<Mutex<String>>::default();
+        let said = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("metrics         ") {
-                    let (_, rest) = rest.split_once("://").expect("an address");
+                if let Some(url) = metrics_url(&line) {
+                    let (_, rest) = url.split_once("://").expect("an address");
                     let address = rest.trim_end_matches("/metrics").to_owned();
                     found.send(address).expect("somebody waits for it");
                 }
-                log.push_str(&line);
-                log.push('\n');
+                *said.lock().expect("no test panics with it") += &format!("{line}\n");
             }
-            log
         });
         let Ok(address) = address.recv_timeout(DEADLINE) else {
             child.kill().expect("it is ours");
-            panic!("no address: {}", log.join().expect("the log is read"));
+            reader.join().expect("the log is read");
+            panic!("no address: {}", log.lock().expect("nor does its reader"));
         };
         Self {
             child: Running(child),
             address,
-            log: Some(log),
+            log,
+            reader: Some(reader),
         }
     }
 
@@ -110,11 +112,23 @@ impl Service {
 
     /// A figure of an output of the channel `demo`, such as `frames_total`.
     pub(crate) fn figure(&self, name: &str, output: &str) -> u64 {
+        self.metric(&format!(
+            "floatup_output_{name}{{channel=\"demo\",output=\"{output}\"}}"
+        ))
+    }
+
+    /// A whole figure by its name and labels; 0 if there is none.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
         let (_, text) = http(&self.address, "GET", "/metrics", b"");
         let text = String::from_utf8_lossy(&text);
-        let series = format!("floatup_output_{name}{{channel=\"demo\",output=\"{output}\"}} ");
+        let series = format!("{series} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&series));
         value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
+    /// What it has said until now.
+    pub(crate) fn said(&self) -> String {
+        self.log.lock().expect("no test panics with it").clone()
     }
 
     /// Sends a signal, by its number.
@@ -123,24 +137,34 @@ impl Service {
     }
 
     /// Kills it, as a crash would.
-    #[cfg(feature = "ffmpeg")]
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");
         wait(&mut self.child);
     }
 
     /// Ends it as Ctrl-C does, and gives how it ended and what it said.
-    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(self) -> (ExitStatus, String) {
         self.signal("INT");
-        let status = wait(&mut self.child);
-        let log = self
-            .log
-            .take()
-            .expect("it is taken once")
-            .join()
-            .expect("the log is read");
-        (status, log)
+        self.end()
     }
+
+    /// Waits for its end, and gives the same.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let status = wait(&mut self.child);
+        let reader = self.reader.take().expect("it is taken once");
+        reader.join().expect("the log is read");
+        (status, self.said())
+    }
+}
+
+/// The address that a line of text or of JSON says.
+fn metrics_url(line: &str) -> Option<String> {
+    if let Some((_, url)) = line.split_once("metrics         ") {
+        return Some(url.into());
+    }
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_it = line["message"] == "metrics";
+    is_it.then(|| line["url"].as_str().expect("an address").into())
 }
 
 /// A child that doesn't outlive a test that fails.
@@ -186,12 +210,12 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
     status.expect("it has one")
 }
 
-/// Waits for a condition, up to the deadline.
+/// Waits for a condition, up to the deadline, and says how long.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is how a test without tokio waits for a condition"
 )]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     let begun = std::time::Instant::now();
     while !condition() {
         assert!(
@@ -200,6 +224,7 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
         );
         std::thread::sleep(Duration::from_millis(2));
     }
+    begun.elapsed()
 }
 
 /// One HTTP/1.1 request on a connection of its own; the status and the body.

@@ -34,6 +34,8 @@ mod cues;
 mod encryption;
 mod end_to_end;
 mod events;
+#[cfg(target_os = "linux")]
+mod faults;
 mod feed;
 mod fields;
 mod fidelity;

@@ -14,10 +14,10 @@ use floatup::frame::Size;
 use crate::floatup::{Running, Service, floatup, send_signal, until, wait};
 use crate::media::tool;
 
-const FRAME_BYTES: usize = 320 * 180 * 4;
+pub(crate) const FRAME_BYTES: usize = 320 * 180 * 4;
 
 /// The numbers that the test chart's frames show.
-fn numbers(frames: &[u8]) -> Vec<u32> {
+pub(crate) fn numbers(frames: &[u8]) -> Vec<u32> {
     let size = Size::new(320, 180).unwrap();
     let read = |frame: &[u8]| {
         let (pixels, _) = frame.as_chunks();
@@ -33,7 +33,7 @@ fn numbers(frames: &[u8]) -> Vec<u32> {
 }
 
 /// Frame follows frame: none is missing, and none comes twice.
-fn assert_no_gap(what: &str, frames: &[u8]) {
+pub(crate) fn assert_no_gap(what: &str, frames: &[u8]) {
     let numbers = numbers(frames);
     let gap = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1);
     assert_eq!(gap, None, "{what}, of {} frames", numbers.len());
@@ -48,19 +48,19 @@ fn service(folder: &Path, outputs: &[&str]) -> Service {
     Service::start(folder, &args)
 }
 
-fn frames(folder: &Path) -> u64 {
+pub(crate) fn frames(folder: &Path) -> u64 {
     let file = fs::metadata(folder.join("all.rgba")).unwrap();
     file.len() / FRAME_BYTES as u64
 }
 
 /// Waits until so many more frames are recorded.
-fn record(folder: &Path, more: u64) {
+pub(crate) fn record(folder: &Path, more: u64) {
     let wanted = frames(folder) + more;
     until("more frames are recorded", || frames(folder) >= wanted);
 }
 
 /// Ends the service and checks its recording. `code` is how it ends.
-fn all_is_there(service: Service, folder: &Path, code: i32) {
+pub(crate) fn all_is_there(service: Service, folder: &Path, code: i32) {
     let (status, log) = service.stop();
     assert_eq!(status.code(), Some(code), "{log}");
     let all = fs::read(folder.join("all.rgba")).unwrap();
@@ -68,7 +68,7 @@ fn all_is_there(service: Service, folder: &Path, code: i32) {
     assert_no_gap("the recording", &all);
 }
 
-fn fifo(path: &Path) {
+pub(crate) fn fifo(path: &Path) {
     let made = Command::new("mkfifo").arg(path).status();
     assert!(made.expect("mkfifo runs").success());
 }

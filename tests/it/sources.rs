@@ -20,7 +20,7 @@ fn channel(service: &Service) -> Json {
 }
 
 /// One of its sources.
-fn source(service: &Service, name: &str) -> Json {
+pub(crate) fn source(service: &Service, name: &str) -> Json {
     let channel = channel(service);
     let mut sources = channel["sources"].as_array().unwrap().iter();
     let found = sources.find(|source| source["source"] == name);
