@@ -145,6 +145,8 @@ pub struct Item {
     pub publisher: Option<Arc<str>>,
     /// When it was published, since the Unix epoch.
     pub published_at: Duration,
+    /// When the topic took it.
+    pub taken_at: Instant,
     /// The message.
     pub value: Value,
     /// What a server sends of it to each of many subscribers, made for the first; `None` is nothing.
@@ -306,41 +308,39 @@ impl Broker {
         let now = Instant::now();
         let mut state = self.lock();
         let topic = state.open(name, &self.limits, now)?;
-        let item = |page, sequence| Item {
-            page,
-            sequence,
-            publisher,
-            published_at,
-            value,
-            rendered: OnceLock::new(),
-        };
-        let page = topic.ring.end().page;
-        let sequence = topic.ring.push(item, now, &self.limits);
+        let id = topic
+            .ring
+            .push(value, publisher, published_at, now, &self.limits);
         let changed = Arc::clone(&topic.changed);
         // To wake thousands takes long, and each of them wants the lock.
         drop(state);
         changed.notify_waiters();
-        Ok(ItemId { page, sequence })
+        Ok(id)
     }
 
     /// Takes items back: subscribers are told to show nothing of them any more. Those of another
     /// page than the topic's current one are long over and passed over.
-    ///
-    /// # Errors
-    /// [`BrokerError::Full`]: the topic doesn't exist, and no room can be made for it.
-    pub fn retract(
-        &self,
-        name: &TopicName,
-        items: &[ItemId],
-        at: Duration,
-    ) -> Result<(), BrokerError> {
-        let page = self.latest(name).page;
+    pub fn retract(&self, name: &TopicName, items: &[ItemId], at: Duration) {
+        let now = Instant::now();
+        // Under one lock, since a topic that is made again meanwhile has other items of these numbers.
+        let mut state = self.lock();
+        let Some(topic) = state.topics.get_mut(name) else {
+            return;
+        };
+        let page = topic.ring.end().page;
         let of_page = items.iter().filter(|item| item.page == page);
         let sequences: Vec<u64> = of_page.map(|item| item.sequence).collect();
-        for some in sequences.chunks(RETRACTED_AT_ONCE) {
-            self.publish(name, Value::Retraction(some.into()), None, at)?;
+        if sequences.is_empty() {
+            return;
         }
-        Ok(())
+        topic.used = now;
+        for some in sequences.chunks(RETRACTED_AT_ONCE) {
+            let value = Value::Retraction(some.into());
+            topic.ring.push(value, None, at, now, &self.limits);
+        }
+        let changed = Arc::clone(&topic.changed);
+        drop(state);
+        changed.notify_waiters();
     }
 
     /// The place of a subscriber that wants only what is published from now on.

@@ -90,7 +90,7 @@ pub(super) async fn clear(
         sequence,
     };
     let items: Vec<ItemId> = (first..next.sequence).map(item).collect();
-    broker.retract(&channel.topic, &items, since_epoch())?;
+    broker.retract(&channel.topic, &items, since_epoch());
     channel.controls.clear();
     tracing::info!(channel = &*name, "channel {name}: cleared by an operator");
     Ok(StatusCode::NO_CONTENT)

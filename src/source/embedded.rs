@@ -116,8 +116,6 @@ impl Receiver for Bridge {
     }
 
     fn retract(&self, items: &[ItemId]) {
-        if let Err(error) = self.broker.retract(&self.name, items, since_epoch()) {
-            tracing::warn!("topic {}: {error}", self.name);
-        }
+        self.broker.retract(&self.name, items, since_epoch());
     }
 }

@@ -1,12 +1,12 @@
 //! One topic's newest items, in order, and what a subscriber at some place gets of them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::topic::{Cursor, Event, Item, Limits};
+use crate::topic::{Cursor, Event, Item, ItemId, Limits, Value};
 
 /// What an item weighs beside its value and publisher, in bytes; about what it takes in memory,
 /// with what is rendered of it.
@@ -42,14 +42,28 @@ impl Ring {
         }
     }
 
-    /// Takes in the item that `make` makes of its page and number, and gives the number.
+    /// Takes in an item, and gives what it is named.
     pub(super) fn push(
         &mut self,
-        make: impl FnOnce(u64, u64) -> Item,
+        value: Value,
+        publisher: Option<Arc<str>>,
+        published_at: Duration,
         now: Instant,
         limits: &Limits,
-    ) -> u64 {
-        let item = make(self.page, self.next);
+    ) -> ItemId {
+        let id = ItemId {
+            page: self.page,
+            sequence: self.next,
+        };
+        let item = Item {
+            page: id.page,
+            sequence: id.sequence,
+            publisher,
+            published_at,
+            taken_at: now,
+            value,
+            rendered: OnceLock::new(),
+        };
         self.next += 1;
         self.bytes += weight(&item);
         self.items.push_back((now, Arc::new(item)));
@@ -59,7 +73,7 @@ impl Ring {
             self.drop_oldest();
         }
         self.expire(now, limits.ring_age);
-        self.next - 1
+        id
     }
 
     /// Forgets items older than `age`.

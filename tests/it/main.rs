@@ -19,6 +19,8 @@ mod access;
 mod any_input;
 mod aws;
 mod broker;
+mod broker_http;
+mod broker_model;
 #[cfg(unix)]
 mod brokers;
 #[cfg(feature = "ffmpeg")]
