@@ -198,9 +198,10 @@ pub struct Limits {
     pub batch_items: usize,
     /// Most bytes of values handed out at once; a single longer one still goes.
     pub batch_bytes: usize,
-    /// An item that follows the one before it sooner than this is handed out when it is this old,
+    /// An item that is the fifth within this time, or a later one, is handed out when it is this old,
     /// with those that came meanwhile, unless a batch is full before. A busy topic so costs its
-    /// subscribers one answer where it would cost one for each item; of a quiet one nothing waits.
+    /// subscribers one answer where it would cost one for each item; of a quiet one nothing waits,
+    /// even if a few items happen to come together.
     pub gather: Duration,
 }
 

@@ -12,6 +12,9 @@ use crate::topic::{Cursor, Event, Item, ItemId, Limits, Value};
 /// with what is rendered of it.
 const ITEM_BYTES: usize = 320;
 
+/// So many items that come together are handed out at once: see [`Limits::gather`].
+const AT_ONCE: usize = 4;
+
 /// Bounded by [`Limits::ring_items`], [`Limits::ring_bytes`] and [`Limits::ring_age`]; the oldest
 /// item leaves first.
 #[derive(Debug)]
@@ -124,7 +127,7 @@ impl Ring {
         if gap || self.items.len().saturating_sub(first) >= limits.batch_items {
             return None;
         }
-        let (before, _) = self.items.get(first.checked_sub(1)?)?;
+        let (before, _) = self.items.get(first.checked_sub(AT_ONCE)?)?;
         let (at, _) = self.items.get(first)?;
         (at.duration_since(*before) < limits.gather).then(|| *at + limits.gather)
     }

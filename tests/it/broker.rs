@@ -615,7 +615,8 @@ async fn run(steps: Vec<Step>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_close_together_are_handed_out_together_and_others_at_once() {
+async fn items_of_a_busy_topic_are_handed_out_together_and_a_few_at_once() {
+    const MS: Duration = Duration::from_millis(1);
     let broker = Broker::new(Limits::default(), PAGE);
     let start = Instant::now();
     let (_, mut next) = read(&broker, "a", at(0, 0)).await;
