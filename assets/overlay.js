@@ -38,6 +38,7 @@ function follow() {
     note(event);
     retract(event.data);
   });
+  events.addEventListener('settings', (event) => setLimits(event.data));
   events.onerror = () => {
     setState('reconnecting');
     // A dropped connection is taken up again by the EventSource itself, with Last-Event-ID.
@@ -83,6 +84,14 @@ function retract(data) {
     layer.retract(JSON.parse(data));
   } catch (error) {
     console.error('floatup: an event that is no retraction:', error);
+  }
+}
+
+function setLimits(data) {
+  try {
+    layer.setLimits(JSON.parse(data));
+  } catch (error) {
+    console.error('floatup: an event that is no settings:', error);
   }
 }
 

@@ -9,7 +9,8 @@
 import { Motions, SHARE_MAX, newPose, scaleOf, className } from './motion.js';
 import { FrameBudget, Glyph, Picture } from './raster.js';
 import { readRules } from './rules.js';
-import { Batches, shown } from './stage.js';
+import { Signs } from './signs.js';
+import { Stage } from './stage.js';
 
 /** The lane of the sprite's horizontal start; {@link laneOf} gives those of variables. */
 export const LANE_LEFT = 0;
@@ -91,6 +92,17 @@ const EARLY_MS = 17;
 /** Layout is in so many parts of a pixel. */
 const LAYOUT_PARTS = 64;
 
+/** Of a sprite's box: how high the digits are that are written over its corner. */
+const DIGIT_SHARE = 0.4;
+/** Of the picture: how wide a row of counts is at most, and how far above the bottom edge it ends. */
+const ROW_WIDTH_SHARE = 0.9;
+const ROW_BOTTOM_SHARE = 0.05;
+/** Of the box's height in a row: how high the digits are, and how wide the place for them. */
+const ROW_DIGIT_SHARE = 0.5;
+const ROW_NUMBER_SHARE = 2.8;
+/** Of the digits' height: the room between a figure and its number. */
+const ROW_GAP = 0.3;
+
 /** A layer of sprites over one positioned container, which it follows in size. */
 export class SpriteLayer {
   /** Resolves when the stylesheet's font is there and sprites can be drawn as they should be. */
@@ -116,42 +128,23 @@ export class SpriteLayer {
   #pose = newPose();
   #frame = 0;
 
-  // The sprites in the order of their spawning, which is the order of drawing: the first #live
-  // entries from #head on, which wrap.
-  #max;
-  #spreadMs;
-  #batches = new Batches();
-  #emoji;
-  #page;
-  #sequence;
-  #index;
-  #hash;
-  #bornMs;
-  /** What a sprite looks like and how it moves; undefined until it is drawn, and after a change of style. */
-  #look;
-  #motion;
-  #head = 0;
-  #live = 0;
+  #signs = new Signs();
+  #stage = new Stage({
+    measure: ({ emoji }) => {
+      const { kind, width, height } = this.#lookOf(emoji);
+      // A life that varies is known once the sprite is drawn.
+      const lifeMs = this.#ranges.length > 0 ? Infinity : kind.lifeMs;
+      return { lifeMs: kind.lifeMs > 0 ? lifeMs : 0, area: width * height };
+    },
+    frameArea: () => this.#canvas.width * this.#canvas.height,
+  });
 
   /**
    * @param {HTMLElement} container positioned (CSS `position` other than static)
-   * @param {{max?: number, spreadMs?: number}} options `max`: live sprites at most; the oldest is
-   *   retired for a new one. `spreadMs`: over how long the sprites of one item come on at most
    * @throws {Error} when the stylesheet gives `.animated-emoji` no animation
    */
-  constructor(container, { max = 1000, spreadMs = 1000 } = {}) {
-    if (!Number.isSafeInteger(max) || max < 1) throw new Error(`max is ${max}; want an integer of 1 or more`);
+  constructor(container) {
     this.#container = container;
-    this.#max = max;
-    this.#spreadMs = spreadMs;
-    this.#emoji = new Array(max).fill('');
-    this.#page = new Float64Array(max);
-    this.#sequence = new Float64Array(max);
-    this.#index = new Uint32Array(max);
-    this.#hash = new Uint32Array(max);
-    this.#bornMs = new Float64Array(max);
-    this.#look = new Array(max).fill(undefined);
-    this.#motion = new Array(max).fill(undefined);
     this.#build();
     this.#readRules();
     const box = this.#canvas.getBoundingClientRect();
@@ -165,9 +158,20 @@ export class SpriteLayer {
       });
   }
 
-  /** How many sprites are in flight. */
+  /** How many sprites are in flight, or yet to come on. */
   get live() {
-    return this.#live;
+    return this.#stage.sprites.length;
+  }
+
+  /**
+   * Sets bounds of what is shown; see {@link LIMITS} of stage.js. What is missing stays as it is.
+   *
+   * @param {object} limits
+   */
+  setLimits(limits, nowMs = performance.now()) {
+    this.#stage.setLimits(limits, nowMs);
+    this.#canvas.style.opacity = this.#stage.limits.opacity_max;
+    this.#wake();
   }
 
   /**
@@ -208,31 +212,13 @@ export class SpriteLayer {
   }
 
   /**
-   * Spawns the sprites of one topic item. Of many reactions fewer are shown; the first of each emoji
-   * comes on at once, the others until the next such item is to be expected.
+   * Spawns the sprites of one topic item, as far as there is room.
    *
    * @param {{page: number, sequence: number, reactions: {emoji: string, count: number}[]}} item
    * @param {number} nowMs when, on the clock of `performance.now()`
    */
-  spawn({ page, sequence, reactions }, nowMs = performance.now()) {
-    const counts = reactions.map(({ emoji, count }) => ({ emoji, count: shown(count) }));
-    const isBatch = counts.some(({ count }) => count > 1);
-    const intervalMs = isBatch ? this.#batches.intervalMs(nowMs, this.#spreadMs) : 0;
-    let index = 0;
-    for (const { emoji, count } of counts) {
-      for (let n = 0; n < count; n++, index++) {
-        const slot = (this.#head + this.#live) % this.#max;
-        if (this.#live === this.#max) this.#head = (this.#head + 1) % this.#max;
-        else this.#live++;
-        this.#emoji[slot] = emoji;
-        this.#page[slot] = page;
-        this.#sequence[slot] = sequence;
-        this.#index[slot] = index;
-        this.#hash[slot] = scatter(page, sequence, index, LANE_LEFT);
-        this.#bornMs[slot] = nowMs + (intervalMs * n) / count;
-        this.#look[slot] = this.#motion[slot] = undefined;
-      }
-    }
+  spawn(item, nowMs = performance.now()) {
+    this.#stage.spawn(item, nowMs);
     this.#wake();
   }
 
@@ -242,17 +228,12 @@ export class SpriteLayer {
    * @param {{page: number, sequences: number[]}} items
    */
   retract({ page, sequences }) {
-    const gone = new Set(sequences);
-    for (let i = 0; i < this.#live; i++) {
-      const slot = (this.#head + i) % this.#max;
-      // Older than any lifetime: the next frame is without it.
-      if (this.#page[slot] === page && gone.has(this.#sequence[slot])) this.#bornMs[slot] = -Infinity;
-    }
+    this.#stage.retract(page, sequences);
     this.#wake();
   }
 
   /**
-   * Draws the layer as it is at `nowMs`. The layer calls this itself while sprites are in flight.
+   * Draws the layer as it is at `nowMs`. The layer calls this itself while there is something to draw.
    *
    * @returns {number} how many sprites are in flight, or yet to come on
    */
@@ -262,31 +243,28 @@ export class SpriteLayer {
     context.globalAlpha = 1;
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     this.#motions.deadline = performance.now() + SAMPLING_MS_MAX;
+    this.#stage.retire(nowMs);
     this.#prepareMotions();
     const widthPx = this.#container.clientWidth;
-    const live = this.#live;
-    let kept = 0;
-    for (let i = 0; i < live; i++) {
-      const slot = (this.#head + i) % this.#max;
-      const earlyMs = this.#bornMs[slot] - nowMs;
-      if (earlyMs > EARLY_MS) {
-        this.#move(slot, (this.#head + kept++) % this.#max);
-        continue;
-      }
+    for (const sprite of this.#stage.sprites) {
+      const earlyMs = sprite.bornMs - nowMs;
+      const fading = this.#stage.fading(sprite, nowMs);
+      if (earlyMs > EARLY_MS || fading === 0) continue;
       const ageMs = Math.max(0, -earlyMs);
-      const motion = this.#motionOf(slot);
+      const motion = this.#motionOf(sprite);
       if (!(ageMs < motion?.lifeMs)) continue;
-      this.#move(slot, (this.#head + kept++) % this.#max);
       motion.pose(ageMs, this.#pose);
-      const look = this.#look[slot];
-      this.#drawOne(look, ageMs, leftPx(this.#hash[slot], widthPx, look.kind.fontSizePx), this.#pose);
+      const hash = scatter(sprite.page, sprite.sequence, sprite.index, LANE_LEFT);
+      this.#drawOne(sprite, ageMs, leftPx(hash, widthPx, sprite.look.kind.fontSizePx), fading);
     }
-    this.#live = kept;
-    return kept;
+    this.#drawRow(nowMs);
+    return this.live;
   }
 
   /** The box sits on whole device pixels and only the transform is finer: so browsers paint it. */
-  #drawOne({ kind, glyph, picture, width, height }, ageMs, ownLeft, [x, y, opacity, a, b, c, d, e, f]) {
+  #drawOne({ look, standsFor }, ageMs, ownLeft, fading) {
+    const [x, y, opacity, a, b, c, d, e, f] = this.#pose;
+    const { kind, width, height } = look;
     const scale = this.#scale;
     const context = this.#context;
     const left = layout((kind.x === 'auto' ? ownLeft : x) * scale);
@@ -295,49 +273,76 @@ export class SpriteLayer {
     const bottom = layout(y * scale);
     const boxY = Math.floor((kind.y === 'top' ? bottom : whole.height - height - bottom) + 0.5);
     context.setTransform(a, b, c, d, boxX + width / 2 + e * scale, boxY + height / 2 + f * scale);
-    context.globalAlpha = opacity;
-    if (picture === undefined) {
-      glyph.draw(context, scaleOf(a, b, c, d));
-    } else {
-      const frame = picture.at(ageMs);
-      if (frame !== undefined) context.drawImage(frame, -width / 2, -height / 2, width, height);
+    context.globalAlpha = opacity * fading;
+    this.#drawLook(look, ageMs, scaleOf(a, b, c, d));
+    if (standsFor > 1) {
+      const digitPx = DIGIT_SHARE * height;
+      this.#signs.draw(context, standsFor, digitPx, (width + digitPx) / 2, height / 2 - digitPx);
     }
   }
 
-  /** Takes a sprite to the place of one that is gone. */
-  #move(from, to) {
-    if (from === to) return;
-    for (const values of [this.#emoji, this.#page, this.#sequence, this.#index, this.#hash, this.#bornMs, this.#look, this.#motion]) {
-      values[to] = values[from];
+  /** Draws a glyph or a picture, its box's centre at 0, 0. */
+  #drawLook({ glyph, picture, width, height }, ageMs, scale) {
+    if (picture === undefined) {
+      glyph.draw(this.#context, scale);
+      return;
+    }
+    const frame = picture.at(ageMs);
+    if (frame !== undefined) this.#context.drawImage(frame, -width / 2, -height / 2, width, height);
+  }
+
+  /** Emoji in a row at the bottom, each with how many there were of late. */
+  #drawRow(nowMs) {
+    const order = [...this.#reactions.keys()];
+    const counts = this.#stage.counts(nowMs, (emoji) => order.indexOf(plain(emoji)) >>> 0);
+    const row = counts.map(({ emoji, count }) => ({ count, look: this.#lookOf(emoji) }));
+    // The digits have room for five of them, so that nothing moves when a number grows.
+    const slot = ({ width, height }) => width + ROW_NUMBER_SHARE * height;
+    const wanted = row.reduce((sum, { look }) => sum + slot(look), 0);
+    const whole = this.#canvas;
+    const scale = Math.min((ROW_WIDTH_SHARE * whole.width) / wanted, 1);
+    const context = this.#context;
+    context.globalAlpha = 1;
+    let left = (whole.width - wanted * scale) / 2;
+    for (const { count, look } of row) {
+      const { width, height } = look;
+      const top = whole.height * (1 - ROW_BOTTOM_SHARE) - height * scale;
+      context.setTransform(scale, 0, 0, scale, Math.round(left) + (width / 2) * scale, Math.round(top) + (height / 2) * scale);
+      this.#drawLook(look, nowMs, scale);
+      const digitPx = ROW_DIGIT_SHARE * height;
+      const right = width / 2 + digitPx * ROW_GAP + this.#signs.width(count, digitPx);
+      this.#signs.draw(context, count, digitPx, right, -digitPx / 2);
+      left += slot(look) * scale;
     }
   }
 
   /** Has the motions sampled that new sprites need, all at once. */
   #prepareMotions() {
     const wanted = new Map();
-    for (let i = 0; i < this.#live; i++) {
-      const slot = (this.#head + i) % this.#max;
-      if (this.#motion[slot] !== undefined && !this.#motion[slot].rough) continue;
-      const { kind } = this.#lookOf(this.#emoji[slot]);
+    for (const sprite of this.#stage.sprites) {
+      if (sprite.motion !== undefined && !sprite.motion.rough) continue;
+      const { kind } = this.#lookOf(sprite.emoji);
       if (!wanted.has(kind)) wanted.set(kind, []);
-      wanted.get(kind).push(this.#sharesOf(slot));
+      wanted.get(kind).push(this.#sharesOf(sprite));
     }
     for (const [kind, all] of wanted) this.#motions.prepare(kind, all);
   }
 
-  #sharesOf(slot) {
-    return this.#ranges.map(({ lane }) => scatter(this.#page[slot], this.#sequence[slot], this.#index[slot], lane) >>> SHARE_SHIFT);
+  #sharesOf({ page, sequence, index }) {
+    return this.#ranges.map(({ lane }) => scatter(page, sequence, index, lane) >>> SHARE_SHIFT);
   }
 
-  #motionOf(slot) {
-    const kept = this.#motion[slot];
+  /** How a sprite moves, which is kept with it, as is what it looks like, until the style is another. */
+  #motionOf(sprite) {
+    const kept = sprite.motion;
     if (kept !== undefined && !(kept.rough && performance.now() < this.#motions.deadline)) return kept;
-    const look = this.#lookOf(this.#emoji[slot]);
-    const motion = this.#motions.of(look.kind, this.#sharesOf(slot));
+    const look = this.#lookOf(sprite.emoji);
+    const motion = this.#motions.of(look.kind, this.#sharesOf(sprite));
     if (motion === undefined) this.#warn(`the stylesheet gives .${look.kind.className.replace(' ', '.')} no animation with a duration`);
-    if (!(kept?.rough && motion?.rough)) this.#motion[slot] = motion;
-    this.#look[slot] = look;
-    return this.#motion[slot];
+    if (!(kept?.rough && motion?.rough)) sprite.motion = motion;
+    sprite.look = look;
+    this.#stage.lasts(sprite, sprite.motion?.lifeMs ?? 0);
+    return sprite.motion;
   }
 
   /** What an emoji's sprites look like, in device pixels, and what they have in common. */
@@ -367,13 +372,13 @@ export class SpriteLayer {
   }
 
   #wake() {
-    if (this.#frame === 0 && this.#live > 0) this.#frame = requestAnimationFrame(this.#tick);
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#tick);
   }
 
   #tick = (nowMs) => {
     this.#frame = 0;
     this.draw(nowMs);
-    this.#wake();
+    if (!this.#stage.isEmpty) this.#wake();
   };
 
   #build() {
@@ -441,9 +446,10 @@ export class SpriteLayer {
   /** Forgets what sprites look like and how they move. */
   #lookAnew() {
     this.#looks.clear();
-    this.#look.fill(undefined);
-    this.#motion.fill(undefined);
-    if (this.#live > 0) this.draw(performance.now());
+    for (const sprite of this.#stage.sprites) sprite.look = sprite.motion = undefined;
+    if (this.#stage.isEmpty) return;
+    this.#stage.remeasure();
+    this.draw(performance.now());
   }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use self::reload::Reload;
 use super::{FrameLoop, Names, asked_to_end, files, page, runtime};
@@ -76,6 +77,14 @@ pub(super) fn run(job: Serve) -> Result<()> {
     let guards = job.channels.iter();
     let guards = guards.map(|config| super::guard(&config.gate, &config.name, &metrics));
     let guards: Vec<Guard> = guards.collect();
+    let desks = job.channels.iter().zip(&channels).zip(&guards);
+    let desks = desks.map(|((config, channel), guard)| Desk {
+        channel: Arc::clone(channel),
+        guard: guard.clone(),
+        palette: Arc::clone(&config.picture.palette),
+        changes: watch::Sender::new(()),
+    });
+    let desks: Vec<Desk> = desks.collect();
     let (mut monitors, mut hooks) = (Vec::new(), BTreeMap::new());
     for (number, (config, channel)) in job.channels.iter().zip(&channels).enumerate() {
         let topic = TopicName::new(&config.cache, &config.topic)?;
@@ -315,6 +324,8 @@ struct Desk {
     channel: Arc<Channel>,
     guard: Guard,
     palette: Arc<Palette>,
+    /// Told whenever something is set; who looks for it sees the last time alone.
+    changes: watch::Sender<()>,
 }
 
 impl Desk {
@@ -324,6 +335,18 @@ impl Desk {
             rules: self.guard.gate().rules(),
         }
     }
+
+    /// Sets all of it, but whether it is paused.
+    fn set(&self, Live { limits, rules }: Live) {
+        self.channel.set_limits(limits);
+        self.guard.gate().change(|now| {
+            *now = gate::Rules {
+                paused: now.paused,
+                ..rules
+            }
+        });
+        self.changes.send_replace(());
+    }
 }
 
 impl Controls for Desk {
@@ -332,15 +355,12 @@ impl Controls for Desk {
     }
 
     fn change(&self, changes: &Map<String, Value>) -> Result<(), String> {
-        let Live { limits, rules } = self.live().changed(changes, &self.palette)?;
-        self.channel.set_limits(limits);
-        self.guard.gate().change(|now| {
-            *now = gate::Rules {
-                paused: now.paused,
-                ..rules
-            }
-        });
+        self.set(self.live().changed(changes, &self.palette)?);
         Ok(())
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     fn pause(&self, paused: bool) {

@@ -10,6 +10,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use tokio::sync::watch;
 
 use crate::reaction;
 use crate::server::answer::{ApiError, body, json};
@@ -35,6 +36,9 @@ pub trait Controls: Send + Sync {
     /// # Errors
     /// What is wrong, and what is accepted.
     fn change(&self, changes: &Map<String, Json>) -> Result<(), String>;
+
+    /// Whenever what may be changed has changed.
+    fn changes(&self) -> watch::Receiver<()>;
 
     /// Lets nothing in, or what its rules say again.
     fn pause(&self, paused: bool);

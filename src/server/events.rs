@@ -2,6 +2,7 @@
 //! browser source. The event stream format is that of the HTML standard, section 9.2.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,19 +27,36 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a browser should wait before it connects again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Of what an operator may change, what a page shows; what is let in, and from whom, is nobody's to
+/// know.
+const SHOWN: [&str; 8] = [
+    "sprites_max",
+    "overflow",
+    "queue_max",
+    "queue_seconds",
+    "spread_ms",
+    "coverage_max",
+    "opacity_max",
+    "quiet",
+];
+
 /// Streams the reactions that are published from now on; or everything that the ring holds after
 /// the `Last-Event-ID` of the header or the query. The header wins: a browser keeps it up to date.
 ///
-/// `hello` comes first, and its id makes a reconnect before the first reaction resume too.
+/// `hello` comes first, and its id makes a reconnect before the first reaction resume too. Of a channel
+/// that is drawn here `settings` follows, and again whenever they change.
 pub(super) async fn subscribe(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let segments = segments(request.uri())?;
     let channel = segments.get(1).map_or("", String::as_str);
-    let name = match app.service.channels.get(channel) {
-        Some(channel) => channel.topic.clone(),
-        None => TopicName::new(REACTION_CACHE, channel)?,
+    let (name, stage) = match app.service.channels.get(channel) {
+        Some(drawn) => {
+            let changes = drawn.controls.changes();
+            (drawn.topic.clone(), Some((channel.to_owned(), changes)))
+        }
+        None => (TopicName::new(REACTION_CACHE, channel)?, None),
     };
     app.check_cache(&name)?;
     let permit = app.subscribers.clone().try_acquire_owned().map_err(|_| {
@@ -59,7 +77,9 @@ pub(super) async fn subscribe(
         name,
         cursor,
         ready: vec![hello(cursor)],
+        stage,
     };
+    subscriber.say_settings();
     // Makes the topic, or fails while the status can still say so.
     subscriber.fetch(Duration::ZERO).await?;
     let chunks = stream::unfold(subscriber, |mut subscriber| async move {
@@ -85,6 +105,8 @@ struct Subscriber {
     cursor: Cursor,
     /// Events of one batch of the broker at most, and `hello`; the ring holds what comes meanwhile.
     ready: Vec<Bytes>,
+    /// The channel that is drawn here, and when its settings change.
+    stage: Option<(String, watch::Receiver<()>)>,
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
 }
@@ -94,8 +116,22 @@ impl Subscriber {
     async fn next(&mut self) -> Option<Bytes> {
         if self.ready.is_empty() {
             let mut stop = self.stop.clone();
+            let mut changes = self.stage.as_ref().map(|(_, changes)| changes.clone());
+            let changed = async {
+                if let Some(changes) = &mut changes
+                    && changes.changed().await.is_ok()
+                {
+                    return;
+                }
+                // There is nothing that could change.
+                pending::<()>().await;
+            };
             let fetched = tokio::select! {
                 fetched = self.fetch(KEEP_ALIVE) => fetched,
+                () = changed => {
+                    self.say_settings();
+                    Ok(())
+                }
                 _ = stop.wait_for(|stop| *stop) => return None,
             };
             if let Err(error) = fetched {
@@ -113,6 +149,25 @@ impl Subscriber {
                 all.into()
             }
         })
+    }
+
+    /// The settings as they are now; they are no part of what can be resumed, and so have no id.
+    fn say_settings(&mut self) {
+        let Some((channel, changes)) = &mut self.stage else {
+            return;
+        };
+        changes.mark_unchanged();
+        let Some(channel) = self.app.service.channels.get(channel) else {
+            return;
+        };
+        let mut settings = channel.controls.settings();
+        settings.retain(|key, _| SHOWN.contains(&key.as_str()));
+        if settings.is_empty() {
+            return;
+        }
+        let data = serde_json::Value::Object(settings);
+        self.ready
+            .push(format!("event: settings\ndata: {data}\n\n").into());
     }
 
     async fn fetch(&mut self, hold: Duration) -> Result<(), ApiError> {

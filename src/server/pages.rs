@@ -31,6 +31,7 @@ const MOTION_JS: &str = include_str!("../../assets/motion.js");
 const RASTER_JS: &str = include_str!("../../assets/raster.js");
 const RULES_JS: &str = include_str!("../../assets/rules.js");
 const STAGE_JS: &str = include_str!("../../assets/stage.js");
+const SIGNS_JS: &str = include_str!("../../assets/signs.js");
 const VIEWER_HTML: &str = include_str!("../../assets/viewer.html");
 const CONTROL_HTML: &str = include_str!("../../assets/control.html");
 const FONT: &[u8] = include_bytes!("../../assets/fonts/NotoColorEmoji-floatup.ttf");
@@ -47,6 +48,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("raster.js", JS, RASTER_JS.as_bytes()),
     ("rules.js", JS, RULES_JS.as_bytes()),
     ("stage.js", JS, STAGE_JS.as_bytes()),
+    ("signs.js", JS, SIGNS_JS.as_bytes()),
     ("palette.js", JS, include_bytes!("../../assets/palette.js")),
     ("chat.js", JS, include_bytes!("../../assets/chat.js")),
     ("topic.js", JS, include_bytes!("../../assets/topic.js")),
@@ -67,11 +69,12 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
 ];
 
 /// What `sprites.js` imports. These import nothing.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 5] = [
     ("./motion.js", MOTION_JS),
     ("./raster.js", RASTER_JS),
     ("./rules.js", RULES_JS),
     ("./stage.js", STAGE_JS),
+    ("./signs.js", SIGNS_JS),
 ];
 
 /// The bundled font, as the stylesheet names it.

@@ -200,4 +200,39 @@ mod tests {
             }
         }
     }
+
+    /// The pages draw the signs from outlines of their own.
+    #[test]
+    fn the_pages_signs_are_of_the_same_face() {
+        use ab_glyph::{OutlineCurve, Point};
+
+        let face = FontRef::try_from_slice(FACE).unwrap();
+        let mut outlines = String::new();
+        for sign in SIGNS {
+            let mut path = String::new();
+            let mut end = None;
+            let mut go = |letters: &str, points: &[Point]| {
+                path += letters;
+                let points = points.iter().map(|p| format!("{} {}", p.x, p.y));
+                path += &points.collect::<Vec<_>>().join(" ");
+            };
+            for curve in face.outline(face.glyph_id(sign)).unwrap().curves {
+                let (from, letter, points) = match curve {
+                    OutlineCurve::Line(from, to) if from == to => continue,
+                    OutlineCurve::Line(from, to) => (from, "L", vec![to]),
+                    OutlineCurve::Quad(from, by, to) => (from, "Q", vec![by, to]),
+                    OutlineCurve::Cubic(from, by, near, to) => (from, "C", vec![by, near, to]),
+                };
+                if end != Some(from) {
+                    go(if end.is_some() { "ZM" } else { "M" }, &[from]);
+                }
+                end = points.last().copied();
+                go(letter, &points);
+            }
+            outlines += &format!("  '{sign}': '{path}Z',\n");
+        }
+        let script = include_str!("../../assets/signs.js");
+        assert_eq!(face.units_per_em(), Some(1_000.0));
+        assert!(script.contains(&outlines), "as it should be:\n{outlines}");
+    }
 }

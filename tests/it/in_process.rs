@@ -140,6 +140,10 @@ impl Controls for NoStage {
         Err("this channel has no stage".into())
     }
 
+    fn changes(&self) -> watch::Receiver<()> {
+        watch::Sender::new(()).subscribe()
+    }
+
     fn pause(&self, _: bool) {}
 
     fn is_paused(&self) -> bool {

@@ -113,6 +113,7 @@ async fn everything_is_served_as_what_it_is() {
         ("/assets/raster.js", "text/javascript; charset=utf-8"),
         ("/assets/rules.js", "text/javascript; charset=utf-8"),
         ("/assets/stage.js", "text/javascript; charset=utf-8"),
+        ("/assets/signs.js", "text/javascript; charset=utf-8"),
         ("/assets/control.js", "text/javascript; charset=utf-8"),
         ("/assets/control.css", "text/css; charset=utf-8"),
         ("/control", "text/html; charset=utf-8"),
@@ -174,6 +175,8 @@ async fn a_channels_pages_have_its_own_stylesheet() {
     let channel = |cache: &str, topic: &str, css: &str| Channel {
         topic: TopicName::new(cache, topic).unwrap(),
         sources: Vec::new(),
+        outputs: Vec::new(),
+        stalled: Box::new(|| None),
         guard: crate::in_process::guard(),
         controls: Box::new(crate::in_process::NoStage),
         stylesheet: css.into(),

@@ -112,8 +112,8 @@ async fn hundreds_of_sprites_cost_one_call_each_and_no_elements() {
     let before: u32 = tab.evaluate(elements).await;
 
     let mut live = 0;
-    for (add, expected) in [(300, 300), (200, 500), (4_500, 1_000)] {
-        // Past the cap, the latest 1,000 are drawn.
+    // Of the cap's 1,000 places an eighth is for those that fade out.
+    for (add, expected, most) in [(300, 300, 300), (200, 500, 500), (4_500, 875, 1_000)] {
         for n in 0..add {
             let names = ["heart", "100", "thumbsup", "mindblown"];
             backend.log.publish(names[n / 100 % names.len()]);
@@ -133,7 +133,8 @@ async fn hundreds_of_sprites_cost_one_call_each_and_no_elements() {
             draw_ms[draw_ms.len() / 2]
         );
         for (i, (_, drawn, cleared)) in frames.iter().enumerate() {
-            assert_eq!((*drawn, *cleared), (expected, 1), "frame {i} of {expected}");
+            assert!((expected..=most).contains(drawn), "frame {i}: {drawn}");
+            assert_eq!(*cleared, 1, "frame {i} of {expected}");
         }
     }
     let rasters: (u32, u32) = tab.evaluate("[texts.size, counts.fillText]").await;

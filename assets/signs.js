@@ -1,0 +1,84 @@
+// The signs that numbers beside emoji are written with: `×` and the digits, white with a dark edge,
+// so that they can be read over any picture.
+//
+// The renderer's are of the same face: see src/sprite/sign.rs, where a test holds the outlines.
+
+/** Outlines of Noto Sans Bold, 1000 units to the em, y upwards from the base line. */
+const OUTLINES = {
+  '×': 'M433 575L508 502L359 353L506 205L433 131L284 278L137 132L64 206L209 353L63 500L137 575L284 429L433 575Z',
+  '0': 'M535 357Q535 242 510.5 160Q486 78 431.5 34Q377 -10 285 -10Q156 -10 96 87.5Q36 185 36 357Q36 473 60 555Q84 637 139 681Q194 725 285 725Q413 725 474 628Q535 531 535 357ZM186 357Q186 235 207 173.5Q228 112 285 112Q341 112 363 173Q385 234 385 357Q385 479 363 541Q341 603 285 603Q228 603 207 541Q186 479 186 357Z',
+  '1': 'M413 0L262 0L262 413Q262 439 263.5 481Q265 523 266 555Q261 549 244.5 533.5Q228 518 214 506L132 440L59 531L289 714L413 714L413 0Z',
+  '2': 'M539 0L40 0L40 105L219 286Q273 342 306 379.5Q339 417 354 447.5Q369 478 369 513Q369 556 345.5 577Q322 598 282 598Q241 598 202 579Q163 560 120 525L38 622Q69 649 103.5 672Q138 695 183.5 709.5Q229 724 293 724Q363 724 413.5 698.5Q464 673 491.5 629.5Q519 586 519 531Q519 472 495.5 423Q472 374 427.5 326Q383 278 320 220L228 134L228 127L539 127L539 0Z',
+  '3': 'M511 554Q511 480 466.5 436Q422 392 357 376L357 373Q443 363 487.5 321Q532 279 532 208Q532 146 501.5 96.5Q471 47 407.5 18.5Q344 -10 244 -10Q128 -10 38 29L38 157Q84 134 134.5 122Q185 110 228 110Q309 110 341.5 138Q374 166 374 217Q374 247 359 267.5Q344 288 306.5 298.5Q269 309 202 309L148 309L148 425L203 425Q269 425 303.5 437.5Q338 450 350.5 471.5Q363 493 363 521Q363 559 339.5 580.5Q316 602 261 602Q210 602 172.5 584.5Q135 567 109 550L39 654Q81 684 137.5 704Q194 724 272 724Q382 724 446.5 679.5Q511 635 511 554Z',
+  '4': 'M555 148L469 148L469 0L322 0L322 148L17 148L17 253L330 714L469 714L469 265L555 265L555 148ZM322 386Q322 409 323 442Q324 475 325.5 503.5Q327 532 328 541L324 541Q315 521 305 502Q295 483 281 463L150 265L322 265L322 386Z',
+  '5': 'M300 456Q365 456 416 431Q467 406 496.5 358Q526 310 526 239Q526 123 454 56.5Q382 -10 241 -10Q185 -10 135.5 0Q86 10 49 29L49 159Q86 140 138 126.5Q190 113 236 113Q303 113 338.5 140.5Q374 168 374 226Q374 334 231 334Q203 334 173 328.5Q143 323 123 318L63 350L90 714L477 714L477 586L222 586L209 446Q226 449 245.5 452.5Q265 456 300 456Z',
+  '6': 'M35 303Q35 365 44 425Q53 485 75.5 538.5Q98 592 138.5 633.5Q179 675 241.5 698.5Q304 722 393 722Q414 722 442 720.5Q470 719 489 715L489 594Q470 599 447.5 601.5Q425 604 403 604Q314 604 265.5 576Q217 548 197 497.5Q177 447 174 381L180 381Q200 416 237.5 440Q275 464 335 464Q429 464 484 405Q539 346 539 238Q539 122 473.5 56Q408 -10 296 -10Q223 -10 164 23.5Q105 57 70 126.5Q35 196 35 303ZM293 111Q337 111 365 141.5Q393 172 393 236Q393 288 369 318Q345 348 296 348Q263 348 238 333.5Q213 319 199 296Q185 273 185 249Q185 216 197 184.5Q209 153 233.5 132Q258 111 293 111Z',
+  '7': 'M111 0L379 587L27 587L27 714L539 714L539 619L269 0L111 0Z',
+  '8': 'M286 723Q348 723 399.5 704Q451 685 482.5 647Q514 609 514 551Q514 487 477.5 445.5Q441 404 386 377Q424 357 458.5 330.5Q493 304 514.5 268.5Q536 233 536 185Q536 126 504.5 82Q473 38 416.5 14Q360 -10 286 -10Q166 -10 100.5 41Q35 92 35 181Q35 255 75 300Q115 345 172 373Q124 403 90.5 445.5Q57 488 57 552Q57 609 89 647Q121 685 173.5 704Q226 723 286 723ZM285 613Q248 613 223.5 594Q199 575 199 540Q199 503 225 480Q251 457 286 440Q320 456 346 478.5Q372 501 372 540Q372 575 347.5 594Q323 613 285 613ZM175 190Q175 151 202.5 126Q230 101 284 101Q340 101 368 125Q396 149 396 189Q396 216 380 236.5Q364 257 340.5 273.5Q317 290 292 304L279 311Q233 289 204 260Q175 231 175 190Z',
+  '9': 'M536 409Q536 348 527 287.5Q518 227 495.5 173.5Q473 120 432.5 78.5Q392 37 329.5 13.5Q267 -10 178 -10Q157 -10 129 -8.5Q101 -7 82 -3L82 118Q102 114 124 111Q146 108 168 108Q257 108 305.5 136.5Q354 165 374 215Q394 265 397 331L391 331Q370 296 335.5 272Q301 248 233 248Q142 248 87 307Q32 366 32 474Q32 590 97.5 656Q163 722 275 722Q348 722 407 688.5Q466 655 501 585.5Q536 516 536 409ZM278 601Q234 601 206 571Q178 541 178 476Q178 424 202 394Q226 364 275 364Q309 364 333.5 379Q358 394 372 416.5Q386 439 386 463Q386 496 374 528Q362 560 338 580.5Q314 601 278 601Z',
+};
+const UNITS = 1000;
+
+/** Of the em: the width of each sign, and the height of a digit. */
+const ADVANCE = 0.572;
+const DIGIT_HEIGHT = 0.714;
+/** Of the em: how wide the edge is, and the room around a sign, which holds it. */
+const EDGE = 0.08;
+const PAD = 0.12;
+const EDGE_COLOR = 'rgb(0 0 0 / 0.75)';
+/** Signs are made no larger than for this, in device pixels; larger ones are scaled up. */
+const EM_PX_MAX = 256;
+
+/** Numbers, drawn from one raster for each sign and each of few sizes. */
+export class Signs {
+  #rasters = new Map();
+
+  /** How wide `×` and a number are, in the unit of the digits' height. */
+  width(number, digitHeight) {
+    return ([...textOf(number)].length * ADVANCE * digitHeight) / DIGIT_HEIGHT;
+  }
+
+  /** Draws `×` and a number, the upper right corner of its last digit at `right`, `top`. */
+  draw(context, number, digitHeight, right, top) {
+    const em = digitHeight / DIGIT_HEIGHT;
+    // For sprites that are drawn larger than they are, too.
+    const level = Math.ceil(2 * Math.log2(em)) + 1;
+    const [width, height] = [(ADVANCE + 2 * PAD) * em, (DIGIT_HEIGHT + 2 * PAD) * em];
+    let left = right - PAD * em;
+    for (const sign of [...textOf(number)].reverse()) {
+      left -= ADVANCE * em;
+      context.drawImage(this.#raster(sign, level), left, top - PAD * em, width, height);
+    }
+  }
+
+  #raster(sign, level) {
+    const key = `${sign}${level}`;
+    let raster = this.#rasters.get(key);
+    if (raster === undefined) {
+      raster = drawn(sign, Math.min(2 ** (level / 2), EM_PX_MAX));
+      this.#rasters.set(key, raster);
+    }
+    return raster;
+  }
+}
+
+function textOf(number) {
+  return `×${number}`;
+}
+
+function drawn(sign, emPx) {
+  const image = document.createElement('canvas');
+  image.width = Math.max(Math.round((ADVANCE + 2 * PAD) * emPx), 1);
+  image.height = Math.max(Math.round((DIGIT_HEIGHT + 2 * PAD) * emPx), 1);
+  const context = image.getContext('2d');
+  const scale = emPx / UNITS;
+  context.setTransform(scale, 0, 0, -scale, PAD * emPx, (PAD + DIGIT_HEIGHT) * emPx);
+  const outline = new Path2D(OUTLINES[sign]);
+  context.strokeStyle = EDGE_COLOR;
+  context.lineJoin = 'round';
+  context.lineWidth = 2 * EDGE * UNITS;
+  context.stroke(outline);
+  context.fillStyle = 'white';
+  context.fill(outline);
+  return image;
+}
