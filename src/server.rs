@@ -47,7 +47,7 @@ use self::answer::ApiError;
 pub use self::bounds::{Bounds, Network};
 pub use self::channel::{Channel, Channels, Feed, OutputMonitor, Stalled, Still};
 use self::chat::Chat;
-pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri};
+pub use self::chat::{ChatSettings, ReviewFallback, ReviewUri, wire as chat_wire};
 pub use self::desk::Controls;
 use self::gap_cure::GapCure;
 use self::gate::Gate;

@@ -20,7 +20,7 @@ mod review;
 mod room;
 mod session;
 mod vending;
-mod wire;
+pub mod wire;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;

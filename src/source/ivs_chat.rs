@@ -6,7 +6,7 @@
 
 mod address;
 mod connection;
-mod frame;
+pub mod frame;
 mod tokens;
 
 use std::pin::Pin;

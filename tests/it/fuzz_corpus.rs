@@ -32,8 +32,18 @@ fn artwork() {
 }
 
 #[test]
+fn http_request() {
+    check_texts("http_request", bodies::http_request);
+}
+
+#[test]
 fn irc_line() {
     check_texts("irc_line", bodies::irc_line);
+}
+
+#[test]
+fn ivs_frame() {
+    check_texts("ivs_frame", bodies::ivs_frame);
 }
 
 #[test]
@@ -42,8 +52,43 @@ fn reaction_decode() {
 }
 
 #[test]
+fn reaction_log() {
+    check_corpus("reaction_log", bodies::reaction_log);
+}
+
+#[test]
+fn scene() {
+    check_texts("scene", bodies::scene);
+}
+
+#[test]
 fn settings() {
     check_texts("settings", bodies::settings);
+}
+
+#[test]
+fn stylesheet() {
+    check_texts("stylesheet", bodies::stylesheet);
+}
+
+#[test]
+fn token() {
+    check_texts("token", bodies::token);
+}
+
+/// What is long but no larger than what people have is read, or refused, in a time like its length.
+#[test]
+fn long_texts_are_read_soon_or_refused() {
+    let keys: String = (0..20_000).map(|n| format!("k{n}=1\n")).collect();
+    bodies::settings(&keys);
+    assert_eq!(floatup::config::file::check(&keys).len(), 1_000);
+    let tables = "[[channel]]\n".repeat(5_000);
+    bodies::settings(&tables);
+    let rules = (0..5_000).map(|n| format!(".reaction-r{n} {{ font-size: 9px }}\n"));
+    let css = floatup::look::STYLESHEET.to_owned() + &rules.collect::<String>();
+    bodies::stylesheet(&css);
+    let error = floatup::motion::Stylesheet::parse(&css).unwrap_err();
+    assert!(error.message.contains("5000 reactions"), "{error}");
 }
 
 #[test]

@@ -64,6 +64,16 @@ proptest! {
     }
 
     #[test]
+    fn no_other_claims_stand_under_a_signature(own in claims(), other in claims()) {
+        prop_assume!(own != other);
+        let (signed, forged) = (mint(&own, &key(1)), mint(&other, &key(2)));
+        let (_, signature) = signed.rsplit_once('.').expect("a signature");
+        let (body, _) = forged.rsplit_once('.').expect("a signature");
+        let forged = format!("{body}.{signature}");
+        prop_assert_eq!(verify(&forged, &key(1), 0), Err(TokenError::Unreadable));
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in ".{0,200}") {
         prop_assert_eq!(verify(&text, &key(1), 0), Err(TokenError::Unreadable));
         prop_assert_eq!(verify(&wrap(&text, ""), &key(1), 0), Err(TokenError::Unreadable));

@@ -106,12 +106,7 @@ impl Floats {
             }
             !is_meant
         });
-        if items.is_empty() {
-            return;
-        }
-        if let Err(error) = self.broker.retract(&self.topic, &items, since_epoch()) {
-            tracing::warn!("a deletion in the chat of {}: {error}", self.topic);
-        }
+        self.broker.retract(&self.topic, &items, since_epoch());
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Floating>> {

@@ -13,7 +13,7 @@ use crate::calendar::extended;
 use crate::server::chat::{ID_CHARS, new_id};
 
 /// What a message, a user or an event carries besides: text by name.
-pub(super) type Attributes = BTreeMap<String, String>;
+pub type Attributes = BTreeMap<String, String>;
 
 /// The names and values of attributes together, in bytes; more are refused with 413.
 pub(super) const ATTRIBUTES_BYTES_MAX: usize = 1024;
@@ -29,9 +29,11 @@ pub(super) const USER_ID_CHARS_MAX: usize = 128;
 
 /// What the sender of a request is told went wrong.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) code: u16,
-    pub(super) message: String,
+pub struct Fault {
+    /// 400, 403, 404, 406, 413 or 429, as HTTP has them.
+    pub code: u16,
+    /// What is wrong, and what is accepted.
+    pub message: String,
 }
 
 impl Fault {
@@ -45,23 +47,35 @@ impl Fault {
 
 /// What a client asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub enum Request {
+    /// That everyone is sent a message.
     Send {
+        /// Its text.
         content: String,
+        /// At most 1 KB of names and values.
         attributes: Attributes,
     },
+    /// That a message is taken back.
     Delete {
+        /// The message's.
         id: String,
+        /// At most 256 characters.
         reason: Option<String>,
     },
+    /// That a user is disconnected.
     Disconnect {
+        /// 1 to 128 characters.
         user_id: String,
+        /// At most 256 characters.
         reason: Option<String>,
     },
 }
 
 /// Reads a request, and its id even if the rest can't be read.
-pub(super) fn read(text: &str) -> (Option<String>, Result<Request, Fault>) {
+///
+/// # Errors
+/// [`Fault`]: what the sender is told.
+pub fn read(text: &str) -> (Option<String>, Result<Request, Fault>) {
     // Nesting is bounded by the parser, at 128.
     let fields = match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => fields,
@@ -180,25 +194,34 @@ fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 
 /// One message, as everyone in the room is sent it.
 #[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) id: String,
-    pub(super) request_id: Option<String>,
-    pub(super) content: String,
-    pub(super) attributes: Attributes,
-    pub(super) sender: Sender,
+pub struct Message {
+    /// Of its own.
+    pub id: String,
+    /// Of the request that it answers.
+    pub request_id: Option<String>,
+    /// Its text.
+    pub content: String,
+    /// What it carries besides.
+    pub attributes: Attributes,
+    /// Who sent it.
+    pub sender: Sender,
     /// Since the Unix epoch.
-    pub(super) sent_at: Duration,
+    pub sent_at: Duration,
 }
 
 /// Who sends, by what stands in the token.
 #[derive(Clone, Debug)]
-pub(super) struct Sender {
-    pub(super) user_id: String,
-    pub(super) attributes: Attributes,
+pub struct Sender {
+    /// Of the token.
+    pub user_id: String,
+    /// Of the token too.
+    pub attributes: Attributes,
 }
 
 impl Message {
-    pub(super) fn frame(&self) -> Utf8Bytes {
+    /// It as it is sent.
+    #[must_use]
+    pub fn frame(&self) -> Utf8Bytes {
         let mut frame = json!({
             "Type": "MESSAGE",
             "Id": self.id,
@@ -235,7 +258,8 @@ pub(super) fn event(
 }
 
 /// An error's frame. It has attributes too, though empty: clients read them off every frame.
-pub(super) fn error(fault: &Fault, request_id: Option<&str>) -> Utf8Bytes {
+#[must_use]
+pub fn error(fault: &Fault, request_id: Option<&str>) -> Utf8Bytes {
     let mut frame = json!({
         "Type": "ERROR",
         "Id": new_id(),

@@ -11,7 +11,7 @@ use crate::source::milliseconds;
 
 /// What a frame is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Somebody says something.
     Message,
     /// Something happens, by this name.
@@ -24,32 +24,36 @@ pub(super) enum Kind {
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: Kind,
-    pub(super) id: Option<String>,
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
+    /// The message's or event's own.
+    pub id: Option<String>,
     /// The text of a message.
-    pub(super) content: String,
+    pub content: String,
     /// What else it carries, each as text.
-    pub(super) attributes: BTreeMap<String, String>,
+    pub attributes: BTreeMap<String, String>,
     /// Who sent it.
-    pub(super) user: Option<String>,
+    pub user: Option<String>,
     /// When, since the Unix epoch.
-    pub(super) sent_at: Option<Duration>,
+    pub sent_at: Option<Duration>,
     /// An error's number and text.
-    pub(super) code: Option<u64>,
+    pub code: Option<u64>,
     message: String,
 }
 
 impl Frame {
     /// An attribute by its name in any case.
-    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
         let mut all = self.attributes.iter();
         let (_, value) = all.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(value)
     }
 
     /// An error's text, after a colon.
-    pub(super) fn told(&self) -> String {
+    #[must_use]
+    pub fn told(&self) -> String {
         match shown(&self.message).as_str() {
             "" => String::new(),
             text => format!(": {text}"),
@@ -58,7 +62,8 @@ impl Frame {
 }
 
 /// Reads what came at once: an object, or an array of some. `None` if it is neither.
-pub(super) fn read(text: &str) -> Option<Vec<Frame>> {
+#[must_use]
+pub fn read(text: &str) -> Option<Vec<Frame>> {
     match serde_json::from_str(text).ok()? {
         Value::Object(object) => Some(vec![frame(&object)]),
         Value::Array(items) => items
