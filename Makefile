@@ -6,7 +6,10 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 # Arguments of floatup, such as: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
 
-.PHONY: run test test-obs lint bench help
+# How long `make soak` takes.
+MINUTES ?= 60
+
+.PHONY: run test test-obs lint bench soak help
 
 run: ## Install what is missing, build, and start floatup; ARGS are its arguments
 	@.ci/setup run
@@ -39,8 +42,13 @@ bench: ## Measure, peers too, and write docs/benchmarks*.md; needs a machine tha
 	cargo bench --bench paint
 	cargo bench --bench sources -- --out docs/benchmarks-sources.md
 	cargo bench --bench load -- --out docs/benchmarks-load.md
+	cargo bench --bench service -- --out docs/benchmarks-service.md
 	cargo bench --bench table
 	cargo bench --bench table -- --only burn-in --out docs/benchmarks-burn-in.md
+
+soak: ## Let a service run for MINUTES with spikes, reconnects and a slow reader, and write docs/soak.md
+	@.ci/setup bench
+	cargo bench --bench service -- soak $(MINUTES) --out docs/soak.md
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile

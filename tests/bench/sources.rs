@@ -10,6 +10,7 @@ mod machine;
 #[expect(dead_code, reason = "the table's page")]
 #[path = "table/page.rs"]
 mod page;
+mod provenance;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -38,8 +39,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-use machine::{cores, line_of, processor};
 use page::{Table, ms, ratio};
+use provenance::provenance;
 
 const PER_SECOND: u64 = 5_000;
 
@@ -473,12 +474,7 @@ fn report(rounds: &[Rounds; 4]) -> Result<String> {
     let [sent, arrived] = tables.map(|table| table.markdown());
     Ok(format!(
         "# Sources, measured\n\n\
-         Written by `make bench` on {}; not edited.\n\n\
-         | | |\n| --- | --- |\n\
-         | processor | {} |\n\
-         | cores | {} |\n\
-         | system | {} |\n\
-         | compiler | {}, profile `bench` |\n\n\
+         {}\n\n\
          {}\n\
          {PER_SECOND} messages a second, {AT_ONCE} at once each millisecond; {} s are measured after \
          {} s of warming up, {ROUNDS} rounds in turn, and of each percentile the median round is \
@@ -495,11 +491,7 @@ fn report(rounds: &[Rounds; 4]) -> Result<String> {
          is had by the next one, a round trip later.\n\n\
          {sent}\n\
          `cargo bench --bench sources` measures it again and prints it.\n",
-        line_of("date", &["-u", "+%Y-%m-%d"])?,
-        processor(),
-        cores(),
-        line_of("uname", &["-srm"])?,
-        line_of("rustc", &["--version"])?,
+        provenance("`make bench`")?,
         wanted.markdown(),
         MEASURED.as_secs(),
         WARM_UP.as_secs(),

@@ -60,7 +60,7 @@ impl Drop for Again {
 }
 
 /// CPU seconds of a process so far, user and system, which Linux counts in hundredths.
-fn cpu_s(process: u32) -> Result<f64> {
+pub(crate) fn cpu_s(process: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The program's name is in parentheses, and may have any character in it.
     let after = stat.rfind(')').context("a name")? + 1;

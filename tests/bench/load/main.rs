@@ -13,6 +13,8 @@ mod machine;
 #[path = "../table/page.rs"]
 #[expect(dead_code, reason = "the table's page")]
 mod page;
+#[path = "../provenance.rs"]
+mod provenance;
 
 mod bare;
 mod child;
@@ -25,8 +27,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::floatup::Service;
 use crate::hold::Held;
-use crate::machine::{cores, line_of, processor};
 use crate::page::{Page, Table, ratio, three};
+use crate::provenance::provenance;
 use crate::publish::Published;
 
 /// Each figure is the median of so many rounds, in which all that is compared has its turn.
@@ -172,16 +174,7 @@ fn report(own: &[Published], bare: &[Published], held: &[Vec<Held>; 2]) -> Resul
     }
     let mut page = Page::default();
     page.paragraph("# The topic server, measured");
-    let date = line_of("date", &["-u", "+%Y-%m-%d"])?;
-    page.paragraph(&format!("Written by `make bench` on {date}; not edited."));
-    page.paragraph(&format!(
-        "| | |\n| --- | --- |\n| processor | {} |\n| cores | {} |\n| system | {} |\n| compiler | {}, \
-         profile `bench` |",
-        processor(),
-        cores(),
-        line_of("uname", &["-srm"])?,
-        line_of("rustc", &["--version"])?,
-    ));
+    page.paragraph(&provenance("`make bench`")?);
     page.table(&wanted);
     page.paragraph(&format!(
         "The server is the floatup program in a process of its own; load and subscribers are in \
