@@ -16,11 +16,11 @@ run: ## Install what is missing, build, and start floatup; ARGS are its argument
 	@cargo build --release
 	@exec target/release/floatup $(ARGS)
 
-test: ## Install what is missing and run every test, with and without the libav libraries
+test: ## Install what is missing and run every test, and without the libav libraries what they change
 	@.ci/setup test
 	cargo nextest run --profile ci
 	cargo test --doc
-	cargo nextest run --profile ci --no-default-features
+	cargo nextest run --profile without-libav --no-default-features
 	cargo test --doc --no-default-features
 
 test-obs: ## Of these, only the tests with a real OBS Studio, which need Linux

@@ -33,3 +33,24 @@ pub(crate) fn files_below(folder: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// What the run without the libav libraries leaves out doesn't know of them.
+#[test]
+fn what_is_tested_once_is_the_same_without_libav() {
+    let settings = read(".config/nextest.toml");
+    let (_, filter) = settings.split_once("not test(/^(").unwrap();
+    let (names, _) = filter.split_once(")::/)").unwrap();
+    let names = names.replace("\\\n", "");
+    let names: Vec<&str> = names.split('|').collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let mut files = files_below(&format!("tests/it/{name}"));
+        files.push(root().join(format!("tests/it/{name}.rs")));
+        for file in files {
+            let text = read(&file).to_lowercase();
+            for word in ["ffmpeg", "libav"] {
+                assert!(!text.contains(word), "{}: {word}", file.display());
+            }
+        }
+    }
+}
