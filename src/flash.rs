@@ -42,7 +42,7 @@ pub struct FlashGuard {
     watches: [Watch; 4],
     /// The opacity of the frame before, of 255, and its time.
     last: (f64, Duration),
-    /// Whether nothing was on the frame before, and both watches are at rest.
+    /// Whether nothing was on the frame before, and all watches are at rest.
     idle: bool,
 }
 

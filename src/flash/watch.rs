@@ -78,7 +78,7 @@ type Departures = [u64; FLASHES + 1];
 pub(super) struct Watch {
     grid: Grid,
     background: Background,
-    /// Of every level of sRGB, in.linear[(value + under as usize).min(255)]light.
+    /// Of every level of sRGB, in linear light.
     linear: Box<[f32]>,
     cells: Vec<Place>,
     departures: Vec<Departures>,
