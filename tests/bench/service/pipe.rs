@@ -22,6 +22,9 @@ pub(crate) const WIDTH: usize = 1920;
 pub(crate) const HEIGHT: usize = 1080;
 pub(crate) const FPS: u32 = 60;
 
+/// How long a reader stands still that falters: ten frames at 30 a second.
+const FALTER: Duration = Duration::from_millis(333);
+
 /// Reads frames from a FIFO on a thread of its own.
 pub(crate) struct Reader {
     pub(crate) path: PathBuf,
@@ -93,6 +96,14 @@ impl Reader {
     /// Reads nothing until it is told to go on.
     pub(crate) fn pause(&self, is_paused: bool) {
         self.pause.store(is_paused, Ordering::Relaxed);
+    }
+
+    /// Lets readers stand still for a moment, which is longer than frames are held for them that are
+    /// drawn: so all the memory that there is for frames comes into use.
+    pub(crate) fn falter(readers: &[&Self]) {
+        readers.iter().for_each(|reader| reader.pause(true));
+        sleep_until(now() + FALTER);
+        readers.iter().for_each(|reader| reader.pause(false));
     }
 
     /// Waits for the writer's end.

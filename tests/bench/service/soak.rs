@@ -26,6 +26,10 @@ const SPIKE_S: u64 = 10;
 const CUT_S: std::ops::Range<u64> = 70..90;
 const STILL_S: std::ops::Range<u64> = 120..135;
 
+/// For so long in the beginning both readers stand still for a moment each second: see
+/// [`Reader::falter`].
+const FALTERS_S: u64 = 60;
+
 /// A spike's and all other messages.
 const SPIKE: [&str; 8] = [
     "--rate",
@@ -94,6 +98,9 @@ pub(crate) fn measure(minutes: u64) -> Result<String> {
         if CUT_S.contains(&in_turn) {
             proxy.cut();
             cuts += 1;
+        }
+        if second < FALTERS_S {
+            Reader::falter(&[&quick, &slow]);
         }
         slow.pause(STILL_S.contains(&in_turn));
         if in_turn == TURN_S - 1 {
@@ -206,8 +213,9 @@ pub(crate) fn measure(minutes: u64) -> Result<String> {
         "A floatup of {WIDTH}x{HEIGHT} at {FPS} frames a second follows another one, from which {STEADY} \
          messages come all the time. In every three minutes there is a goal of up to 2,000 messages a \
          second, all connections to the upstream are cut twenty times, and one of two readers of raw \
-         frames stands still for {} s. Memory's growth is the slope of the line through all but the \
-         first tenth, by least squares. A frame is late when the next is due before it is begun; a \
+         frames stands still for {} s; in the first minute both do for a moment each second, so that all \
+         memory that there is for frames comes into use. Memory's growth is the slope of the line \
+         through all but the first tenth, by least squares. A frame is late when the next is due before it is begun; a \
          thread that only sleeps says when the machine itself stood still.",
         STILL_S.end - STILL_S.start
     ));
