@@ -34,7 +34,6 @@ lint: ## Format, lints, documentation, and that benches and fuzz targets compile
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
-	cargo build --benches
 	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target -- -D warnings
 
 bench: ## Measure, peers too, and write docs/benchmarks*.md; needs a machine that does nothing else
