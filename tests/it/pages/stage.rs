@@ -20,10 +20,10 @@ use super::backend::Backend;
 use crate::chromium::Chromium;
 use crate::floatup::{Service, http, publish, until};
 
-const EMOJI: [&str; 3] = ["❤️", "🔥", "🎉"];
+const EMOJI: [&str; TIMES as usize] = ["❤️", "🔥", "🎉"];
 
 /// The signs of numbers come after the emoji: `×`, and the digits.
-const TIMES: u32 = EMOJI.len() as u32;
+const TIMES: u32 = 3;
 
 /// No sprite fades by itself.
 const CSS: &str = ".animated-emoji { bottom: 0; font-size: 30px; animation: k 1370ms linear } \
