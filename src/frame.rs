@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use self::field::{FieldOrder, Scan, weave};
-pub(crate) use self::ink::{BLOCK, Ink, blocks, columns, mark, touched};
+pub(crate) use self::ink::{BLOCK, Ink, blocks, columns, mark, span, touched};
 pub(crate) use self::memory::Pixels;
 pub use self::turn::{Turn, turn};
 
@@ -371,6 +371,17 @@ impl Frame {
     pub fn inked(&self, row: usize) -> impl Iterator<Item = Range<usize>> {
         let width = self.size.width as usize;
         blocks(self.ink.row(row).iter().copied()).map(move |block| columns(block, width))
+    }
+
+    /// Of each row that may show something the bytes from the first to the last that do, among
+    /// [`as_bytes`](Self::as_bytes), from the top; every byte outside these is 0.
+    pub(crate) fn inked_bytes(&self) -> impl Iterator<Item = Range<usize>> {
+        let width = self.size.width as usize;
+        (0..self.size.height as usize).filter_map(move |row| {
+            let inked = span(self.ink.row(row), width)?;
+            let byte = |column: usize| 4 * (row * width + column);
+            Some(byte(inked.start)..byte(inked.end))
+        })
     }
 
     /// Where pixels may not be clear.

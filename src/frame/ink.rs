@@ -83,6 +83,17 @@ pub(crate) fn blocks(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u
     })
 }
 
+/// The columns from the first block with ink to the last in a row of `width` pixels of which these
+/// are the words; `None` if there is no ink.
+#[inline(always)]
+pub(crate) fn span(words: &[u64], width: usize) -> Option<Range<usize>> {
+    let first = words.iter().position(|word| *word != 0)?;
+    let last = words.iter().rposition(|word| *word != 0)?;
+    let start = first * BLOCKS + words[first].trailing_zeros() as usize;
+    let end = (last + 1) * BLOCKS - words[last].leading_zeros() as usize;
+    Some(start * BLOCK..(end * BLOCK).min(width))
+}
+
 /// The words of a row's blocks that had ink or have it now; those before become those of now.
 #[inline(always)]
 pub(crate) fn touched<'a>(before: &'a mut [u64], now: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
@@ -119,8 +130,13 @@ mod tests {
             let (clear, marked) = ink.words().split_at(ink.row_words());
             let got: Vec<_> = blocks(marked.iter().copied()).collect();
             let expected: Vec<_> = (0..expected.len()).filter(|n| expected[*n]).collect();
-            prop_assert_eq!(got, expected);
+            prop_assert_eq!(&got, &expected);
             prop_assert_eq!(blocks(clear.iter().copied()).count(), 0);
+            let ends = expected.first().zip(expected.last());
+            let expected = ends
+                .map(|(first, last)| columns(*first, width).start..columns(*last, width).end);
+            prop_assert_eq!(span(marked, width), expected);
+            prop_assert_eq!(span(clear, width), None);
         }
     }
 }

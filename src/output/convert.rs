@@ -57,6 +57,8 @@ pub(super) struct Converter {
 
 /// One picture of a [`Converter`].
 pub(super) enum Picture<'a> {
+    /// A frame as it is.
+    Frame(&'a Frame),
     /// Packed pixels.
     Packed(&'a [u8]),
     /// Anything else.
@@ -81,13 +83,13 @@ impl Converter {
         Ok(Self { plate, video })
     }
 
-    /// The picture of a frame; of one that is right already, its own bytes.
+    /// The picture of a frame, which is the frame itself if it is right already.
     pub(super) fn convert<'a>(&'a mut self, frame: &'a Frame) -> Picture<'a> {
         if let Some(plate) = &mut self.plate {
             plate.draw(frame);
         }
         match (&mut self.video, &self.plate) {
-            (None, None) => Picture::Packed(frame.as_bytes()),
+            (None, None) => Picture::Frame(frame),
             (None, Some(plate)) => Picture::Packed(plate.as_bytes()),
             (Some(video), plate) => {
                 match plate {
@@ -104,6 +106,7 @@ impl<'a> Picture<'a> {
     /// All samples, plane after plane.
     pub(super) fn as_bytes(&self) -> &'a [u8] {
         match self {
+            Self::Frame(frame) => frame.as_bytes(),
             Self::Packed(bytes) => bytes,
             Self::Planes(video) => video.as_bytes(),
         }

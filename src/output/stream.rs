@@ -1,7 +1,7 @@
 //! A file, a pipe or a socket that takes bytes.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -241,6 +241,18 @@ impl Write for Stream {
             Way::Tcp(socket) => socket.write(bytes),
             #[cfg(unix)]
             Way::Unix(socket) => socket.write(bytes),
+        };
+        written.inspect(|bytes| {
+            self.bytes.inc_by(*bytes as u64);
+        })
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = match &mut self.way {
+            Way::File(file) => file.write_vectored(parts),
+            Way::Tcp(socket) => socket.write_vectored(parts),
+            #[cfg(unix)]
+            Way::Unix(socket) => socket.write_vectored(parts),
         };
         written.inspect(|bytes| {
             self.bytes.inc_by(*bytes as u64);

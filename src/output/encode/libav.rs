@@ -54,7 +54,7 @@ fn is_clear(picture: &Picture<'_>, size: Size) -> bool {
     /// After luma and both of chroma.
     const ALPHA: usize = 3;
     match picture {
-        Picture::Packed(_) => false,
+        Picture::Frame(_) | Picture::Packed(_) => false,
         Picture::Planes(planes) if planes.format().planes(size).len() <= ALPHA => false,
         Picture::Planes(planes) => planes.plane(ALPHA).0.iter().all(|&level| level == 0),
     }
@@ -105,7 +105,9 @@ impl Libav {
             None => frame::Video::new(self.pixel, size.width(), size.height()),
         };
         match picture {
-            Picture::Packed(bytes) => lay(&mut video, 0, bytes, size.row_bytes()),
+            Picture::Frame(_) | Picture::Packed(_) => {
+                lay(&mut video, 0, picture.as_bytes(), size.row_bytes());
+            }
             Picture::Planes(planes) => {
                 for n in 0..planes.format().planes(size).len() {
                     let (bytes, stride) = planes.plane(n);
