@@ -17,11 +17,11 @@ use self::pulse::Pulse;
 use crate::chart::Chart;
 use crate::config::ChannelConfig;
 use crate::flash::FlashGuard;
-use crate::frame::{Alpha, FrameRate, PixelFormat, Scan, Size};
+use crate::frame::{Alpha, Frame, FrameRate, PixelFormat, Scan, Size};
 use crate::look::Look;
 use crate::metrics::{self, Channel as ChannelMetrics};
 use crate::output::still::png;
-use crate::output::{Artist, Debuts, Fanout, Kind, Moment, Pace, Plan, Policy, Sink};
+use crate::output::{Artist, Debuts, Fanout, Moment, Pace, Plan, Policy, Sink};
 use crate::paint::Painter;
 use crate::stage::{Limits, Stage};
 
@@ -196,12 +196,8 @@ impl Channel {
         if self.place(pts, None, &mut moment) {
             moment.opacity = moment.opacity.min(lock(&self.flashes).last());
         }
-        let kind = Kind {
-            size: self.size,
-            alpha: Alpha::Straight,
-            format: PixelFormat::Rgba,
-        };
-        let mut frame = [Arc::new(kind.frame())];
+        let frame = Frame::new(self.size, Alpha::Straight, PixelFormat::Rgba);
+        let mut frame = [Arc::new(frame)];
         lock(&self.still).draw(&moment, &mut frame);
         png(&frame[0])
     }

@@ -333,6 +333,12 @@ impl Frame {
         }
     }
 
+    /// Takes all the memory that it has asked for: a system gives a large block page by page, each
+    /// when it is first written to.
+    pub(crate) fn settle(&mut self) {
+        self.pixels.settle();
+    }
+
     /// The frame's size.
     #[must_use]
     pub fn size(&self) -> Size {

@@ -78,10 +78,13 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// A clear frame of this kind.
+    /// A clear frame of this kind, to be drawn on again and again: all of its memory is taken now, so
+    /// that what a channel takes does not grow for as long as sprites come to new places.
     #[must_use]
     pub fn frame(self) -> Frame {
-        Frame::new(self.size, self.alpha, self.format)
+        let mut frame = Frame::new(self.size, self.alpha, self.format);
+        frame.settle();
+        frame
     }
 
     /// Whether a frame is of this kind.
