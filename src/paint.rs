@@ -150,9 +150,11 @@ impl Painter {
                 return;
             };
             let (columns, rows) = (shape.columns.clone(), shape.rows.clone());
-            let seen = self.rasters.saw(&look);
-            let kept = seen.then(|| self.rasters.keep(look, &shape, layer, self.level));
-            let look = if let Some(number) = kept.flatten() {
+            let kept = self.rasters.saw(&look).and_then(|frames| {
+                let (rasters, level) = (&mut self.rasters, self.level);
+                rasters.keep(look, frames, &shape, layer, level)
+            });
+            let look = if let Some(number) = kept {
                 Source::Raster(number)
             } else {
                 self.shapes.push(shape);

@@ -1,10 +1,14 @@
 //! Shapes that are drawn again and again, computed once.
 //!
 //! A sprite's picture depends on its emoji, its size and its age alone, and at a frame rate ages
-//! repeat: one heart that is half a second old looks like every other. A look that is seen for the
+//! repeat: one heart that is half a second old looks like every other. A look that is soon seen for the
 //! second time is computed and kept, opacity included, its transparent margins cut row by row;
 //! from then on drawing it is source-over of rows. A look that is seen once (a still, a shape that
 //! differs from sprite to sprite) is never kept.
+//!
+//! A look that has not been drawn for long is kept no longer, and one that a single frame draws,
+//! though often, not for long. Of sprites that come between two frames or fade away before their time
+//! there are so many looks that those which hardly ever come again would add up for hours.
 
 use std::hash::BuildHasher as _;
 use std::mem::size_of;
@@ -20,6 +24,13 @@ use crate::sprite::Layer;
 /// not been drawn in the frame at hand gives way, and what then still finds no room is computed
 /// each time.
 pub(super) const RASTER_BYTES_MAX: usize = 256 << 20;
+
+/// A look that was not drawn for more frames than this goes, and one that was seen once is seen for the
+/// first time again: ten seconds at 60 frames a second.
+const FRAMES_KEPT: u64 = 600;
+
+/// In so many frames all rasters are looked at once, whether they are to go.
+const ROUND: usize = 60;
 
 /// A shape with more pixels than this is computed each time.
 const PIXELS_MAX: usize = 4 << 20;
@@ -140,7 +151,9 @@ pub(super) struct Rasters {
     by_look: FxHashMap<Look, u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// The hashes of looks that were seen once.
+    /// The slot that is looked at next.
+    next: usize,
+    /// Looks that were seen once: half a hash, and half of the frame's number.
     seen: Vec<u64>,
     bytes: usize,
     bytes_max: usize,
@@ -153,9 +166,13 @@ pub(super) struct Rasters {
 struct Slot {
     look: Look,
     raster: Raster,
-    /// The last frame that drew it.
+    /// The last frame that drew it; [`FREE`] of a slot without a raster.
     used: u64,
+    /// Frames without it after which it goes.
+    frames: u64,
 }
+
+const FREE: u64 = u64::MAX;
 
 impl Rasters {
     pub(super) fn new(bytes_max: usize) -> Self {
@@ -163,6 +180,7 @@ impl Rasters {
             by_look: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
+            next: 0,
             seen: vec![0; SEEN],
             bytes: 0,
             bytes_max,
@@ -179,6 +197,10 @@ impl Rasters {
     /// A new frame: what was found for the one before may go.
     pub(super) fn begin(&mut self) {
         self.frame += 1;
+        for _ in 0..self.slots.len().div_ceil(ROUND) {
+            self.forget_one(self.next, FRAMES_KEPT);
+            self.next = (self.next + 1) % self.slots.len();
+        }
     }
 
     pub(super) fn raster(&self, number: u32) -> &Raster {
@@ -188,21 +210,36 @@ impl Rasters {
     /// The look's raster, if it has one.
     pub(super) fn find(&mut self, look: &Look) -> Option<u32> {
         let number = *self.by_look.get(look)?;
-        self.slots[number as usize].used = self.frame;
+        let slot = &mut self.slots[number as usize];
+        if slot.used != self.frame {
+            slot.used = self.frame;
+            slot.frames = FRAMES_KEPT;
+        }
         Some(number)
     }
 
-    /// Whether the look was seen before, though not kept; from now on it was.
-    pub(super) fn saw(&mut self, look: &Look) -> bool {
-        let hash = FxBuildHasher.hash_one(look) | 1;
+    /// For how many frames that do not draw it a look is worth keeping that isn't kept yet; `None` if
+    /// it was not seen lately. From now on it was.
+    pub(super) fn saw(&mut self, look: &Look) -> Option<u64> {
+        const FRAME: u64 = u32::MAX as u64;
+        let hash = FxBuildHasher.hash_one(look);
         let place = (hash >> 40) as usize % SEEN;
-        std::mem::replace(&mut self.seen[place], hash) == hash
+        let sighting = (hash << 32) | (self.frame & FRAME);
+        let before = std::mem::replace(&mut self.seen[place], sighting);
+        let frames = self.frame.wrapping_sub(before) & FRAME;
+        match before >> 32 == sighting >> 32 {
+            true if frames == 0 => Some(0),
+            true if frames <= FRAMES_KEPT => Some(FRAMES_KEPT),
+            _ => None,
+        }
     }
 
-    /// Computes a shape and keeps it; `None` where it finds no room.
+    /// Computes a shape and keeps it until so many frames have not drawn it; `None` where it finds no
+    /// room.
     pub(super) fn keep(
         &mut self,
         look: Look,
+        frames: u64,
         shape: &Shape,
         layer: &Layer,
         level: SimdLevel,
@@ -222,6 +259,7 @@ impl Rasters {
             look,
             raster,
             used: self.frame,
+            frames,
         };
         let number = if let Some(number) = self.free.pop() {
             self.slots[number as usize] = slot;
@@ -254,15 +292,18 @@ impl Rasters {
 
     /// Lets go what the last so many frames did not draw.
     fn forget(&mut self, frames: u64) {
-        for (number, slot) in (0..).zip(&mut self.slots) {
-            // A slot that is free already has a look that is nobody's, or another slot's.
-            let taken = self.by_look.get(&slot.look) == Some(&number);
-            if taken && slot.used + frames < self.frame {
-                self.by_look.remove(&slot.look);
-                self.bytes -= slot.raster.bytes();
-                slot.raster = Raster::default();
-                self.free.push(number);
-            }
+        (0..self.slots.len()).for_each(|number| self.forget_one(number, frames));
+    }
+
+    /// Lets one go that neither the last so many frames drew, nor those for which it is kept.
+    fn forget_one(&mut self, number: usize, frames: u64) {
+        let slot = &mut self.slots[number];
+        if slot.used != FREE && slot.used + slot.frames.min(frames) < self.frame {
+            slot.used = FREE;
+            self.by_look.remove(&slot.look);
+            self.bytes -= slot.raster.bytes();
+            slot.raster = Raster::default();
+            self.free.extend(u32::try_from(number));
         }
     }
 }
@@ -291,7 +332,7 @@ mod tests {
             let look = Look::new(n % 2, 1.0, matrix).unwrap();
             let layer = &layers[(n % 2) as usize];
             let shape = Shape::new(&look, layer).unwrap();
-            let number = rasters.keep(look, &shape, layer, SimdLevel::scalar());
+            let number = rasters.keep(look, FRAMES_KEPT, &shape, layer, SimdLevel::scalar());
             kept += usize::from(number.is_some());
             assert_eq!(rasters.find(&look), number);
             assert!(rasters.bytes() <= BYTES_MAX, "{n}: {}", rasters.bytes());
@@ -309,5 +350,63 @@ mod tests {
         rasters.frame += 1_000;
         rasters.forget(1);
         assert_eq!((rasters.bytes(), rasters.by_look.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_not_drawn_for_long_goes_and_what_is_drawn_stays() {
+        let layer = Layer {
+            width: 20,
+            height: 20,
+            top: 0,
+            scale: 1.0,
+            pixels: vec![[200; 4]; 400],
+        };
+        let look = |n: u32| Look::new(0, 1.0, [1.0, 0.0, 0.0, 1.0, f64::from(n), 0.0]).unwrap();
+        let mut rasters = Rasters::new(RASTER_BYTES_MAX);
+        let keep = |rasters: &mut Rasters, n| {
+            let shape = Shape::new(&look(n), &layer).unwrap();
+            let frames = if n < 150 { FRAMES_KEPT } else { 0 };
+            let number = rasters.keep(look(n), frames, &shape, &layer, SimdLevel::scalar());
+            assert!(number.is_some());
+        };
+        (0..200).for_each(|n| keep(&mut rasters, n));
+        for frame in 1..=FRAMES_KEPT {
+            rasters.begin();
+            // One of each kind.
+            let n = [0, 150][usize::try_from(frame % 2).unwrap()];
+            assert!(rasters.find(&look(n)).is_some());
+            if frame == ROUND as u64 {
+                assert_eq!(rasters.by_look.len(), 151);
+            }
+        }
+        assert_eq!(rasters.by_look.len(), 151);
+        // As often as each is looked at.
+        for _ in 0..ROUND {
+            rasters.begin();
+        }
+        assert_eq!((rasters.by_look.len(), rasters.free.len()), (2, 198));
+        let kept = [0, 150].map(|n| rasters.find(&look(n)).unwrap());
+        let bytes = kept.map(|number| rasters.raster(number).bytes());
+        assert_eq!(rasters.bytes(), bytes.iter().sum::<usize>());
+        // What comes then takes their places.
+        (200..398).for_each(|n| keep(&mut rasters, n));
+        assert_eq!((rasters.by_look.len(), rasters.slots.len()), (200, 200));
+    }
+
+    #[test]
+    fn a_look_is_seen_again_only_soon() {
+        let look = |n: u32| Look::new(n, 1.0, [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+        let mut rasters = Rasters::new(RASTER_BYTES_MAX);
+        // Beyond what half of its number counts to as well.
+        for begun in [0, u64::from(u32::MAX) - 3] {
+            rasters.frame = begun;
+            assert_eq!(rasters.saw(&look(1)), None);
+            assert_eq!(rasters.saw(&look(1)), Some(0));
+            rasters.frame += FRAMES_KEPT;
+            assert_eq!(rasters.saw(&look(1)), Some(FRAMES_KEPT));
+            assert_eq!(rasters.saw(&look(2)), None);
+            rasters.frame += FRAMES_KEPT + 1;
+            assert_eq!(rasters.saw(&look(1)), None);
+        }
     }
 }

@@ -181,6 +181,54 @@ fn a_large_frame_is_the_same_on_every_level_and_any_threads() {
 }
 
 #[test]
+fn what_a_painter_keeps_does_not_grow_while_a_crowd_goes_on() {
+    let size = Size::new(640, 360).unwrap();
+    let cast = cast(size, 30.0);
+    let mut painter = Painter::new(Arc::clone(cast.sheet()), size);
+    let limits = Limits {
+        sprites_max: 100,
+        ..Limits::default()
+    };
+    let mut stage = Stage::new(cast, limits);
+    let rate = FrameRate::new(60, 1).unwrap();
+    // A hundred messages a second, between frames' times, so that sprites of all ages fade away.
+    let mut messages = (1..).map(|n: u64| (n, Duration::from_micros(n * 10_007)));
+    let mut message = messages.next();
+    let (mut kept, mut shown) = (Vec::new(), 0);
+    for second in 0..60 {
+        for frame in 60 * second..60 * (second + 1) {
+            let pts = rate.pts(frame);
+            while let Some((sequence, at)) = message.take_if(|(_, at)| *at <= pts) {
+                let emoji = EMOJI[usize::try_from(sequence % 4).unwrap()];
+                let reaction = Reaction {
+                    emoji: Emoji::new(emoji),
+                    count: 1 + u32::try_from(sequence % 7).unwrap(),
+                };
+                stage.spawn(&Entrance {
+                    page: 1,
+                    sequence,
+                    publisher: None,
+                    reactions: &[reaction],
+                    at,
+                });
+                message = messages.next();
+            }
+            stage.retire(pts);
+            painter.paint(stage.placements(pts));
+        }
+        kept.push(painter.raster_bytes());
+        shown = shown.max(stage.len());
+    }
+    assert!(shown >= 100, "{shown}");
+    let most = |seconds: std::ops::Range<usize>| *kept[seconds].iter().max().unwrap();
+    let (before, after) = (most(15..30), most(45..60));
+    // By chance alone it differs.
+    assert!(after < before + before / 10, "{kept:?}");
+    // Few of these looks come in two frames.
+    assert!((1..8 << 20).contains(&after), "{kept:?}");
+}
+
+#[test]
 fn every_kind_of_pixels_is_made_of_the_premultiplied_ones() {
     // Not whole blocks, nor whole bands.
     let size = Size::new(501, 203).unwrap();
