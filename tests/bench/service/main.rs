@@ -1,9 +1,9 @@
 //! A whole service: how soon a reaction is in the picture, what it takes when there are too many, or
 //! none, and how it is after hours.
 //!
-//! `cargo bench --bench service`; after `--`, `--out FILE` writes the page, and `soak MINUTES` (with
+//! `cargo bench --bench service`; after `--`, `--out FILE` writes the page; `soak MINUTES` (with
 //! `--out FILE`, too) lets a service run for so long with spikes, reconnects and a slow reader in
-//! turn. The service is the floatup program; what reads from it and reacts is in other processes.
+//! turn, and `million MINUTES` with a million reactions a minute alone. The service is the floatup program; what reads from it and reacts is in other processes.
 
 #[path = "../load/child.rs"]
 #[expect(dead_code, reason = "what the load says")]
@@ -54,9 +54,10 @@ fn main() -> Result<()> {
         [pipe::WRITE, path, address] => return latency::write_marked(path, address),
         [] => (measure()?, None),
         ["--out", file] => (measure()?, Some(file)),
+        ["million", minutes] => (million(minutes.parse()?)?, None),
         ["soak", minutes] => (soak::measure(minutes.parse()?)?, None),
         ["soak", minutes, "--out", file] => (soak::measure(minutes.parse()?)?, Some(file)),
-        _ => bail!("expected nothing, or soak MINUTES; and perhaps --out FILE"),
+        _ => bail!("expected nothing, million MINUTES or soak MINUTES; and perhaps --out FILE"),
     };
     match file {
         None => Ok(std::io::stdout().write_all(page.as_bytes())?),
@@ -75,6 +76,22 @@ fn begin(title: &str, how: &str) -> Result<Page> {
 /// Whether what is wanted was reached.
 fn reached(is_so: bool) -> String {
     if is_so { "yes" } else { "no" }.to_owned()
+}
+
+/// A million a minute alone, for as long as one likes.
+fn million(minutes: u64) -> Result<String> {
+    let million = million::measure(Duration::from_secs(60 * minutes))?;
+    let mut page = begin(
+        "A million a minute",
+        "`cargo bench --bench service -- million`",
+    )?;
+    let mut wanted = Table::new(["figure", "wanted", "got", "reached"]);
+    for row in million.rows() {
+        wanted.row(row);
+    }
+    page.table(&wanted);
+    million.tell(&mut page);
+    Ok(page.text())
 }
 
 fn measure() -> Result<String> {

@@ -63,6 +63,17 @@ impl Course {
         3_600.0 * product / square
     }
 
+    /// The value at the end of each minute.
+    pub(crate) fn minutes(&self) -> Vec<f64> {
+        let mut minutes = Vec::new();
+        for (second, value) in &self.points {
+            if *second >= 60.0 * (minutes.len() + 1) as f64 {
+                minutes.push(*value);
+            }
+        }
+        minutes
+    }
+
     pub(crate) fn most(&self) -> f64 {
         self.points
             .iter()
