@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench service`; after `--`, `--out FILE` writes the page; `soak MINUTES` (with
 //! `--out FILE`, too) lets a service run for so long with spikes, reconnects and a slow reader in
-//! turn, and `million MINUTES` with a million reactions a minute alone. The service is the floatup program; what reads from it and reacts is in other processes.
+//! turn, and `million MINUTES` with a million reactions a minute alone. The service is the floatup
+//! program; what reads from it and reacts is in other processes.
 
 #[path = "../load/child.rs"]
 #[expect(dead_code, reason = "what the load says")]
