@@ -234,6 +234,9 @@ async fn the_control_page_shows_the_channel_and_its_buttons_work() {
         .await;
     tab.wait_for("document.querySelector('#settings').textContent.startsWith('The control key')")
         .await;
+    // Its preview shows what comes from when it is live.
+    let preview = "document.querySelector('#preview').contentDocument?.documentElement?.dataset";
+    tab.wait_for(&format!("{preview}?.state === 'live'")).await;
     // Without the key nothing is done, and that is said.
     let click = |what: &str| format!("document.querySelector('{what}').click() ?? true");
     tab.evaluate::<bool>(&click("[data-action=pause]")).await;
@@ -252,7 +255,6 @@ async fn the_control_page_shows_the_channel_and_its_buttons_work() {
     tab.wait_for("document.querySelector('#state').textContent === 'On, 16 sprites'")
         .await;
     // The picture is that of the browser source.
-    let preview = "document.querySelector('#preview').contentDocument.documentElement.dataset";
     tab.wait_for(&format!("{preview}.sequence === '1'")).await;
     tab.evaluate::<bool>(
         "(() => { const field = document.querySelector('#setting-overflow'); field.value = 'queue';
