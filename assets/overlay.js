@@ -38,6 +38,7 @@ function follow() {
     note(event);
     retract(event.data);
   });
+  events.addEventListener('clear', () => layer.clear());
   events.addEventListener('settings', (event) => setLimits(event.data));
   events.onerror = () => {
     setState('reconnecting');

@@ -232,6 +232,12 @@ export class SpriteLayer {
     this.#wake();
   }
 
+  /** Takes off everything. */
+  clear() {
+    this.#stage.clear();
+    this.#wake();
+  }
+
   /**
    * Draws the layer as it is at `nowMs`. The layer calls this itself while there is something to draw.
    *

@@ -143,10 +143,13 @@ export class Stage {
   /** Takes off the sprites of items that have been taken back. */
   retract(page, sequences) {
     const gone = new Set(sequences);
-    const isGone = (sprite) => sprite.page === page && gone.has(sprite.sequence);
-    this.#waiting = this.#waiting.filter(({ sprite }) => !isGone(sprite));
-    for (const sprite of this.sprites) if (isGone(sprite) && sprite.part === PLAYS) this.#leave(sprite);
-    this.sprites = this.sprites.filter((sprite) => !isGone(sprite));
+    this.#takeOff((sprite) => sprite.page === page && gone.has(sprite.sequence));
+  }
+
+  /** Takes everything off, what waits and the row of counts too. */
+  clear() {
+    this.#bar.clear();
+    this.#takeOff(() => true);
   }
 
   /** Lets those go that are over at `nowMs`, and those on that wait for room. */
@@ -185,6 +188,12 @@ export class Stage {
    */
   counts(nowMs, orderOf) {
     return this.#bar.counts(nowMs, orderOf);
+  }
+
+  #takeOff(isGone) {
+    this.#waiting = this.#waiting.filter(({ sprite }) => !isGone(sprite));
+    for (const sprite of this.sprites) if (isGone(sprite) && sprite.part === PLAYS) this.#leave(sprite);
+    this.sprites = this.sprites.filter((sprite) => !isGone(sprite));
   }
 
   #measure(sprite) {

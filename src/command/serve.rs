@@ -83,6 +83,7 @@ pub(super) fn run(job: Serve) -> Result<()> {
         guard: guard.clone(),
         palette: Arc::clone(&config.picture.palette),
         changes: watch::Sender::new(()),
+        clearings: watch::Sender::new(()),
     });
     let desks: Vec<Desk> = desks.collect();
     let (mut monitors, mut hooks) = (Vec::new(), BTreeMap::new());
@@ -326,6 +327,8 @@ struct Desk {
     palette: Arc<Palette>,
     /// Told whenever something is set; who looks for it sees the last time alone.
     changes: watch::Sender<()>,
+    /// Told whenever the stage is cleared, in the same way.
+    clearings: watch::Sender<()>,
 }
 
 impl Desk {
@@ -373,6 +376,11 @@ impl Controls for Desk {
 
     fn clear(&self) {
         self.channel.clear();
+        self.clearings.send_replace(());
+    }
+
+    fn clearings(&self) -> watch::Receiver<()> {
+        self.clearings.subscribe()
     }
 
     fn sprites(&self) -> usize {

@@ -23,7 +23,8 @@ use crate::topic::{ItemId, Value};
 /// The longest request, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Items that are taken back when a channel is cleared: a sprite is over sooner than this many come.
+/// Items that are taken back when a channel is cleared, for viewer pages and whoever follows the topic:
+/// most sprites are over sooner than this many come.
 const CLEARED_MAX: u64 = 2_000;
 
 /// What an operator may do to a channel while it runs.
@@ -48,6 +49,9 @@ pub trait Controls: Send + Sync {
 
     /// Takes everything off the stage.
     fn clear(&self);
+
+    /// Whenever everything is taken off the stage.
+    fn clearings(&self) -> watch::Receiver<()>;
 
     /// How many sprites are on stage.
     fn sprites(&self) -> usize;
@@ -94,8 +98,9 @@ pub(super) async fn clear(
         sequence,
     };
     let items: Vec<ItemId> = (first..next.sequence).map(item).collect();
-    broker.retract(&channel.topic, &items, since_epoch());
+    // What is published from now on is of after it, for event streams as well.
     channel.controls.clear();
+    broker.retract(&channel.topic, &items, since_epoch());
     tracing::info!(channel = &*name, "channel {name}: cleared by an operator");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -44,7 +44,8 @@ const SHOWN: [&str; 8] = [
 /// the `Last-Event-ID` of the header or the query. The header wins: a browser keeps it up to date.
 ///
 /// `hello` comes first, and its id makes a reconnect before the first reaction resume too. Of a channel
-/// that is drawn here `settings` follows, and again whenever they change.
+/// that is drawn here `settings` follows, and again whenever they change, and `clear` whenever an
+/// operator has cleared it.
 pub(super) async fn subscribe(
     State(app): State<Arc<App>>,
     request: Request,
@@ -53,8 +54,12 @@ pub(super) async fn subscribe(
     let channel = segments.get(1).map_or("", String::as_str);
     let (name, stage) = match app.service.channels.get(channel) {
         Some(drawn) => {
-            let changes = drawn.controls.changes();
-            (drawn.topic.clone(), Some((channel.to_owned(), changes)))
+            let stage = Drawn {
+                channel: channel.to_owned(),
+                changes: drawn.controls.changes(),
+                clearings: drawn.controls.clearings(),
+            };
+            (drawn.topic.clone(), Some(stage))
         }
         None => (TopicName::new(REACTION_CACHE, channel)?, None),
     };
@@ -105,10 +110,16 @@ struct Subscriber {
     cursor: Cursor,
     /// Events of one batch of the broker at most, and `hello`; the ring holds what comes meanwhile.
     ready: Vec<Bytes>,
-    /// The channel that is drawn here, and when its settings change.
-    stage: Option<(String, watch::Receiver<()>)>,
+    stage: Option<Drawn>,
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
+}
+
+/// A channel that is drawn here, and what its operator does.
+struct Drawn {
+    channel: String,
+    changes: watch::Receiver<()>,
+    clearings: watch::Receiver<()>,
 }
 
 impl Subscriber {
@@ -116,23 +127,22 @@ impl Subscriber {
     async fn next(&mut self) -> Option<Bytes> {
         if self.ready.is_empty() {
             let mut stop = self.stop.clone();
-            let mut changes = self.stage.as_ref().map(|(_, changes)| changes.clone());
-            let changed = async {
-                if let Some(changes) = &mut changes
-                    && changes.changed().await.is_ok()
-                {
-                    return;
-                }
-                // There is nothing that could change.
-                pending::<()>().await;
-            };
+            let stage = self.stage.as_ref();
+            let mut changes = stage.map(|stage| stage.changes.clone());
+            let mut clearings = stage.map(|stage| stage.clearings.clone());
             let fetched = tokio::select! {
-                fetched = self.fetch(KEEP_ALIVE) => fetched,
-                () = changed => {
+                // What is published after a clearing comes after it here as well.
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return None,
+                () = told(&mut clearings) => {
+                    self.say_cleared();
+                    Ok(())
+                }
+                () = told(&mut changes) => {
                     self.say_settings();
                     Ok(())
                 }
-                _ = stop.wait_for(|stop| *stop) => return None,
+                fetched = self.fetch(KEEP_ALIVE) => fetched,
             };
             if let Err(error) = fetched {
                 tracing::warn!("events of {}: {error:?}", self.name);
@@ -151,13 +161,22 @@ impl Subscriber {
         })
     }
 
+    /// That all is off the stage; like the settings it is no part of what can be resumed.
+    fn say_cleared(&mut self) {
+        if let Some(stage) = &mut self.stage {
+            stage.clearings.mark_unchanged();
+            self.ready
+                .push(Bytes::from_static(b"event: clear\ndata: {}\n\n"));
+        }
+    }
+
     /// The settings as they are now; they are no part of what can be resumed, and so have no id.
     fn say_settings(&mut self) {
-        let Some((channel, changes)) = &mut self.stage else {
+        let Some(stage) = &mut self.stage else {
             return;
         };
-        changes.mark_unchanged();
-        let Some(channel) = self.app.service.channels.get(channel) else {
+        stage.changes.mark_unchanged();
+        let Some(channel) = self.app.service.channels.get(&stage.channel) else {
             return;
         };
         let mut settings = channel.controls.settings();
@@ -237,6 +256,16 @@ impl Subscriber {
         };
         Some(event("reactions", after(item), &wire))
     }
+}
+
+/// Until it is told something; never, if there is nobody who could tell it.
+async fn told(signal: &mut Option<watch::Receiver<()>>) {
+    if let Some(signal) = signal
+        && signal.changed().await.is_ok()
+    {
+        return;
+    }
+    pending().await
 }
 
 fn is_retraction(item: &Item) -> bool {

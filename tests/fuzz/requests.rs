@@ -196,6 +196,10 @@ impl Controls for Nobody {
 
     fn clear(&self) {}
 
+    fn clearings(&self) -> watch::Receiver<()> {
+        watch::Sender::new(()).subscribe()
+    }
+
     fn sprites(&self) -> usize {
         0
     }

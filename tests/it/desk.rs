@@ -158,6 +158,48 @@ async fn a_channel_is_paused_cleared_and_given_a_burst() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clearing_empties_the_browser_source_however_old_its_sprites_are() {
+    /// More than are taken back one by one.
+    const DROPPED: usize = 2_001;
+    let folder = tempfile::tempdir().unwrap();
+    let service = service(
+        folder.path(),
+        &[
+            "--sprites-max=1",
+            "--overflow=drop-newest",
+            "--requests-per-second=100000",
+        ],
+    );
+    let chromium = Chromium::launch().await;
+    let tab = chromium.open(&service.url("/overlay/demo"), 320, 180).await;
+    tab.wait_for("document.documentElement.dataset.state === 'live'")
+        .await;
+    let client = client();
+    let publish = || {
+        let request = client.post(service.url("/topics/video/demo")).body("heart");
+        async move { assert_eq!(request.send().await.unwrap().status(), 204) }
+    };
+    let shows_something = "document.querySelector('canvas').getContext('2d')
+        .getImageData(0, 0, 320, 180).data.some((level) => level > 0)";
+    publish().await;
+    tab.wait_for(shows_something).await;
+    for _ in 0..DROPPED {
+        publish().await;
+    }
+    let had = |count: usize| format!("document.documentElement.dataset.sequence === '{count}'");
+    tab.wait_for(&had(1 + DROPPED)).await;
+    assert!(tab.evaluate::<bool>(shows_something).await);
+
+    let clear = format!("{CHANNEL}/clear");
+    assert_eq!(ask(&service, "POST", &clear, false, "").await.0, 204);
+    tab.wait_for(&format!("!({shows_something})")).await;
+    publish().await;
+    tab.wait_for(shows_something).await;
+    assert_eq!(tab.complaints(), Vec::<String>::new());
+    chromium.close().await;
+}
+
 /// A path of the description with its parameters filled in.
 fn filled(path: &str) -> String {
     path.replace("{channel}", "demo")

@@ -152,6 +152,10 @@ impl Controls for NoStage {
 
     fn clear(&self) {}
 
+    fn clearings(&self) -> watch::Receiver<()> {
+        watch::Sender::new(()).subscribe()
+    }
+
     fn sprites(&self) -> usize {
         0
     }

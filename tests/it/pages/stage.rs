@@ -87,6 +87,7 @@ enum Step {
     Spawn(u64, Vec<(usize, u32)>),
     Set(Limits),
     Retract(Vec<u64>),
+    Clear,
     Look,
 }
 
@@ -110,7 +111,8 @@ fn steps(overflow: Overflow, seed: u64) -> Vec<(u64, Step)> {
         let step = match rng.random_range(0..40) {
             0 => Step::Set(limits(&mut rng)),
             1 => Step::Retract((0..5).map(|_| rng.random_range(1..=sequence)).collect()),
-            2..12 => Step::Look,
+            2 => Step::Clear,
+            3..13 => Step::Look,
             _ => {
                 let kinds = rng.random_range(1..=2);
                 // More hearts than others.
@@ -175,6 +177,9 @@ fn in_renderer(steps: &[(u64, Step)]) -> Vec<Vec<Seen>> {
             Step::Retract(sequences) => {
                 stage.retract(|_, sequence| sequences.contains(&sequence));
             }
+            Step::Clear => {
+                stage.clear();
+            }
             Step::Look => {
                 stage.retire(at);
                 looks.push(seen(&stage, at));
@@ -228,6 +233,7 @@ fn told(steps: &[(u64, Step)]) -> Value {
             "quiet": limits.quiet,
         } }),
         Step::Retract(sequences) => json!({ "ms": ms, "retract": sequences }),
+        Step::Clear => json!({ "ms": ms, "clear": true }),
         Step::Look => json!({ "ms": ms }),
     });
     told.collect()
@@ -260,10 +266,11 @@ async fn who_is_on_stage_is_the_same_on_the_page_under_every_policy() {
                        const measure = () => ({{ lifeMs: 1370, area: {area} }});
                        const stage = new Stage({{ measure, frameArea: () => {whole} }});
                        const looks = [];
-                       for (const {{ ms, spawn, limits, retract }} of {steps}) {{
+                       for (const {{ ms, spawn, limits, retract, clear }} of {steps}) {{
                          if (spawn) stage.spawn(spawn, ms);
                          else if (limits) stage.setLimits(limits, ms);
                          else if (retract) stage.retract(7, retract);
+                         else if (clear) stage.clear();
                          else {{
                            stage.retire(ms);
                            const seen = [];
