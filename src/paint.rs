@@ -150,9 +150,9 @@ impl Painter {
                 return;
             };
             let (columns, rows) = (shape.columns.clone(), shape.rows.clone());
-            let kept = self.rasters.saw(&look).and_then(|frames| {
+            let kept = self.rasters.saw(&look).and_then(|keeping| {
                 let (rasters, level) = (&mut self.rasters, self.level);
-                rasters.keep(look, frames, &shape, layer, level)
+                rasters.keep(look, keeping, &shape, layer, level)
             });
             let look = if let Some(number) = kept {
                 Source::Raster(number)

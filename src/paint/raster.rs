@@ -7,8 +7,9 @@
 //! differs from sprite to sprite) is never kept.
 //!
 //! A look that has not been drawn for long is kept no longer, and one that a single frame draws,
-//! though often, not for long. Of sprites that come between two frames or fade away before their time
-//! there are so many looks that those which hardly ever come again would add up for hours.
+//! though often, for a few more. Of sprites that come between two frames or fade away before
+//! their time there are so many looks that those which hardly ever come again would add up for hours;
+//! and of a crowd that comes at once, in each frame as many new ones.
 
 use std::hash::BuildHasher as _;
 use std::mem::size_of;
@@ -28,6 +29,9 @@ pub(super) const RASTER_BYTES_MAX: usize = 256 << 20;
 /// A look that was not drawn for more frames than this goes, and one that was seen once is seen for the
 /// first time again: ten seconds at 60 frames a second.
 const FRAMES_KEPT: u64 = 600;
+
+/// The same of a look that one frame alone has drawn, several times over.
+const FRAMES_KEPT_BRIEFLY: u64 = 4;
 
 /// In so many frames all rasters are looked at once, whether they are to go.
 const ROUND: usize = 60;
@@ -151,6 +155,8 @@ pub(super) struct Rasters {
     by_look: FxHashMap<Look, u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Slots that are kept briefly, or have been.
+    brief: Vec<u32>,
     /// The slot that is looked at next.
     next: usize,
     /// Looks that were seen once: half a hash, and half of the frame's number.
@@ -168,8 +174,16 @@ struct Slot {
     raster: Raster,
     /// The last frame that drew it; [`FREE`] of a slot without a raster.
     used: u64,
-    /// Frames without it after which it goes.
-    frames: u64,
+    keeping: Keeping,
+}
+
+/// For how many frames that do not draw it a look is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// [`FRAMES_KEPT_BRIEFLY`], until another frame draws it.
+    Brief,
+    /// [`FRAMES_KEPT`].
+    Long,
 }
 
 const FREE: u64 = u64::MAX;
@@ -180,6 +194,7 @@ impl Rasters {
             by_look: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
+            brief: Vec::new(),
             next: 0,
             seen: vec![0; SEEN],
             bytes: 0,
@@ -197,6 +212,9 @@ impl Rasters {
     /// A new frame: what was found for the one before may go.
     pub(super) fn begin(&mut self) {
         self.frame += 1;
+        let mut brief = std::mem::take(&mut self.brief);
+        brief.retain(|number| self.is_brief(*number as usize));
+        self.brief = brief;
         for _ in 0..self.slots.len().div_ceil(ROUND) {
             self.forget_one(self.next, FRAMES_KEPT);
             self.next = (self.next + 1) % self.slots.len();
@@ -213,14 +231,13 @@ impl Rasters {
         let slot = &mut self.slots[number as usize];
         if slot.used != self.frame {
             slot.used = self.frame;
-            slot.frames = FRAMES_KEPT;
+            slot.keeping = Keeping::Long;
         }
         Some(number)
     }
 
-    /// For how many frames that do not draw it a look is worth keeping that isn't kept yet; `None` if
-    /// it was not seen lately. From now on it was.
-    pub(super) fn saw(&mut self, look: &Look) -> Option<u64> {
+    /// How a look is to be kept that isn't yet; `None` if it was not seen lately. From now on it was.
+    pub(super) fn saw(&mut self, look: &Look) -> Option<Keeping> {
         const FRAME: u64 = u32::MAX as u64;
         let hash = FxBuildHasher.hash_one(look);
         let place = (hash >> 40) as usize % SEEN;
@@ -228,18 +245,17 @@ impl Rasters {
         let before = std::mem::replace(&mut self.seen[place], sighting);
         let frames = self.frame.wrapping_sub(before) & FRAME;
         match before >> 32 == sighting >> 32 {
-            true if frames == 0 => Some(0),
-            true if frames <= FRAMES_KEPT => Some(FRAMES_KEPT),
+            true if frames == 0 => Some(Keeping::Brief),
+            true if frames <= FRAMES_KEPT => Some(Keeping::Long),
             _ => None,
         }
     }
 
-    /// Computes a shape and keeps it until so many frames have not drawn it; `None` where it finds no
-    /// room.
+    /// Computes a shape and keeps it; `None` where it finds no room.
     pub(super) fn keep(
         &mut self,
         look: Look,
-        frames: u64,
+        keeping: Keeping,
         shape: &Shape,
         layer: &Layer,
         level: SimdLevel,
@@ -259,7 +275,7 @@ impl Rasters {
             look,
             raster,
             used: self.frame,
-            frames,
+            keeping,
         };
         let number = if let Some(number) = self.free.pop() {
             self.slots[number as usize] = slot;
@@ -269,6 +285,9 @@ impl Rasters {
             u32::try_from(self.slots.len() - 1).ok()?
         };
         self.by_look.insert(look, number);
+        if keeping == Keeping::Brief {
+            self.brief.push(number);
+        }
         Some(number)
     }
 
@@ -295,10 +314,19 @@ impl Rasters {
         (0..self.slots.len()).for_each(|number| self.forget_one(number, frames));
     }
 
-    /// Lets one go that neither the last so many frames drew, nor those for which it is kept.
+    /// Whether one is kept briefly, once it has gone if that is over.
+    fn is_brief(&mut self, number: usize) -> bool {
+        let is_brief = |slot: &Slot| slot.used != FREE && slot.keeping == Keeping::Brief;
+        if is_brief(&self.slots[number]) {
+            self.forget_one(number, FRAMES_KEPT_BRIEFLY);
+        }
+        is_brief(&self.slots[number])
+    }
+
+    /// Lets one go that the last so many frames did not draw.
     fn forget_one(&mut self, number: usize, frames: u64) {
         let slot = &mut self.slots[number];
-        if slot.used != FREE && slot.used + slot.frames.min(frames) < self.frame {
+        if slot.used != FREE && slot.used + frames < self.frame {
             slot.used = FREE;
             self.by_look.remove(&slot.look);
             self.bytes -= slot.raster.bytes();
@@ -332,7 +360,7 @@ mod tests {
             let look = Look::new(n % 2, 1.0, matrix).unwrap();
             let layer = &layers[(n % 2) as usize];
             let shape = Shape::new(&look, layer).unwrap();
-            let number = rasters.keep(look, FRAMES_KEPT, &shape, layer, SimdLevel::scalar());
+            let number = rasters.keep(look, Keeping::Long, &shape, layer, SimdLevel::scalar());
             kept += usize::from(number.is_some());
             assert_eq!(rasters.find(&look), number);
             assert!(rasters.bytes() <= BYTES_MAX, "{n}: {}", rasters.bytes());
@@ -365,8 +393,8 @@ mod tests {
         let mut rasters = Rasters::new(RASTER_BYTES_MAX);
         let keep = |rasters: &mut Rasters, n| {
             let shape = Shape::new(&look(n), &layer).unwrap();
-            let frames = if n < 150 { FRAMES_KEPT } else { 0 };
-            let number = rasters.keep(look(n), frames, &shape, &layer, SimdLevel::scalar());
+            let keeping = [Keeping::Long, Keeping::Brief][usize::from(n >= 150)];
+            let number = rasters.keep(look(n), keeping, &shape, &layer, SimdLevel::scalar());
             assert!(number.is_some());
         };
         (0..200).for_each(|n| keep(&mut rasters, n));
@@ -375,11 +403,15 @@ mod tests {
             // One of each kind.
             let n = [0, 150][usize::try_from(frame % 2).unwrap()];
             assert!(rasters.find(&look(n)).is_some());
-            if frame == ROUND as u64 {
-                assert_eq!(rasters.by_look.len(), 151);
-            }
+            let brief = if frame > FRAMES_KEPT_BRIEFLY { 0 } else { 49 };
+            let kept = (rasters.by_look.len(), rasters.brief.len());
+            // The list still has the one that was drawn again in the frame at hand.
+            assert_eq!(
+                kept,
+                (151 + brief, brief + usize::from(frame == 1)),
+                "{frame}"
+            );
         }
-        assert_eq!(rasters.by_look.len(), 151);
         // As often as each is looked at.
         for _ in 0..ROUND {
             rasters.begin();
@@ -401,9 +433,9 @@ mod tests {
         for begun in [0, u64::from(u32::MAX) - 3] {
             rasters.frame = begun;
             assert_eq!(rasters.saw(&look(1)), None);
-            assert_eq!(rasters.saw(&look(1)), Some(0));
+            assert_eq!(rasters.saw(&look(1)), Some(Keeping::Brief));
             rasters.frame += FRAMES_KEPT;
-            assert_eq!(rasters.saw(&look(1)), Some(FRAMES_KEPT));
+            assert_eq!(rasters.saw(&look(1)), Some(Keeping::Long));
             assert_eq!(rasters.saw(&look(2)), None);
             rasters.frame += FRAMES_KEPT + 1;
             assert_eq!(rasters.saw(&look(1)), None);
