@@ -265,7 +265,7 @@ async fn told(signal: &mut Option<watch::Receiver<()>>) {
     {
         return;
     }
-    pending().await
+    pending::<()>().await;
 }
 
 fn is_retraction(item: &Item) -> bool {
