@@ -116,6 +116,12 @@ impl Painter {
         self.rasters.bytes()
     }
 
+    /// Lets a frame pass that somebody else has drawn: what is kept of the looks of sprites ages by
+    /// it as by one of its own, so that it is not kept for as long as this painter draws nothing.
+    pub fn pass(&mut self) {
+        self.rasters.begin();
+    }
+
     /// Lays out `placements` on an otherwise clear frame, later ones on top.
     ///
     /// A placement whose layer isn't in the sheet draws nothing.

@@ -81,6 +81,11 @@ impl Artist {
         }
     }
 
+    /// Lets a frame pass that another artist has drawn ([`Painter::pass`]).
+    pub(super) fn pass(&mut self) {
+        self.painter.pass();
+    }
+
     /// Draws one moment on each of these frames, in place of what is on them. One that somebody
     /// else holds stays as it is.
     pub fn draw(&mut self, moment: &Moment, frames: &mut [Arc<Frame>]) {

@@ -229,6 +229,35 @@ fn what_a_painter_keeps_does_not_grow_while_a_crowd_goes_on() {
 }
 
 #[test]
+fn what_a_painter_keeps_goes_while_others_draw() {
+    let size = Size::new(640, 360).unwrap();
+    let (stage, sheet) = busy_stage(size, 30.0, 200);
+    let rate = FrameRate::new(60, 1).unwrap();
+    let mut painter = Painter::new(sheet, size);
+    let mut frame = premultiplied(size);
+    for index in 30..40 {
+        // Each twice, so that all of its looks come again.
+        for _ in 0..2 {
+            painter.paint(stage.placements(rate.pts(index)));
+        }
+    }
+    let kept = painter.raster_bytes();
+    assert!(kept > 0);
+    (0..300).for_each(|_| painter.pass());
+    assert_eq!(painter.raster_bytes(), kept, "five seconds are not long");
+    // What goes goes within a second.
+    (0..360).for_each(|_| painter.pass());
+    assert_eq!(painter.raster_bytes(), 0);
+    // And it draws as one that has kept nothing.
+    let placements: Vec<_> = stage.placements(rate.pts(35)).collect();
+    draw(painter.paint(placements.iter().copied()), &mut frame);
+    let mut expected = premultiplied(size);
+    let mut fresh = painter.with_level(SimdLevel::scalar());
+    draw(fresh.paint(placements.iter().copied()), &mut expected);
+    assert!(frame.pixels() == expected.pixels());
+}
+
+#[test]
 fn every_kind_of_pixels_is_made_of_the_premultiplied_ones() {
     // Not whole blocks, nor whole bands.
     let size = Size::new(501, 203).unwrap();

@@ -199,7 +199,12 @@ impl Worker {
             let index = item.index();
             let flow = match &item {
                 Item::Again => Ok(Flow::Closed),
-                Item::Drawn(index, frame) => output.write(frame, *index),
+                Item::Drawn(index, frame) => {
+                    if let Some((artist, _)) = &mut self.own {
+                        artist.pass();
+                    }
+                    output.write(frame, *index)
+                }
                 Item::Owed(moment) => {
                     let (artist, frame) = self.own.get_or_insert_with(|| {
                         let frame = Arc::new(self.plan.kind().frame());
