@@ -28,7 +28,7 @@ use super::{Kind, Plan};
 use crate::metrics;
 
 /// Drawn frames that wait for one sink, and are held for it. One more is owed, or waited for.
-pub(super) const FRAMES_HELD: usize = 4;
+pub(super) const FRAMES_HELD: usize = 3;
 
 /// Drawn frames that wait for a sink that is itself waited for: the next one is drawn while one is
 /// written, and two frames stay in the processor's cache where more would not.

@@ -59,9 +59,9 @@ fn a_reaction_is_timed_until_an_output_has_written_it() {
             &format!("floatup_output_queue_frames{{{labels}}}"),
         )
     };
-    // Four drawn ones are held for it, and it is owed the rest.
-    assert_eq!(waiting(&tcp, "drawn"), 4);
-    assert!(waiting(&tcp, "owed") >= 5);
+    // Three drawn ones are held for it, and it is owed the rest.
+    assert_eq!(waiting(&tcp, "drawn"), 3);
+    assert!(waiting(&tcp, "owed") >= 6);
     let sum = |output| figure::<f64>(&service, &of_output("latency_seconds_sum", output));
     let in_time = sum("all.rgba");
 
